@@ -1,0 +1,34 @@
+#include "net/packet.hpp"
+
+namespace net {
+
+std::optional<IpHeader> parse_ip(ByteView packet) {
+    if (packet.empty()) return std::nullopt;
+    IpHeader out;
+    switch (std::to_integer<unsigned>(packet[0]) >> 4) {
+        case 4: {
+            if (packet.size() < 20) return std::nullopt;
+            const std::size_t header = (std::to_integer<std::size_t>(packet[0]) & 0xf) * 4;
+            out.total_bytes = Reader(packet.subspan(2)).u16be();
+            if (header < 20 || out.total_bytes < header || out.total_bytes > packet.size()) return std::nullopt;
+            out.traffic_class = std::to_integer<std::uint8_t>(packet[1]);
+            out.protocol = std::to_integer<std::uint8_t>(packet[9]);
+            out.source = IpAddress::from_bytes(packet.subspan(12, 4));
+            out.destination = IpAddress::from_bytes(packet.subspan(16, 4));
+            return out;
+        }
+        case 6: {
+            if (packet.size() < 40) return std::nullopt;
+            out.total_bytes = std::size_t{40} + Reader(packet.subspan(4)).u16be();
+            if (out.total_bytes > packet.size()) return std::nullopt;
+            out.traffic_class = static_cast<std::uint8_t>(Reader(packet).u16be() >> 4 & 0xff);
+            out.protocol = std::to_integer<std::uint8_t>(packet[6]);
+            out.source = IpAddress::from_bytes(packet.subspan(8, 16));
+            out.destination = IpAddress::from_bytes(packet.subspan(24, 16));
+            return out;
+        }
+        default: return std::nullopt;
+    }
+}
+
+}  // namespace net

@@ -1,0 +1,20 @@
+/// What meshd must know of an IP packet: version, length, source and destination (RFC 791, RFC 8200).
+#pragma once
+
+#include "net/address.hpp"
+
+namespace net {
+
+struct IpHeader {
+    IpAddress source;
+    IpAddress destination;
+    std::size_t total_bytes = 0;  ///< header and payload, as the header says; at most the bytes that were given
+    std::uint8_t protocol = 0;    ///< IPv4 protocol or IPv6 next header
+    std::uint8_t traffic_class = 0;
+};
+
+/// Nullopt if it is no IPv4 or IPv6 packet, its header is cut short or says a length that the bytes do not hold.
+/// Bytes behind `total_bytes` (WireGuard's padding) are allowed.
+std::optional<IpHeader> parse_ip(ByteView packet);
+
+}  // namespace net
