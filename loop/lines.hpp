@@ -1,0 +1,27 @@
+/// Cuts a byte stream into lines that end with "\n".
+#pragma once
+
+#include <string>
+
+#include "net/bytes.hpp"
+
+namespace loop {
+
+class Lines {
+public:
+    explicit Lines(std::size_t longest_bytes) : longest_bytes_(longest_bytes) {}
+
+    void add(net::ByteView bytes) { waiting_.append(net::as_text(bytes)); }
+    /// The next whole line without its end, or nullopt.
+    std::optional<std::string> next();
+    /// True, for good, once a line has grown longer than allowed: whoever sends that must be cut off.
+    bool overlong() const { return overlong_; }
+
+private:
+    std::size_t longest_bytes_;
+    std::string waiting_;
+    std::size_t searched_ = 0;  ///< no line end before this
+    bool overlong_ = false;
+};
+
+}  // namespace loop

@@ -1,0 +1,66 @@
+/// A connected byte stream on a loop, TCP or UNIX: bounded queue out, callbacks in.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "loop/file_descriptor.hpp"
+#include "loop/loop.hpp"
+#include "net/address.hpp"
+
+namespace loop {
+
+/// Why a stream ended.
+struct Closed {
+    enum class Reason : std::uint8_t { by_peer, refused, reset, timed_out, unreachable, failed };
+    Reason reason = Reason::by_peer;
+    std::string text;  ///< for people: "connection refused"
+};
+
+class Stream {
+public:
+    struct Events {
+        std::function<void()> connected;                        ///< may be empty; not called for accepted streams
+        std::function<void(net::ByteView)> received;            ///< borrowed until return
+        std::function<void(const Closed&)> closed;              ///< once, and nothing after it; not called after close()
+        std::function<void()> drained;                          ///< may be empty: the queue has become empty
+    };
+    struct Limits {
+        std::size_t queue_bytes = 1 << 20;  ///< what may wait to be written
+        net::Duration connect_timeout = std::chrono::seconds(5);
+        /// TCP_USER_TIMEOUT: how long sent data may stay unacknowledged before the stream is closed; 0: the system's.
+        std::chrono::milliseconds unacknowledged_timeout{0};
+    };
+
+    /// Connects to `to`, from `source` unless that is none. Failures come by `closed`, never from here.
+    static std::unique_ptr<Stream> connect_tcp(Loop& loop, const net::Endpoint& to, Events events,
+                                               const Limits& limits, const net::IpAddress& source = {});
+    static std::unique_ptr<Stream> connect_tcp(Loop& loop, const net::Endpoint& to, Events events);
+    /// Takes over a connected socket, as listeners do. Nothing is read before start().
+    static std::unique_ptr<Stream> adopt(Loop& loop, FileDescriptor socket, const Limits& limits);
+    ~Stream();
+    Stream(const Stream&) = delete;
+    Stream& operator=(const Stream&) = delete;
+
+    /// For streams from a listener: from now on events are told.
+    void start(Events events);
+    /// Queues (and writes at once what the kernel takes). False, with nothing taken, if the stream is closed or its
+    /// queue would exceed its limit. May be called before it is connected.
+    bool write(net::ByteView bytes);
+    std::size_t queued_bytes() const;
+    /// Writes what is queued, then closes, without a callback; gives up after 5 s.
+    void close_when_drained();
+    void close();
+    bool is_open() const;  ///< connecting or connected
+
+    net::Endpoint local() const;   ///< none for UNIX streams
+    net::Endpoint remote() const;  ///< none for UNIX streams
+    int fd() const;                ///< -1 if closed
+
+private:
+    struct Inner;
+    explicit Stream(std::shared_ptr<Inner> inner);
+    std::shared_ptr<Inner> inner_;
+};
+
+}  // namespace loop
