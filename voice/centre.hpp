@@ -1,0 +1,83 @@
+/// Is the central SIP server alive? A passive judge: it says when to probe, is told of answers and failures, and
+/// decides. It sends nothing itself.
+///
+///   checking --answer--> up --silent, unreachable--> down --answer--> holding --hold-down over--> up
+///      |                  '--calls fail in a row--> failing --hold-down over--> up
+///      '--silent--> down                 holding, failing --silent, unreachable--> down
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "net/time.hpp"
+
+namespace voice {
+
+struct CentreTimes {
+    net::Duration probe_every = std::chrono::seconds(2);
+    net::Duration probe_again = std::chrono::milliseconds(500);   ///< while a probe is unanswered
+    net::Duration probe_hurry = std::chrono::milliseconds(250);   ///< in the last second before the verdict
+    net::Duration silent_for = std::chrono::seconds(5);           ///< down when silent this long, and ...
+    unsigned silent_probes = 6;                                   ///< ... after at least so many transmissions
+    unsigned failed_calls = 3;                                    ///< so many 408/500/503/504 in a row: failing
+    net::Duration hold_down = std::chrono::seconds(60);
+    net::Duration hold_down_max = std::chrono::minutes(16);
+    /// Up for less than this before it went down again is flapping, and doubles the hold-down.
+    net::Duration steady_after = std::chrono::minutes(10);
+};
+
+class CentreMonitor {
+public:
+    enum class State : std::uint8_t { checking, up, failing, down, holding };
+
+    CentreMonitor(const CentreTimes& times, net::Now now);
+
+    /// True when an OPTIONS is due; the caller sends one, and it counts as transmitted.
+    bool probe_due(net::Now now);
+    /// Any SIP response from the centre, whatever its status: it lives.
+    void answered(net::Now now);
+    /// How long a probe took that was answered (smoothed as RFC 6298 does).
+    void measured(net::Duration round_trip);
+    /// A 408, 500, 503 or 504 to an INVITE, or no answer at all to one while OPTIONS are answered.
+    void call_failed(net::Now now);
+    /// Any other response above 100 to an INVITE.
+    void call_went_through();
+    /// ICMP unreachable, connection refused or reset, no route.
+    void unreachable(std::string_view why, net::Now now);
+    void tick(net::Now now);
+    net::Steady next_deadline() const;
+
+    State state() const { return state_; }
+    /// Whether new calls and refreshes are to go there: checking or up.
+    bool believed_up() const { return state_ == State::checking || state_ == State::up; }
+    /// Counts the times it was lost: what it confirmed under an older number it may have forgotten.
+    std::uint64_t losses() const { return losses_; }
+    net::Now since() const { return since_; }
+    const std::string& why() const { return why_; }
+    /// How long to wait for any answer to an INVITE before the mesh is tried too: four round trips, at least 300 ms.
+    net::Duration patience() const;
+    net::Duration hold_down() const { return hold_down_; }
+
+private:
+    bool silent(net::Now now) const;
+    void lose(State next, std::string why, net::Now now);
+    void enter(State next, std::string why, net::Now now);
+
+    CentreTimes times_;
+    State state_ = State::checking;
+    net::Now since_;
+    std::string why_ = "not heard from yet";
+    net::Steady last_answer_;
+    net::Steady next_probe_;
+    std::optional<net::Steady> up_since_;
+    unsigned unanswered_ = 0;  ///< probes sent since the last answer
+    unsigned calls_failed_ = 0;
+    std::uint64_t losses_ = 0;
+    net::Duration hold_down_;
+    net::Duration round_trip_{0};
+};
+
+std::string_view name_of(CentreMonitor::State state);
+
+}  // namespace voice

@@ -1,0 +1,123 @@
+/// The survivable proxy: stateful proxy (RFC 3261 section 16), registrar (section 10) and media anchor between the
+/// phones of one office, the central server and the other offices' proxies. Passive: it is fed messages and time, and
+/// what it wants sent, allocated and told is collected by its owner after each call.
+#pragma once
+
+#include <memory>
+#include <variant>
+
+#include "net/random.hpp"
+#include "voice/centre.hpp"
+#include "voice/location.hpp"
+
+namespace voice {
+
+class MediaPorts;
+
+/// The central server, resolved. When its name gives another address the owner says so by Proxy::set_centre.
+struct Centre {
+    Transport transport = Transport::udp;
+    net::Endpoint endpoint;
+};
+
+struct ProxySettings {
+    NodeId node;
+    std::string domain;               ///< of addresses of record, lower case
+    std::vector<net::Prefix> phones;  ///< who may be a phone
+    std::optional<Centre> centre;     ///< none: this proxy is the registrar
+    CentreTimes centre_times;
+    std::chrono::seconds expires{120};
+    std::chrono::seconds outage_expires{20};
+    /// How long after the centre or a password vouched for a device its refresh is believed in an outage.
+    std::chrono::seconds grace{std::chrono::hours(72)};
+    std::size_t max_bindings = 20000;
+    std::size_t max_calls = 2000;  ///< more are answered 503 with Retry-After
+};
+
+/// What the proxy asks of its surroundings.
+class Environment {
+public:
+    virtual ~Environment() = default;
+    /// Our own address and port as `remote` reaches it: the socket's, never a wildcard. For Side::mesh the overlay
+    /// address, port 5080.
+    virtual net::Endpoint local(const net::Endpoint& remote, Transport transport, Side side) const = 0;
+    virtual MediaPorts& media() = 0;
+    virtual const Directory& directory() const = 0;
+};
+
+/// Why a flow does not work. `unanswered` is a TCP connection that could not be opened in time.
+enum class FlowFailure : std::uint8_t { unreachable /*ICMP*/, refused, reset, closed /*orderly*/, unanswered };
+
+struct CallView {
+    std::string id;  ///< Call-ID
+    Aor from;
+    Aor to;
+    std::string state;  ///< "calling", "ringing", "up"
+    std::string path;   ///< "central", "mesh", "local"
+    net::Now since;
+};
+struct CallStarted {
+    CallView call;
+};
+struct CallEnded {
+    CallView call;
+    std::string why;
+};
+struct ModeChanged {
+    std::string mode;  ///< "central", "island", "registrar", "checking"
+    std::string why;
+};
+using ProxyEvent = std::variant<BindingChanged, CallStarted, CallEnded, ModeChanged>;
+
+struct PhoneView {
+    Aor aor;
+    std::string contact;
+    std::chrono::seconds expires;
+};
+struct VoiceView {
+    std::string mode;
+    std::string why;
+    net::Now since;
+    std::string centre_state;  ///< as name_of(CentreMonitor::State), empty without a centre
+    std::chrono::seconds hold_down{0};
+};
+/// Messages that were not acted upon, by reason, since the start.
+struct ProxyCounters {
+    std::uint64_t received = 0, malformed = 0, stranger = 0, forged = 0, overload = 0, stray = 0;
+};
+
+class Proxy {
+public:
+    /// `environment` and `random` outlive the proxy.
+    Proxy(ProxySettings settings, Environment& environment, net::Random& random, net::Now now);
+    ~Proxy();
+    Proxy(const Proxy&) = delete;
+    Proxy& operator=(const Proxy&) = delete;
+
+    /// One whole message: a datagram, or what voice/stream.hpp cut from a TCP connection. `flow.side` need only tell
+    /// mesh (the sockets on overlay addresses, port 5080) from the rest: the proxy knows the centre and the phones
+    /// by address.
+    void receive(const Flow& flow, net::ByteView bytes, net::Now now);
+    void flow_failed(const Flow& flow, FlowFailure why, net::Now now);
+    /// The centre's name resolved anew.
+    void set_centre(const Centre& centre, net::Now now);
+    /// The media thread heard nothing on this call for its time-out: the call is ended on both sides.
+    void media_silent(std::uint64_t media_session, net::Now now);
+    void tick(net::Now now);
+    net::Steady next_deadline() const;
+
+    /// In order; for TCP with connection 0 the owner connects to flow.remote, and keeps the connection for later.
+    std::vector<Outgoing> take_outgoing();
+    std::vector<ProxyEvent> take_events();
+
+    std::vector<PhoneView> phones(net::Now now) const;
+    std::vector<CallView> calls() const;
+    VoiceView voice() const;
+    const ProxyCounters& counters() const;
+
+private:
+    class Core;
+    std::unique_ptr<Core> core_;
+};
+
+}  // namespace voice
