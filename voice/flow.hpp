@@ -1,0 +1,36 @@
+/// Which way a SIP message came or goes: the transport, both ends, and who is on the other end.
+#pragma once
+
+#include "net/address.hpp"
+
+namespace voice {
+
+enum class Transport : std::uint8_t { udp, tcp };
+
+/// Who is on the far end, as the owner of the sockets knows it from addresses; it decides what is believed.
+enum class Side : std::uint8_t {
+    phone,   ///< a user agent of this office
+    centre,  ///< the central SIP server
+    mesh,    ///< another meshd; its overlay source address is its identity
+};
+
+/// `connection` is a number that the owner of the sockets gives each TCP connection, never zero and never reused.
+/// Zero on TCP asks it to connect to `remote` (or to use a connection that it has there). UDP: always zero.
+struct Flow {
+    Transport transport = Transport::udp;
+    net::Endpoint local;
+    net::Endpoint remote;
+    std::uint64_t connection = 0;
+    Side side = Side::phone;
+
+    bool reliable() const { return transport != Transport::udp; }
+    auto operator<=>(const Flow&) const = default;
+};
+
+/// What a passive object wants sent.
+struct Outgoing {
+    Flow flow;
+    net::Bytes bytes;
+};
+
+}  // namespace voice

@@ -1,0 +1,65 @@
+/// Session descriptions as a proxy that anchors media must treat them (RFC 8866, RFC 3264): read what says where media
+/// goes, change that, and keep every other line as it came.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/address.hpp"
+
+namespace voice {
+
+/// Our attribute: a=meshd:NODE ADDRESS PORT, on each m-line. It says towards the centre and the mesh where, inside the
+/// mesh, the sender's anchor takes this stream; RTCP is at PORT + 1. It never reaches a phone.
+struct MeshMedia {
+    std::string node;       ///< the sender's node key as text (token characters)
+    net::Endpoint anchor;   ///< overlay address and RTP port
+    bool operator==(const MeshMedia&) const = default;
+};
+
+enum class Direction : std::uint8_t { sendrecv, sendonly, recvonly, inactive };
+
+struct MediaLine {
+    std::string kind;        ///< "audio", "video", "image", ...
+    std::string protocol;    ///< "RTP/AVP", "UDP/TLS/RTP/SAVPF", "TCP/MSRP", ...
+    net::Endpoint rtp;       ///< address of its own or the session's c= line; none if it is a name; port as written
+    net::Endpoint rtcp;      ///< from a=rtcp, else port + 1; equal to rtp with rtcp-mux
+    bool rtcp_mux = false;
+    bool ice = false;        ///< it had ICE lines
+    Direction direction = Direction::sendrecv;
+    std::vector<MeshMedia> mesh;  ///< as claimed: check the address before use
+
+    bool is_rtp() const;             ///< a protocol with "RTP" over UDP: what an anchor relays
+    bool rejected() const { return rtp.port == 0; }
+    bool held() const { return rtp.address.is_unspecified(); }  ///< RFC 2543's hold, c=0.0.0.0
+};
+
+struct SessionDescription {
+    std::vector<MediaLine> media;
+    std::string origin_address;  ///< of o=, as written
+
+    /// Nullopt if it is no SDP: v=, o= and s= must open it in that order, lines must be "x=...", an m-line well-formed,
+    /// and sofia-sip's parser must agree. At most 64 kB and 32 m-lines.
+    static std::optional<SessionDescription> parse(std::string_view text);
+};
+
+/// Where one m-line shall point, and what it shall say of the mesh.
+struct Anchor {
+    net::Endpoint rtp;                  ///< none: this m-line stays as it is, save the attributes of ours
+    std::optional<net::Endpoint> rtcp;  ///< none: RTP's port + 1
+    std::optional<MeshMedia> mesh;      ///< added if set
+};
+
+/// The text with every m-line pointed at its anchor (the nth m-line at the nth anchor; m-lines without one stay). For
+/// each anchored m-line that is not rejected: port, c=, a=rtcp. A held one keeps 0.0.0.0 (or ::) and gets the port. ICE
+/// lines go, everywhere; our attribute as it came goes everywhere; a=rtcp-mux stays, with a=rtcp pointing at what the
+/// anchor says. Nullopt if parse() refuses the text.
+std::optional<std::string> rewrite_sdp(std::string_view text, const std::vector<Anchor>& anchors);
+
+/// Only takes our attribute out; all else stays byte for byte.
+std::string without_mesh_media(std::string_view text);
+
+}  // namespace voice
