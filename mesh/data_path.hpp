@@ -1,0 +1,52 @@
+/// What is done to every packet. Run by the data threads and by simulations alike: no I/O, no clock, no allocation.
+#pragma once
+
+#include "mesh/forwarding.hpp"
+
+namespace mesh {
+
+/// A packet inside a larger buffer (borrowed), so that it can be encrypted in place.
+struct PacketBuffer {
+    static constexpr std::size_t kHeadroomBytes = kDataHeaderBytes;
+    static constexpr std::size_t kTailroomBytes = kPaddingBytes + kTagBytes;
+
+    net::MutableBytes storage;
+    std::size_t offset = kHeadroomBytes;  ///< where the packet begins: at least kHeadroomBytes
+    std::size_t size = 0;                 ///< kTailroomBytes must follow
+    net::MutableBytes packet() const { return storage.subspan(offset, size); }
+};
+
+/// What became of a packet from the TUN device.
+struct Outbound {
+    enum class Verdict : std::uint8_t {
+        send,        ///< send `bytes` to `endpoint`
+        no_session,  ///< hand the packet, unchanged, to WireGuard::send(peer, ...) on the control thread
+        drop,        ///< for `reason`, which has been counted
+    };
+    Verdict verdict = Verdict::drop;
+    bool wake = false;          ///< have the control thread call WireGuard::tick
+    Drop reason = Drop::no_route;
+    net::TunnelKey peer;        ///< send, no_session
+    net::Endpoint endpoint;     ///< send
+    net::ByteView bytes;        ///< send: in the packet's buffer
+};
+Outbound outbound(const ForwardingTable& table, PacketBuffer packet, net::Steady now);
+
+/// What became of a datagram from the underlay.
+struct Inbound {
+    enum class Verdict : std::uint8_t {
+        tun,        ///< write `bytes`, an IP packet whose source has been checked, to the device
+        control,    ///< `bytes` (padding included) is a control frame from `peer`
+        handshake,  ///< `bytes`, the whole datagram, is of type 1 to 3, mac1 checked: for WireGuard::receive_handshake
+        nothing,    ///< a keepalive: done
+        drop,       ///< for `reason`, which has been counted
+    };
+    Verdict verdict = Verdict::drop;
+    bool wake = false;  ///< have the control thread call WireGuard::tick, and that before it looks at `bytes`
+    Drop reason = Drop::malformed_datagram;
+    net::TunnelKey peer;        ///< tun, control, nothing
+    net::MutableBytes bytes;    ///< in the datagram, which has been decrypted in place
+};
+Inbound inbound(const ForwardingTable& table, net::MutableBytes datagram, const net::Endpoint& from, net::Steady now);
+
+}  // namespace mesh

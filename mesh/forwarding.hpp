@@ -1,0 +1,50 @@
+/// What the data threads know: an immutable table that the control thread publishes anew at every change.
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+
+#include "mesh/activity.hpp"
+#include "mesh/routes.hpp"
+#include "mesh/session.hpp"
+
+namespace mesh {
+
+/// One peer as the data path sees it.
+struct ForwardingPeer {
+    net::TunnelKey key;
+    net::Endpoint endpoint;                  ///< none: not known yet
+    std::shared_ptr<Session> session;        ///< to send with; null: none
+    std::shared_ptr<PeerActivity> activity;  ///< never null
+    std::vector<net::Prefix> allowed_ips;    ///< a member's inner sources (a stock peer's: ForwardingTable::stock_owners)
+    bool stock = false;                      ///< no control frames; endpoint follows its packets
+    bool carries_ip = true;                  ///< false: control frames only
+};
+
+/// Immutable once published; holding one keeps all it points to alive, so hold it for a burst, not for long.
+class ForwardingTable {
+public:
+    using Slot = RouteTable::Slot;
+    struct Receiver {
+        std::shared_ptr<Session> session;
+        Slot slot = 0;  ///< of the peer whose session it is
+    };
+
+    net::TunnelKey own_key;
+    std::array<std::byte, 32> mac1_key{};  ///< BLAKE2s("mac1----" || own_key)
+    std::size_t mtu_bytes = 1420;
+    std::shared_ptr<DropCounters> drops;   ///< never null in a published table
+    std::vector<std::shared_ptr<const ForwardingPeer>> peers;      ///< by slot
+    std::shared_ptr<const RouteTable> routes;                      ///< destination to slot
+    std::shared_ptr<const RouteTable> stock_owners;                ///< a stock peer's source to slot
+    std::shared_ptr<const std::vector<net::Prefix>> overlay;       ///< no underlay endpoint may lie in here
+    std::unordered_map<std::uint32_t, Receiver> receivers;         ///< local index to session
+
+    /// The peer that packets to `destination` go to; null if nobody's.
+    const ForwardingPeer* route(const net::IpAddress& destination) const;
+    /// WireGuard's cryptokey routing for stock peers, the member's own record for members.
+    bool may_send_from(Slot slot, const net::IpAddress& source) const;
+    bool in_overlay(const net::IpAddress& underlay) const;
+};
+
+}  // namespace mesh
