@@ -1,0 +1,141 @@
+#include "meshd/config.hpp"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "meshd/config_value.hpp"
+
+namespace meshd {
+namespace {
+
+using Value = ConfigValue;
+
+constexpr std::size_t kMaxBootstrap = 256;
+constexpr std::size_t kMaxAdvertised = 16;
+constexpr std::size_t kMaxPhoneNetworks = 256;
+
+void read_mdns(const Value& value, Config& out) {
+    static constexpr auto kKeys = std::to_array<Value::Key>({
+        {"interfaces",
+         [](const Value& v, Config& c) {
+             for (const auto& entry : v.list(1, 64)) c.mdns.interfaces.push_back(entry.interface_name());
+         }},
+    });
+    if (value.is_bool()) {
+        out.mdns.enabled = value.boolean();
+    } else {
+        value.members(kKeys, out);
+    }
+}
+
+void read_media_ports(const Value& value, Config& out) {
+    const auto ports = value.list(2, 2);
+    out.voice.first_media_port = ports[0].port();
+    out.voice.last_media_port = ports[1].port();
+    // A call takes RTP and RTCP ports on both sides, for each of its streams.
+    constexpr unsigned kLeast = 16;
+    if (out.voice.first_media_port < 1024 || out.voice.last_media_port < out.voice.first_media_port + kLeast - 1) {
+        value.refuse("\"voice.media_ports\" must be the first and the last port of a range of at least " +
+                     std::to_string(kLeast) + " above 1023, such as [20000, 29999]");
+    }
+}
+
+void read_voice(const Value& value, Config& out) {
+    static constexpr auto kKeys = std::to_array<Value::Key>({
+        {"enabled", [](const Value& v, Config& c) { c.voice.enabled = v.boolean(); }},
+        {"port", [](const Value& v, Config& c) { c.voice.port = v.port(); }},
+        {"phones",
+         [](const Value& v, Config& c) {
+             c.voice.phones.clear();
+             for (const auto& entry : v.list(1, kMaxPhoneNetworks)) c.voice.phones.push_back(entry.prefix());
+         }},
+        {"domain", [](const Value& v, Config& c) { c.voice.domain = v.domain_name(); }},
+        {"centre", [](const Value& v, Config& c) { c.voice.centre = v.centre(); }},
+        {"hold_down_s", [](const Value& v, Config& c) { c.voice.hold_down = v.seconds(0, 86400); }},
+        {"expires_s", [](const Value& v, Config& c) { c.voice.expires = v.seconds(5, 86400); }},
+        {"outage_expires_s", [](const Value& v, Config& c) { c.voice.outage_expires = v.seconds(5, 86400); }},
+        {"media_ports", read_media_ports},
+    });
+    value.members(kKeys, out);
+}
+
+void read_top(const Value& value, Config& out) {
+    static constexpr auto kLogLevels = std::to_array<std::string_view>({"trace", "debug", "info", "warn", "error"});
+    static constexpr auto kKeys = std::to_array<Value::Key>({
+        {"listen_port", [](const Value& v, Config& c) { c.listen_port = v.port(); }},
+        {"bootstrap",
+         [](const Value& v, Config& c) {
+             for (const auto& entry : v.list(0, kMaxBootstrap)) c.bootstrap.push_back(entry.host_port());
+         }},
+        {"mdns", read_mdns},
+        {"device", [](const Value& v, Config& c) { c.device = v.interface_name(); }},
+        {"mtu",
+         [](const Value& v, Config& c) { c.mtu_bytes = static_cast<unsigned>(v.integer(kMinMtuBytes, kMaxMtuBytes)); }},
+        {"advertise",
+         [](const Value& v, Config& c) {
+             for (const auto& entry : v.list(0, kMaxAdvertised)) c.advertise.push_back(entry.endpoint());
+         }},
+        {"log", [](const Value& v, Config& c) { c.log = static_cast<LogLevel>(v.choice(kLogLevels)); }},
+        {"voice", read_voice},
+    });
+    value.members(kKeys, out);
+}
+
+/// What is wrong only between two settings. The line is the top's: either of the two may be the one to change.
+void check_together(const Config& config, std::string_view file, unsigned line) {
+    const auto& voice = config.voice;
+    const auto refuse = [&](const std::string& what) { throw ConfigError(file, line, what); };
+    if (!voice.enabled) return;
+    if (voice.port == config.listen_port) {
+        refuse("\"listen_port\" and \"voice.port\" are both " + std::to_string(voice.port) +
+               "; each needs a UDP port of its own");
+    }
+    if (voice.port == kOverlaySipPort || config.listen_port == kOverlaySipPort) {
+        refuse("port 5080 carries SIP between nodes; choose another for \"listen_port\" and \"voice.port\"");
+    }
+    for (const auto port : {voice.port, config.listen_port, kOverlaySipPort}) {
+        if (port < voice.first_media_port || port > voice.last_media_port) continue;
+        refuse("\"voice.media_ports\" holds port " + std::to_string(port) +
+               ", which has another use here; move the range, such as to [20000, 29999]");
+    }
+    if (voice.outage_expires > voice.expires) {
+        refuse("\"voice.outage_expires_s\" is " + std::to_string(voice.outage_expires.count()) +
+               ", longer than \"voice.expires_s\", " + std::to_string(voice.expires.count()) +
+               "; phones must refresh at least as often in an outage");
+    }
+}
+
+}  // namespace
+
+VoiceConfig::VoiceConfig() {
+    for (const auto* text : {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "127.0.0.0/8",
+                             "fc00::/7", "fe80::/10", "::1/128"}) {
+        phones.push_back(*net::Prefix::parse(text));
+    }
+}
+
+Config parse_config(std::string_view text, std::string_view file) {
+    const auto tree = parse_json_tree(text, file);
+    Config config;
+    read_top(Value(file, "", tree), config);
+    check_together(config, file, tree.line);
+    return config;
+}
+
+Config load_config(const std::string& path, bool may_be_missing) {
+    std::ifstream in(path, std::ios::binary);
+    if (!in) {
+        if (errno == ENOENT && may_be_missing) return {};
+        throw std::runtime_error("cannot read the configuration " + path + ": " + std::strerror(errno) +
+                                 "; name another with --config");
+    }
+    std::string text(kMaxJsonTreeBytes + 1, '\0');
+    in.read(text.data(), static_cast<std::streamsize>(text.size()));
+    if (in.bad()) throw std::runtime_error("cannot read the configuration " + path + ": " + std::strerror(errno));
+    text.resize(static_cast<std::size_t>(in.gcount()));
+    return parse_config(text, path);
+}
+
+}  // namespace meshd

@@ -1,0 +1,77 @@
+/// What a person configures, typed and checked: /etc/meshd/meshd.json. Everything has a default, so that an empty file
+/// is a configuration.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "meshd/json_tree.hpp"
+#include "net/address.hpp"
+
+namespace meshd {
+
+/// A DNS name, or an address in text, and a port: "hq.example:51820", "[2001:db8::1]:51820".
+struct HostPort {
+    std::string host;  ///< IPv6 without brackets
+    std::uint16_t port = 0;
+    auto operator<=>(const HostPort&) const = default;
+};
+
+/// The central SIP server, "sip:HOST[:PORT][;transport=udp|tcp]".
+struct Centre {
+    std::string uri;                    ///< as it was written
+    std::string host;                   ///< a DNS name or an address; IPv6 without brackets
+    std::optional<std::uint16_t> port;  ///< absent: 5060 for an address, else by RFC 3263
+    std::optional<bool> tcp;            ///< absent: UDP for an address, else by RFC 3263
+    auto operator<=>(const Centre&) const = default;
+};
+
+enum class LogLevel { trace, debug, info, warn, error };
+
+struct MdnsConfig {
+    bool enabled = true;
+    std::vector<std::string> interfaces;  ///< empty: all that are up
+};
+
+struct VoiceConfig {
+    bool enabled = true;
+    std::uint16_t port = 5060;          ///< UDP and TCP, where phones and the centre reach meshd
+    std::vector<net::Prefix> phones;    ///< who may be a phone; default: private networks, loopback and link-local
+    std::optional<std::string> domain;  ///< lower case; absent: NAME-OF-MESH.internal
+    std::optional<Centre> centre;       ///< absent: meshd itself is the registrar
+    std::chrono::seconds hold_down{60};
+    std::chrono::seconds expires{120};
+    std::chrono::seconds outage_expires{20};
+    std::uint16_t first_media_port = 20000;
+    std::uint16_t last_media_port = 29999;  ///< included
+
+    VoiceConfig();
+};
+
+struct Config {
+    std::uint16_t listen_port = 51820;
+    std::vector<HostPort> bootstrap;
+    MdnsConfig mdns;
+    std::string device = "mesh0";
+    unsigned mtu_bytes = 1420;
+    std::vector<net::Endpoint> advertise;
+    LogLevel log = LogLevel::info;
+    VoiceConfig voice;
+};
+
+inline constexpr const char* kDefaultConfigPath = "/etc/meshd/meshd.json";
+inline constexpr unsigned kMinMtuBytes = 1280;  ///< what IPv6 demands of a link (RFC 8200 section 5)
+inline constexpr unsigned kMaxMtuBytes = 9000;
+/// Where one meshd talks SIP to another inside the mesh; no other port may be set to it.
+inline constexpr std::uint16_t kOverlaySipPort = 5080;
+
+/// Throws ConfigError, which names `file` and the line, for an unknown key, a key that stands twice, or a bad value.
+Config parse_config(std::string_view text, std::string_view file);
+
+/// Reads `path`. Throws ConfigError, or std::runtime_error where it cannot be read. A file that does not exist is the
+/// default configuration if `may_be_missing`.
+Config load_config(const std::string& path, bool may_be_missing);
+
+}  // namespace meshd

@@ -1,0 +1,222 @@
+#include <unistd.h>
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <fstream>
+
+#include "meshd/config.hpp"
+#include "meshd/config_value.hpp"
+
+using Catch::Matchers::Contains;
+using Catch::Matchers::StartsWith;
+using meshd::parse_config;
+
+namespace {
+
+std::string refusal(std::string_view text) {
+    try {
+        parse_config(text, "meshd.json");
+    } catch (const meshd::ConfigError& error) {
+        return error.what();
+    }
+    return "accepted";
+}
+
+}  // namespace
+
+TEST_CASE("an empty object is the default configuration") {
+    const auto config = parse_config("{}", "x");
+    CHECK(config.listen_port == 51820);
+    CHECK(config.bootstrap.empty());
+    CHECK(config.mdns.enabled);
+    CHECK(config.device == "mesh0");
+    CHECK(config.mtu_bytes == 1420);
+    CHECK(config.log == meshd::LogLevel::info);
+    CHECK(config.voice.enabled);
+    CHECK(config.voice.port == 5060);
+    CHECK_FALSE(config.voice.centre);
+    CHECK_FALSE(config.voice.domain);
+    CHECK(config.voice.hold_down == std::chrono::seconds(60));
+    const auto is_phone = [&](const char* text) {
+        const auto address = *net::IpAddress::parse(text);
+        return std::any_of(config.voice.phones.begin(), config.voice.phones.end(),
+                           [&](const net::Prefix& p) { return p.contains(address); });
+    };
+    CHECK(is_phone("192.168.7.9"));
+    CHECK(is_phone("fe80::1"));
+    CHECK_FALSE(is_phone("198.51.100.1"));
+}
+
+TEST_CASE("every setting is read, with comments between") {
+    const auto config = parse_config(R"(// of the office in Trento
+{
+  "listen_port": 51821, /* not the
+                           default */
+  "bootstrap": ["HQ.example:51820", "192.0.2.1:1", "[2001:db8::1]:51820"],
+  "mdns": {"interfaces": ["eth0", "br-lan.1"]},
+  "device": "acme", "mtu": 1400,
+  "advertise": ["198.51.100.7:51820", "[2001:db8::7]:51820"],
+  "log": "debug",
+  "voice": {
+    "enabled": true, "port": 5062,
+    "phones": ["192.168.1.0/24", "fd00:1::/64"],
+    "domain": "Acme.Example",
+    "centre": "sip:203.0.113.5:5070;transport=tcp",
+    "hold_down_s": 5, "expires_s": 100, "outage_expires_s": 10,
+    "media_ports": [30000, 30999]
+  }
+}
+// the end)",
+                                     "x");
+    CHECK(config.listen_port == 51821);
+    REQUIRE(config.bootstrap.size() == 3);
+    CHECK(config.bootstrap[0] == meshd::HostPort{"hq.example", 51820});
+    CHECK(config.bootstrap[1] == meshd::HostPort{"192.0.2.1", 1});
+    CHECK(config.bootstrap[2] == meshd::HostPort{"2001:db8::1", 51820});
+    CHECK(config.mdns.interfaces == std::vector<std::string>{"eth0", "br-lan.1"});
+    CHECK(config.device == "acme");
+    CHECK(config.mtu_bytes == 1400);
+    REQUIRE(config.advertise.size() == 2);
+    CHECK(config.advertise[1].text() == "[2001:db8::7]:51820");
+    CHECK(config.log == meshd::LogLevel::debug);
+    CHECK(config.voice.port == 5062);
+    REQUIRE(config.voice.phones.size() == 2);
+    CHECK(config.voice.phones[0].text() == "192.168.1.0/24");
+    CHECK(config.voice.domain == "acme.example");
+    REQUIRE(config.voice.centre);
+    CHECK(config.voice.centre->host == "203.0.113.5");
+    CHECK(config.voice.centre->port == 5070);
+    CHECK(config.voice.centre->tcp == true);
+    CHECK(config.voice.expires == std::chrono::seconds(100));
+    CHECK(config.voice.outage_expires == std::chrono::seconds(10));
+    CHECK(config.voice.hold_down == std::chrono::seconds(5));
+    CHECK(config.voice.first_media_port == 30000);
+    CHECK(config.voice.last_media_port == 30999);
+    CHECK_FALSE(parse_config(R"({"mdns": false})", "x").mdns.enabled);
+}
+
+TEST_CASE("an unknown key is refused with its line and the key that was meant") {
+    CHECK(refusal("{\n  \"listen_prot\": 1\n}") ==
+          "meshd.json:2: \"listen_prot\" is no setting; did you mean \"listen_port\"?");
+    CHECK(refusal("{\"voice\": {\n\n \"center\": \"sip:a\"}}") ==
+          "meshd.json:3: \"voice.center\" is no setting; did you mean \"voice.centre\"?");
+    CHECK(refusal("{\"voice\": {\"hold_down\": 3}}") ==
+          "meshd.json:1: \"voice.hold_down\" is no setting; did you mean \"voice.hold_down_s\"?");
+    CHECK_THAT(refusal("{\"colour\": 3}"), Contains("the ones there are here: listen_port, bootstrap, mdns"));
+    CHECK_THAT(refusal("{\"MTU\": 1300}"), Contains("did you mean \"mtu\"?"));
+}
+
+TEST_CASE("a key that stands twice is refused and both places are named") {
+    CHECK(refusal("{\n\"mtu\": 1400,\n\n\"mtu\": 1300}") ==
+          "meshd.json:4: \"mtu\" stands here a second time; the first is on line 2");
+    CHECK_THAT(refusal("{\"voice\":{\"port\":1,\"port\":2}}"), Contains("\"port\" stands here a second time"));
+}
+
+TEST_CASE("what is not JSON is refused where it stops being JSON") {
+    CHECK_THAT(refusal("{\n  \"mtu\": 1400\n  \"log\": \"info\"\n}"), StartsWith("meshd.json:3: this is not JSON: "));
+    CHECK_THAT(refusal("{\n  \"mtu\": 1400,\n}"), StartsWith("meshd.json:3: this is not JSON: "));
+    CHECK_THAT(refusal("{\n\"mtu\": 1400\n"), StartsWith("meshd.json:2: this is not JSON: "));
+    CHECK_THAT(refusal("{}\n\n{}"), StartsWith("meshd.json:3: this is not JSON: "));
+    CHECK_THAT(refusal("{\n/* no end"), StartsWith("meshd.json:2: this is not JSON: "));
+    CHECK_THAT(refusal(""), StartsWith("meshd.json:1: this is not JSON: "));
+    CHECK_THAT(refusal("{\"mtu\": 1e999}"), Contains("meshd.json:1: "));
+    CHECK_THAT(refusal("{\"mtu\": 18446744073709551615}"), Contains("too large"));
+    CHECK_THAT(refusal("[1420]"), Contains("must be an object, in braces, not a list"));
+}
+
+TEST_CASE("nesting and size are bounded") {
+    CHECK_THAT(refusal("{\"bootstrap\": " + std::string(100000, '[')), Contains("nested too deeply"));
+    CHECK_THAT(refusal(std::string(meshd::kMaxJsonTreeBytes + 1, ' ')), Contains("no configuration needs more"));
+}
+
+TEST_CASE("a value of the wrong kind or range is refused with what it must be and what it is") {
+    CHECK(refusal("{\"listen_port\":\n\n 99999\n}") ==
+          "meshd.json:3: \"listen_port\" must be a port, from 1 to 65535, not 99999");
+    CHECK_THAT(refusal("{\"listen_port\": 0}"), Contains("not 0"));
+    CHECK_THAT(refusal("{\"listen_port\": -1}"), Contains("not -1"));
+    CHECK_THAT(refusal("{\"listen_port\": \"51820\"}"), Contains("not \"51820\""));
+    CHECK_THAT(refusal("{\"listen_port\": 51820.5}"), Contains("not a number with a fraction"));
+    CHECK_THAT(refusal("{\"listen_port\": null}"), Contains("not null"));
+    CHECK_THAT(refusal("{\"mtu\": 1279}"), Contains("\"mtu\" must be a number from 1280 to 9000, not 1279"));
+    CHECK_THAT(refusal("{\"mdns\": \"yes\"}"), Contains("\"mdns\" must be an object, in braces, not \"yes\""));
+    CHECK_THAT(refusal("{\"mdns\": {\"interfaces\": [\"eth 0\"]}}"),
+               Contains("\"mdns.interfaces[0]\" must be a network interface's name"));
+    CHECK_THAT(refusal("{\"mdns\": {\"interfaces\": []}}"), Contains("must have 1 to 64 entries, not 0"));
+    CHECK_THAT(refusal("{\"device\": \"a-name-far-too-long\"}"), Contains("1 to 15 letters"));
+    CHECK_THAT(refusal("{\"device\": \"../x\"}"), Contains("must be a network interface's name"));
+    CHECK_THAT(refusal("{\"log\": \"loud\"}"),
+               Contains("must be one of trace, debug, info, warn, error, not \"loud\""));
+    CHECK_THAT(refusal("{\"voice\": true}"), Contains("\"voice\" must be an object, in braces, not true"));
+    CHECK_THAT(refusal("{\"voice\": {\"enabled\": 1}}"), Contains("must be true or false, not 1"));
+    CHECK_THAT(refusal("{\"voice\": {\"domain\": \"acme example\"}}"), Contains("must be a domain name"));
+    CHECK_THAT(refusal("{\"voice\": {\"expires_s\": 1}}"), Contains("a whole number of seconds from 5 to 86400"));
+    CHECK_THAT(refusal("{\"bootstrap\": \"hq.example:1\"}"), Contains("\"bootstrap\" must be a list"));
+}
+
+TEST_CASE("an entry of a list is refused on its own line") {
+    CHECK_THAT(refusal("{\"bootstrap\": [\n\"a.example:1\",\n\"b.example\"]}"),
+               StartsWith("meshd.json:3: \"bootstrap[1]\" must be HOST:PORT"));
+    CHECK_THAT(refusal("{\"advertise\": [\"0.0.0.0:51820\"]}"), Contains("that others can send to"));
+    CHECK_THAT(refusal("{\"advertise\": [\"hq.example:51820\"]}"), Contains("ADDRESS:PORT"));
+    CHECK_THAT(refusal("{\"voice\": {\"phones\": [\"192.168.1.7/24\"]}}"),
+               Contains("a network without host bits, such as \"192.168.1.0/24\", not \"192.168.1.7/24\""));
+    CHECK_THAT(refusal("{\"voice\": {\"phones\": [\"office\"]}}"), Contains("must be a network"));
+    CHECK_THAT(refusal("{\"voice\": {\"phones\": []}}"), Contains("must have 1 to 256 entries"));
+}
+
+TEST_CASE("a range of media ports must be one, and big enough") {
+    for (const auto* bad : {"[]", "[20000]", "[29999, 20000]", "[20000, 20001]", "[100, 2000]", "[1, 2, 3]", "20000"}) {
+        INFO(bad);
+        CHECK_THAT(refusal("{\"voice\": {\"media_ports\": " + std::string(bad) + "}}"), Contains("voice.media_ports"));
+    }
+}
+
+TEST_CASE("settings that do not go together are refused") {
+    CHECK_THAT(refusal(R"({"listen_port": 5060})"), Contains("both 5060"));
+    CHECK(refusal(R"({"listen_port": 5060, "voice": {"enabled": false}})") == "accepted");
+    CHECK_THAT(refusal(R"({"voice": {"port": 5080}})"), Contains("5080 carries SIP between nodes"));
+    CHECK_THAT(refusal(R"({"voice": {"media_ports": [5000, 6000]}})"), Contains("holds port 5060"));
+    CHECK_THAT(refusal(R"({"voice": {"expires_s": 10}})"), Contains("longer than \"voice.expires_s\""));
+}
+
+TEST_CASE("a central server is a SIP URI with a host, and at most a port and a transport") {
+    const auto centre = [](const char* text) { return meshd::parse_centre(text); };
+    REQUIRE(centre("sip:sip.acme.example"));
+    CHECK_FALSE(centre("sip:sip.acme.example")->port);
+    CHECK_FALSE(centre("sip:sip.acme.example")->tcp);
+    CHECK(centre("sip:203.0.113.5")->port == 5060);
+    CHECK(centre("sip:203.0.113.5")->tcp == false);
+    CHECK(centre("SIP:[2001:db8::5];transport=TCP")->host == "2001:db8::5");
+    CHECK(centre("sip:[2001:db8::5]:5070")->port == 5070);
+    for (const auto* bad :
+         {"203.0.113.5", "sips:a.example", "sip:", "sip:alice@a.example", "sip:a.example:0", "sip:a b",
+          "sip:a.example;transport=tls", "sip:a.example;lr", "sip:300.1.1.1", "sip:2001:db8::5"}) {
+        INFO(bad);
+        CHECK_FALSE(centre(bad));
+    }
+}
+
+TEST_CASE("a mistyped address is no host name") {
+    CHECK_FALSE(meshd::parse_host_port("192.168.1.300:51820"));
+    CHECK_FALSE(meshd::parse_host_port("2001:db8::1:51820"));
+    CHECK_FALSE(meshd::parse_host_port("[::1]"));
+    CHECK_FALSE(meshd::parse_host_port("a..b:1"));
+    CHECK_FALSE(meshd::parse_host_port("-a.example:1"));
+    CHECK(meshd::parse_host_port("4.example:1"));
+}
+
+TEST_CASE("a configuration that is missing is the default only where it may be missing") {
+    CHECK(meshd::load_config("/nonexistent/meshd.json", true).listen_port == 51820);
+    CHECK_THROWS_WITH(meshd::load_config("/nonexistent/meshd.json", false),
+                      Contains("/nonexistent/meshd.json: No such file") && Contains("--config"));
+    CHECK_THROWS_WITH(meshd::load_config("/", true), Contains("cannot read the configuration /"));
+}
+
+TEST_CASE("a configuration is read from its file, and its errors name it") {
+    char path[] = "/tmp/meshd-config-XXXXXX";
+    close(mkstemp(path));
+    std::ofstream(path) << "{\n\"mtu\": 1300}";
+    CHECK(meshd::load_config(path, false).mtu_bytes == 1300);
+    std::ofstream(path) << "{\n\"mtu\": 0}";
+    CHECK_THROWS_WITH(meshd::load_config(path, false), StartsWith(std::string(path) + ":2: "));
+    std::remove(path);
+}
