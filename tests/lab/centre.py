@@ -1,0 +1,131 @@
+"""The central SIP server of the lab: Debian's Kamailio, a registrar and proxy that asks for passwords."""
+import os
+import socket
+
+from network import wait_until
+
+MODULES = "/usr/lib/x86_64-linux-gnu/kamailio/modules"
+
+CONFIGURATION = """#!KAMAILIO
+debug=2
+log_stderror=yes
+children=2
+tcp_children=2
+auto_aliases=no
+alias="{domain}"
+{listen}
+mpath="{modules}"
+loadmodule "kex.so"
+loadmodule "corex.so"
+loadmodule "tm.so"
+loadmodule "tmx.so"
+loadmodule "sl.so"
+loadmodule "rr.so"
+loadmodule "pv.so"
+loadmodule "maxfwd.so"
+loadmodule "usrloc.so"
+loadmodule "registrar.so"
+loadmodule "textops.so"
+loadmodule "siputils.so"
+loadmodule "htable.so"
+loadmodule "auth.so"
+loadmodule "ctl.so"
+modparam("usrloc", "db_mode", 0)
+modparam("htable", "htable", "password=>size={password_slots};")
+modparam("auth", "nonce_expire", 300)
+modparam("ctl", "binrpc", "unix:{socket}")
+
+event_route[htable:mod-init] {{
+{passwords}
+}}
+
+request_route {{
+    if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
+    if (is_method("CANCEL")) {{ if (t_check_trans()) t_relay(); exit; }}
+    if (has_totag()) {{
+        if (loose_route()) {{ t_relay(); exit; }}
+        if (is_method("ACK")) {{ if (t_check_trans()) t_relay(); exit; }}
+        sl_send_reply("404", "Not here");
+        exit;
+    }}
+    if (is_method("ACK")) exit;
+    if (is_method("OPTIONS") && !($rU != $null)) {{ sl_send_reply("200", "OK"); exit; }}
+    t_check_trans();
+    if (is_method("REGISTER")) {{
+        if ($au == $null || !pv_auth_check("$td", "$sht(password=>$au)", "0", "1")) {{ auth_challenge("$td", "0"); exit; }}
+        consume_credentials();
+        save("location");
+        exit;
+    }}
+    if (is_method("INVITE|MESSAGE|SUBSCRIBE")) {{
+        if ($au == $null || !pv_auth_check("$fd", "$sht(password=>$au)", "0", "1")) {{ auth_challenge("$fd", "0"); exit; }}
+        consume_credentials();
+    }}
+    record_route();
+    if (!lookup("location")) {{ sl_send_reply("404", "Not Found"); exit; }}
+    t_relay();
+}}
+"""
+
+
+class Kamailio:
+    def __init__(self, space, addresses, domain, passwords, folder, memory_mb=64, port=5060):
+        """`passwords` of users by name. Starts without any registration, always."""
+        os.makedirs(folder, exist_ok=True)
+        self.space, self.folder, self.port, self.address = space, folder, port, addresses[0]
+        # The path of a UNIX socket is short; /run is the sandbox's own.
+        self.socket, self.memory_mb, self.program = f"/run/kamailio-{space.name}.sock", memory_mb, None
+        listen = "\n".join(f"listen={kind}:{a}:{port}" for a in addresses for kind in ("udp", "tcp"))
+        slots = max(4, (len(passwords) // 4).bit_length())
+        with open(f"{folder}/kamailio.cfg", "w") as file:
+            file.write(CONFIGURATION.format(
+                domain=domain, listen=listen, modules=MODULES, socket=self.socket, password_slots=slots,
+                passwords="\n".join(f'    $sht(password=>{name}) = "{word}";' for name, word in passwords.items())))
+
+    def start(self):
+        self.program = self.space.start(
+            ["kamailio", "-f", f"{self.folder}/kamailio.cfg", "-DD", "-E", "-Y", self.folder, "-m",
+             str(self.memory_mb), "-M", "16"], f"{self.folder}/log")
+        wait_until("Kamailio's answer", self.answers, 15, 0.05)
+
+    def answers(self):
+        """Whether it answers an OPTIONS of somebody beside it."""
+        message = (f"OPTIONS sip:{self.address} SIP/2.0\r\nVia: SIP/2.0/UDP {self.address}:5999;branch=z9hG4bKlab\r\n"
+                   f"From: <sip:lab@{self.address}>;tag=1\r\nTo: <sip:{self.address}>\r\nCall-ID: lab\r\n"
+                   "CSeq: 1 OPTIONS\r\nMax-Forwards: 5\r\nContent-Length: 0\r\n\r\n")
+
+        def ask():
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                s.bind((self.address, 5999))
+                s.settimeout(0.2)
+                s.sendto(message.encode(), (self.address, self.port))
+                try:
+                    return s.recv(2000).startswith(b"SIP/2.0 200")
+                except OSError:
+                    return False
+        return self.space.inside(ask)
+
+    def kill(self):
+        """As a machine that loses its power: its children die with it, by their ids."""
+        children = children_of(self.program.pid)
+        self.program.kill()
+        for pid in children:
+            try:
+                os.kill(pid, 9)
+            except ProcessLookupError:
+                pass
+        if os.path.exists(self.socket):
+            os.remove(self.socket)
+
+    def processes(self):
+        return [self.program.pid, *children_of(self.program.pid)]
+
+    def registered(self):
+        """Names with a registration now."""
+        text = self.space.run("kamcmd", "-s", f"unix:{self.socket}", "ul.dump", check=False) or ""
+        return {line.split("AoR:")[1].strip().split("@")[0] for line in text.splitlines() if "AoR:" in line}
+
+
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
