@@ -1,0 +1,291 @@
+/// A whole mesh node above the wire, passive: WireGuard, roster, gossip, joining, paths. The daemon and the simulation
+/// run the same object. Control thread only.
+///
+/// After every call, drain: take_durable() first, then take_datagrams() and take_events(). What a batch of take_durable()
+/// vouches for (an answer to a newcomer, a record that an admin has signed) leaves only after durable(its id).
+#pragma once
+
+#include <deque>
+
+#include "mesh/candidates.hpp"
+#include "mesh/clock_trust.hpp"
+#include "mesh/gossip.hpp"
+#include "mesh/identity.hpp"
+#include "mesh/join.hpp"
+#include "mesh/peer_link.hpp"
+#include "mesh/roster.hpp"
+#include "mesh/token.hpp"
+#include "mesh/wireguard.hpp"
+
+namespace mesh {
+
+/// What a node can do, in Hello and node records.
+enum class Capability : std::uint32_t { control = 1, aes = 2, relay = 4 };
+
+struct NodeSettings {
+    std::uint16_t listen_port = 51820;
+    std::vector<net::Endpoint> local_endpoints;  ///< of this machine, for its node record
+    std::vector<net::Endpoint> advertise;        ///< told by the person who runs it
+    std::vector<net::Endpoint> bootstrap;        ///< where some member may be
+    std::vector<net::Prefix> offered;            ///< of its member record's subnets: those it can route now; empty: all
+    bool clock_synchronised = false;             ///< the system says so (NTP)
+    std::size_t full_mesh = 64;                  ///< tunnels to all members up to this many
+    std::chrono::milliseconds ping_every{4000};
+};
+
+/// What the store keeps: one row a record. Upsert by `key`; an empty `wire` deletes the row.
+struct StoredRecord {
+    net::Bytes key;  ///< 32 bytes
+    net::Bytes wire;
+};
+struct DurableBatch {
+    std::uint64_t id = 0;  ///< rising; hand to durable() when this batch (and all before it) is stored
+    std::vector<StoredRecord> records;
+    std::optional<Tai64n> stamp;  ///< last TAI64N, ahead of use: give the newest stored one to the next Node
+    bool sync = false;            ///< fsync before durable(); else a plain write will do
+};
+
+struct PeerUp { net::NodeKey key; net::Endpoint endpoint; };
+struct PeerDown { net::NodeKey key; };
+struct RosterChanged {};    ///< members, users, policies or revocations
+struct BindingsChanged {};  ///< somebody's bindings or node record
+struct RoutesChanged {};    ///< device() differs
+struct EndpointGood { net::NodeKey key; net::TunnelKey tunnel_key; net::Endpoint endpoint; };  ///< for the endpoint cache
+struct SelfRevoked {};      ///< this node is out of the mesh
+struct Admitted { net::NodeKey key; std::string name; };  ///< a newcomer spent an invitation of ours
+struct Refused { Refusal why; RecordKey key; };           ///< for the log and the counters
+using NodeEvent = std::variant<PeerUp, PeerDown, RosterChanged, BindingsChanged, RoutesChanged, EndpointGood, SelfRevoked,
+                               Admitted, Refused>;
+
+/// What the TUN device must have.
+struct DeviceConfig {
+    std::vector<net::Prefix> addresses;  ///< own: one /128, one /32
+    std::vector<net::Prefix> routes;     ///< the mesh's /48, its IPv4 pool, other members' subnets
+    bool operator==(const DeviceConfig&) const = default;
+};
+
+enum class PeerState : std::uint8_t { idle, connecting, session };
+struct PeerReport {
+    net::NodeKey key;
+    net::TunnelKey tunnel_key;
+    std::string name;
+    std::vector<net::IpAddress> addresses;
+    std::vector<net::Prefix> subnets;
+    Roles roles;
+    PeerState state = PeerState::idle;
+    bool stock = false;
+    std::optional<net::Endpoint> endpoint;
+    std::optional<std::chrono::seconds> last_handshake;  ///< ago
+    std::optional<std::chrono::microseconds> rtt;
+    std::uint64_t rx_bytes = 0, tx_bytes = 0;
+    std::optional<Source> via;  ///< how its endpoint was found
+};
+
+/// What `meshctl` says about a user. A missing password leaves HA1 to the centre.
+struct UserRequest {
+    std::string aor;
+    std::vector<std::string> numbers;
+    std::vector<std::string> nodes;  ///< names; empty or "any": every voice node
+    net::Bytes credentials;          ///< plain: whatever the voice side keeps (HA1 values); empty: none
+};
+struct InviteRequest {
+    std::string name;
+    std::vector<net::Prefix> subnets;
+    bool admin = false;
+    bool voice = true;
+    bool relay = true;
+    std::chrono::seconds valid{std::chrono::hours(24)};
+};
+struct StockAdmission {
+    std::string name;
+    net::TunnelKey public_key;
+    std::optional<net::TunnelSecret> secret;     ///< if it was made here
+    std::vector<net::IpAddress> addresses;
+    net::TunnelKey gateway;                      ///< this node: the one peer of its configuration
+    std::vector<net::Endpoint> gateway_endpoints;  ///< best first
+    std::vector<net::Prefix> allowed_ips;        ///< the whole mesh: /48, pool, subnets
+};
+struct Revoked {
+    std::vector<std::string> passwords_to_change;  ///< addresses of record whose credentials the revoked node could read
+};
+
+struct CreateMesh {
+    std::string mesh;  ///< name
+    std::string node;  ///< name
+    net::Prefix pool;  ///< IPv4 /8 to /24
+    std::vector<net::Prefix> subnets;
+};
+struct CreatedMesh {
+    NodeIdentity identity;
+    std::vector<net::Bytes> records;  ///< store them, then start a Node
+};
+
+class Node {
+public:
+    /// `records` as the store had them; `last_stamp` the newest that it had, or none. A record that no longer passes
+    /// (of another mesh, forged) is left out and told as a Refused event.
+    /// Throws std::runtime_error if the records do not make this node a member: its state is not that of this identity.
+    Node(NodeIdentity identity, std::span<const net::Bytes> records, std::optional<Tai64n> last_stamp, net::Random& random,
+         NodeSettings settings, net::Now now);
+    ~Node();
+    Node(const Node&) = delete;
+    Node& operator=(const Node&) = delete;
+
+    static net::Result<CreatedMesh> create_mesh(const CreateMesh& wish, net::Random& random, net::Now now);
+
+    // Inputs.
+    /// A whole datagram from the underlay, decrypted here. Inner IP packets come out of take_packets(): simulations and
+    /// tests. The daemon's data threads open data packets themselves and use the two functions below.
+    void receive(net::MutableBytes datagram, const net::Endpoint& from, net::Now now);
+    /// Types 1, 2, 3 and 7; the daemon's data threads have checked mac1.
+    void receive_handshake(net::MutableBytes datagram, const net::Endpoint& from, net::Now now, bool under_load);
+    /// A control frame out of a session with that peer.
+    void receive_control(const net::TunnelKey& peer, net::ByteView payload, const net::Endpoint& from, net::Now now);
+    /// An IP packet from this machine, by its destination (simulation); or one for which the data path has no session.
+    void send_ip(net::ByteView packet, net::Now now);
+    void tick(net::Now now);
+    net::Steady next_deadline() const;
+
+    /// Discovery found that this member (nullopt: some member) may be at an endpoint.
+    void add_candidate(const std::optional<net::NodeKey>& member, const net::Endpoint& endpoint, Source source, net::Now now);
+    /// Own addresses have changed: tells the mesh, and tries every path again at once.
+    void set_local_endpoints(std::vector<net::Endpoint> endpoints, net::Now now);
+    void set_offered(std::vector<net::Prefix> subnets, net::Now now);
+    void set_clock_synchronised(bool synchronised) { settings_.clock_synchronised = synchronised; }
+    /// Batch `id` and all before it are stored.
+    void durable(std::uint64_t id, net::Now now);
+    /// Says Leaving to every peer; send what take_datagrams() gives, then stop.
+    void leave(net::Now now);
+
+    // Outputs.
+    std::vector<Datagram> take_datagrams();
+    std::vector<NodeEvent> take_events();
+    std::optional<DurableBatch> take_durable();
+    std::vector<net::Bytes> take_packets();  ///< IP packets for this machine, out of receive()
+    std::shared_ptr<const ForwardingTable> table();
+    DeviceConfig device() const;
+
+    // What is known.
+    const NodeIdentity& identity() const { return identity_; }
+    const net::NodeKey& key() const { return key_; }
+    const KnownMember& self() const;  ///< own member record, the last known if revoked since
+    bool revoked() const { return revoked_; }
+    bool is_admin() const;
+    std::string mesh_name() const;
+    DiscoveryKey discovery_key() const;
+    const View& view() const { return roster_.view(); }
+    const Roster& roster() const { return roster_; }
+    std::vector<PeerReport> peers(net::Now now) const;
+    bool is_up(const net::NodeKey& key) const;
+    const Gossip::Counters& gossip_counters() const { return gossip_.counters(); }
+    WireGuard& wireguard() { return wireguard_; }  ///< for data_event() and counters
+
+    // What voice asks.
+    std::vector<net::NodeKey> nodes_for(std::string_view aor, net::Wall now) const { return roster_.nodes_for(aor, now); }
+    /// Whether this user's record lets that voice node bind it.
+    bool may_bind(const net::NodeKey& node, std::string_view aor) const { return roster_.may_bind(node, aor); }
+    /// Plain credentials, if the user has any and this node may read them.
+    std::optional<net::Bytes> credentials(std::string_view aor) const;
+    /// All own bindings as they are now; shards that changed are signed within 100 ms.
+    void set_bindings(std::vector<Binding> bindings, net::Now now);
+
+    // What admins do. Each returns an error with the reason; effects are in take_durable() and spread once durable.
+    net::Result<Token> invite(const InviteRequest& request, net::Now now);
+    net::Result<StockAdmission> admit_stock(const std::string& name, std::optional<net::TunnelKey> public_key, net::Now now);
+    /// By node name (or that of an invitation not yet used).
+    net::Result<Revoked> revoke(const std::string& name, net::Now now);
+    net::Result<void> put_user(const UserRequest& request, net::Now now);
+    net::Result<void> remove_user(const std::string& aor, net::Now now);
+    /// Endpoints to put into tokens and configurations, best first.
+    std::vector<net::Endpoint> own_endpoints() const;
+
+    static constexpr auto kBindingsEvery = std::chrono::milliseconds(100);
+
+private:
+    struct Newcomer;  ///< a token's session, on which only the join exchange runs
+    struct Carried;   ///< a JoinRequest on its way to its issuer
+
+    // node.cpp: inputs, outputs, time
+    void drain(net::Now now);
+    void on_event(const Event& event, net::Now now);
+    void after_roster_change(net::Now now);
+    void merge(std::span<const net::Bytes> wires, net::Now now);
+    void send(const PeerLink& peer, const Frame& frame, net::Now now, std::optional<net::Endpoint> to = {});
+    void hold(std::uint64_t batch, const net::TunnelKey& to, net::Bytes frame);
+    PeerLink* link(const net::TunnelKey& key);
+    PeerLink* link(const net::NodeKey& key);
+
+    // node_peers.cpp: tunnels, paths, routes
+    void settle_peers(net::Now now);
+    void settle_routes();
+    void connect(PeerLink& peer, net::Now now);
+    void run_peer(PeerLink& peer, net::Now now);
+    void heard(PeerLink& peer, const Frame& frame, const net::Endpoint& from, std::size_t bytes, net::Now now);
+    void up(PeerLink& peer, net::Now now);
+    void down(PeerLink& peer, net::Now now);
+    std::vector<net::Endpoint> endpoints_for(const PeerLink& peer) const;
+    void introduce(PeerLink& peer, net::Now now);
+    void receive_introduction(net::MutableBytes datagram, net::Now now);
+
+    // node_join.cpp: newcomers
+    void settle_newcomers(net::Now now);
+    void newcomer_heard(Newcomer& newcomer, net::ByteView payload, net::Now now);
+    void join_request(PeerLink& from, const JoinRequest& request, net::Now now);
+    void join_reply(const JoinReply& reply, net::Now now);
+    std::vector<Frame> decide_join(const JoinRequest& request, net::Now now);
+
+    // node_admin.cpp: what is signed here
+    Record sign_as_admin(RecordType type, std::string subject, const Body& body, bool as_root = false);
+    void adopt(Record record, net::Now now);
+    void publish_node_record(net::Now now);
+    void publish_bindings(net::Now now);
+    net::Result<void> may_administer() const;
+    std::optional<VoiceKey> open_voice_key(std::uint64_t id) const;
+    std::pair<std::uint64_t, VoiceKey> newest_voice_key(net::Now now);
+    void seal_voice_key(std::uint64_t id, const VoiceKey& key, const net::NodeKey& to, const net::TunnelKey& tunnel_key,
+                        net::Now now);
+    net::IpAddress free_address() const;
+    net::Result<void> check_new_name(const std::string& name) const;
+
+    NodeIdentity identity_;
+    net::NodeKey key_;
+    net::Random& random_;
+    NodeSettings settings_;
+    Roster roster_;
+    Gossip gossip_;
+    WireGuard wireguard_;
+    ClockTrust clock_;
+    KnownMember self_;
+    bool revoked_ = false;
+
+    std::map<net::TunnelKey, PeerLink> links_;
+    std::map<net::NodeKey, net::TunnelKey> tunnel_keys_;
+    std::map<net::Endpoint, Source> anybody_;  ///< endpoints where some member may be
+    std::map<net::TunnelKey, Newcomer> newcomers_;
+    std::map<std::uint64_t, Carried> carried_;
+    std::vector<net::Prefix> routes_;
+
+    struct Held {
+        std::uint64_t batch;
+        net::TunnelKey to;
+        net::Bytes frame;
+    };
+    std::deque<Held> held_;
+    std::deque<std::pair<std::uint64_t, RecordKey>> held_pushes_;
+    DurableBatch batch_;
+    std::uint64_t next_batch_ = 1, durable_ = 0;
+
+    std::map<std::uint8_t, std::vector<Binding>> bindings_;
+    std::set<std::uint8_t> shards_to_sign_;
+    net::Steady next_bindings_{};
+    net::Steady next_introduction_{};
+    unsigned introductions_left_ = 0;
+    bool node_record_due_ = false;
+    net::Steady next_node_record_{};
+
+    std::vector<NodeEvent> events_;
+    std::vector<Datagram> datagrams_;
+    std::vector<net::Bytes> packets_;
+};
+
+}  // namespace mesh

@@ -1,0 +1,66 @@
+/// One peer as the node sees it: where it may be, whether it is there, and what was agreed in Hello.
+///
+///   idle --wanted--> connecting --WireGuard session and both Hellos--> up --no answer to pings, Leaving--> connecting
+///
+/// connecting: initiations to all candidates at 0, 1, 2, 4, 8, 15, 15... seconds, and at once for a new candidate.
+/// up: a ping every few seconds, unless it was heard since; unanswered, one a second; down after kLostAfter.
+#pragma once
+
+#include "mesh/candidates.hpp"
+#include "mesh/control_frame.hpp"
+#include "net/time.hpp"
+
+namespace mesh {
+
+struct PeerLink {
+    enum class State : std::uint8_t { idle, connecting, up };
+
+    net::NodeKey key;
+    net::TunnelKey tunnel_key;
+    std::string name;
+    bool stock = false;
+    State state = State::idle;
+    Candidates candidates;
+
+    // Connecting.
+    unsigned attempts = 0;
+    net::Steady next_attempt = net::kNever;
+    bool ever_up = false;
+
+    // The session.
+    bool session = false;
+    net::Endpoint endpoint;  ///< that WireGuard sends to
+    net::Steady last_handshake{};
+    std::uint64_t hello_nonce = 0;
+    std::uint64_t heard_nonce = 0;
+    bool hello_acknowledged = false;
+    net::Steady next_hello = net::kNever;
+    std::uint32_t capabilities = 0;
+    net::Endpoint observed;  ///< where it sees us
+
+    // Whether it is there.
+    net::Steady last_heard{};
+    net::Steady next_ping = net::kNever;
+    net::Steady ping_sent{};
+    std::uint64_t ping_token = 0;  ///< of an unanswered one, else 0
+    std::optional<std::chrono::microseconds> rtt;
+
+    // A path on trial.
+    struct Trial {
+        net::Endpoint endpoint;
+        std::uint64_t token = 0;
+        net::Steady until{};
+    };
+    std::optional<Trial> trial;
+
+    static constexpr auto kHelloEvery = std::chrono::milliseconds(500);
+    static constexpr auto kPingAgain = std::chrono::seconds(1);
+    static constexpr auto kLostAfter = std::chrono::seconds(4);  ///< from the first ping that got no answer
+    static constexpr auto kTrialLasts = std::chrono::seconds(3);
+
+    /// How long to wait after attempt number `attempts`.
+    static std::chrono::seconds backoff(unsigned attempts);
+    net::Steady next_deadline() const;
+};
+
+}  // namespace mesh

@@ -1,0 +1,39 @@
+/// An invitation as text: "meshd1-" and base64url of
+///
+///   u8 format (1) | mesh id (32) | u64 expiry, Unix seconds | secret (32) | u8 count of keys, tunnel keys (32 each)
+///   | u8 count of endpoints, each u8 index of its key, u8 4 or 6, address, u16 port | checksum (4, BLAKE2b)
+///
+/// The secret is the seed of the X25519 key under which the newcomer makes its one handshake.
+#pragma once
+
+#include "mesh/crypto.hpp"
+#include "net/address.hpp"
+#include "net/result.hpp"
+#include "net/time.hpp"
+
+namespace mesh {
+
+inline constexpr std::size_t kMaxTokenEndpoints = 4;
+
+struct Token {
+    struct Contact {
+        net::TunnelKey key;
+        net::Endpoint endpoint;
+        auto operator<=>(const Contact&) const = default;
+    };
+    net::NodeKey mesh_id;
+    std::int64_t expires = 0;  ///< Unix seconds
+    net::Secret<32> secret;
+    std::vector<Contact> contacts;  ///< at most kMaxTokenEndpoints
+
+    std::string text() const;
+    /// White space around it is ignored. The error says whether it is no token, cut short or mistyped.
+    static net::Result<Token> parse(std::string_view text);
+    /// An error if the token is over at `now`.
+    net::Result<void> check_time(net::Wall now) const;
+
+    net::TunnelSecret tunnel_secret() const;
+    net::TunnelKey tunnel_key() const;
+};
+
+}  // namespace mesh
