@@ -69,6 +69,7 @@ private:
     net::Now since_;
     std::string why_ = "not heard from yet";
     net::Steady last_answer_;
+    net::Steady last_probe_;
     net::Steady next_probe_;
     std::optional<net::Steady> up_since_;
     unsigned unanswered_ = 0;  ///< probes sent since the last answer

@@ -11,18 +11,16 @@
 #include "net/time.hpp"
 #include "voice/directory.hpp"
 #include "voice/flow.hpp"
+#include "voice/header.hpp"
 
 namespace voice {
 
 /// One phone of one user.
 struct Binding {
     Aor aor;
-    std::string contact;   ///< the phone's Contact URI as it wrote it: where requests for it go
-    std::string display;   ///< the Contact's other parameters that are given back as they came (";+sip.instance=...")
-    std::string instance;  ///< +sip.instance, empty if none: the device
+    NameAddr contact;      ///< as the phone wrote it: where requests for it go, and what it is given back
     std::string token;     ///< stands for this binding in the user part of the URI that others are given
     Flow flow;             ///< where its REGISTER came from; requests go back the same way
-    float q = 1.0F;
     std::string call_id;
     std::uint32_t cseq = 0;
     net::Steady expires;         ///< toward the phone
@@ -52,11 +50,10 @@ public:
 
     /// Borrowed until the next change.
     const Binding* by_token(const std::string& token) const;
-    const Binding* find(const Aor& aor, std::string_view contact) const;
+    const Binding* find(const Aor& aor, const Uri& contact) const;  ///< compared as URIs are (RFC 3261 10.3 step 7)
     /// The highest q first.
     std::vector<const Binding*> of(const Aor& aor) const;
-    /// A binding whose requests come by this flow: whose phone speaks (RFC 5626 section 4.3 for TCP; address and port
-    /// for UDP). `aor` empty: any.
+    /// The binding of `aor` whose requests come by this flow: the connection for TCP, address and port for UDP.
     const Binding* from(const Flow& flow, const Aor& aor) const;
     std::vector<const Binding*> all() const;
     std::size_t size() const { return by_token_.size(); }
@@ -64,7 +61,7 @@ public:
     std::vector<BindingChanged> take_changes();
 
 private:
-    void erase(std::unordered_map<std::string, Binding>::iterator at, net::Now now);
+    void forget_expiry(const Binding& binding);
     void note(const Aor& aor, net::Now now);
 
     std::unordered_map<std::string, Binding> by_token_;
@@ -74,8 +71,5 @@ private:
     std::size_t max_bindings_;
     std::size_t max_per_aor_;
 };
-
-/// "user@domain" of a SIP or SIPS URI's parts.
-Aor make_aor(std::string_view user, std::string_view host);
 
 }  // namespace voice

@@ -30,6 +30,8 @@ struct ProxySettings {
     std::chrono::seconds outage_expires{20};
     /// How long after the centre or a password vouched for a device its refresh is believed in an outage.
     std::chrono::seconds grace{std::chrono::hours(72)};
+    /// A call whose media has been silent both ways for so long is ended on both sides.
+    std::chrono::seconds media_timeout{120};
     std::size_t max_bindings = 20000;
     std::size_t max_calls = 2000;  ///< more are answered 503 with Retry-After
 };
@@ -41,6 +43,8 @@ public:
     /// Our own address and port as `remote` reaches it: the socket's, never a wildcard. For Side::mesh the overlay
     /// address, port 5080.
     virtual net::Endpoint local(const net::Endpoint& remote, Transport transport, Side side) const = 0;
+    /// Our own overlay address; nullopt outside a mesh.
+    virtual std::optional<net::IpAddress> overlay() const = 0;
     virtual MediaPorts& media() = 0;
     virtual const Directory& directory() const = 0;
 };
@@ -81,6 +85,19 @@ struct VoiceView {
     std::string centre_state;  ///< as name_of(CentreMonitor::State), empty without a centre
     std::chrono::seconds hold_down{0};
 };
+/// A binding as text and wall time, for the state store.
+struct SavedBinding {
+    Aor aor;
+    std::string contact;
+    std::string token;
+    Transport transport = Transport::udp;
+    net::Endpoint phone;
+    std::string call_id;
+    std::uint32_t cseq = 0;
+    net::Wall expires;
+    net::Wall centre_expires;
+    net::Wall confirmed;
+};
 /// Messages that were not acted upon, by reason, since the start.
 struct ProxyCounters {
     std::uint64_t received = 0, malformed = 0, stranger = 0, forged = 0, overload = 0, stray = 0;
@@ -101,8 +118,6 @@ public:
     void flow_failed(const Flow& flow, FlowFailure why, net::Now now);
     /// The centre's name resolved anew.
     void set_centre(const Centre& centre, net::Now now);
-    /// The media thread heard nothing on this call for its time-out: the call is ended on both sides.
-    void media_silent(std::uint64_t media_session, net::Now now);
     void tick(net::Now now);
     net::Steady next_deadline() const;
 
@@ -110,14 +125,19 @@ public:
     std::vector<Outgoing> take_outgoing();
     std::vector<ProxyEvent> take_events();
 
+    /// What to keep over a restart: the bindings of `aor` after each BindingChanged for it.
+    std::vector<SavedBinding> saved(const Aor& aor, net::Now now) const;
+    /// Once, after construction. Those that have expired are left out.
+    void restore(const std::vector<SavedBinding>& bindings, net::Now now);
+
     std::vector<PhoneView> phones(net::Now now) const;
     std::vector<CallView> calls() const;
     VoiceView voice() const;
     const ProxyCounters& counters() const;
 
 private:
-    class Core;
-    std::unique_ptr<Core> core_;
+    struct Parts;
+    std::unique_ptr<Parts> parts_;
 };
 
 }  // namespace voice

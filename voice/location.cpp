@@ -1,0 +1,118 @@
+#include "voice/location.hpp"
+
+#include <algorithm>
+
+namespace voice {
+
+namespace {
+
+net::Wall wall_of(net::Steady at, net::Now now) {
+    return now.wall + std::chrono::duration_cast<net::Wall::duration>(at - now.steady);
+}
+
+}  // namespace
+
+bool Location::put(Binding binding, net::Now now) {
+    const auto old = by_token_.find(binding.token);
+    if (old == by_token_.end()) {
+        if (by_token_.size() >= max_bindings_ || tokens_of_.count(binding.aor) >= max_per_aor_) return false;
+        tokens_of_.emplace(binding.aor, binding.token);
+    } else {
+        forget_expiry(old->second);
+    }
+    by_expiry_.emplace(binding.expires, binding.token);
+    const auto aor = binding.aor;
+    auto token = binding.token;
+    by_token_.insert_or_assign(std::move(token), std::move(binding));
+    note(aor, now);
+    return true;
+}
+
+void Location::remove(const std::string& token, net::Now now) {
+    const auto at = by_token_.find(token);
+    if (at == by_token_.end()) return;
+    forget_expiry(at->second);
+    const auto aor = at->second.aor;
+    const auto [first, last] = tokens_of_.equal_range(aor);
+    tokens_of_.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second == token; }));
+    by_token_.erase(at);
+    note(aor, now);
+}
+
+void Location::remove_flow(const Flow& flow, net::Now now) {
+    std::vector<std::string> gone;
+    for (const auto& [token, binding] : by_token_) {
+        if (binding.flow.connection == flow.connection && flow.connection != 0) gone.push_back(token);
+    }
+    for (const auto& token : gone) remove(token, now);
+}
+
+void Location::tick(net::Now now) {
+    while (!by_expiry_.empty() && by_expiry_.begin()->first <= now.steady) {
+        const auto token = by_expiry_.begin()->second;
+        remove(token, now);
+    }
+}
+
+net::Steady Location::next_deadline() const { return by_expiry_.empty() ? net::kNever : by_expiry_.begin()->first; }
+
+const Binding* Location::by_token(const std::string& token) const {
+    const auto at = by_token_.find(token);
+    return at == by_token_.end() ? nullptr : &at->second;
+}
+
+const Binding* Location::find(const Aor& aor, const Uri& contact) const {
+    for (const auto* binding : of(aor)) {
+        if (binding->contact.uri.equivalent(contact)) return binding;
+    }
+    return nullptr;
+}
+
+std::vector<const Binding*> Location::of(const Aor& aor) const {
+    std::vector<const Binding*> out;
+    const auto [first, last] = tokens_of_.equal_range(aor);
+    for (auto at = first; at != last; ++at) out.push_back(&by_token_.at(at->second));
+    std::sort(out.begin(), out.end(), [](const auto* a, const auto* b) {
+        return std::pair(-a->contact.q(), a->token) < std::pair(-b->contact.q(), b->token);
+    });
+    return out;
+}
+
+const Binding* Location::from(const Flow& flow, const Aor& aor) const {
+    const auto same = [&](const Binding& binding) {
+        return flow.connection != 0 ? binding.flow.connection == flow.connection
+                                    : binding.flow.remote == flow.remote && binding.flow.transport == flow.transport;
+    };
+    for (const auto* binding : of(aor)) {
+        if (same(*binding)) return binding;
+    }
+    return nullptr;
+}
+
+std::vector<const Binding*> Location::all() const {
+    std::vector<const Binding*> out;
+    for (const auto& [token, binding] : by_token_) out.push_back(&binding);
+    std::sort(out.begin(), out.end(),
+              [](const auto* a, const auto* b) { return std::tie(a->aor, a->token) < std::tie(b->aor, b->token); });
+    return out;
+}
+
+std::vector<BindingChanged> Location::take_changes() {
+    std::vector<BindingChanged> out;
+    for (auto& [aor, until] : changes_) out.push_back({aor, until});
+    changes_.clear();
+    return out;
+}
+
+void Location::forget_expiry(const Binding& binding) {
+    const auto [first, last] = by_expiry_.equal_range(binding.expires);
+    by_expiry_.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second == binding.token; }));
+}
+
+void Location::note(const Aor& aor, net::Now now) {
+    std::optional<net::Wall> until;
+    for (const auto* binding : of(aor)) until = std::max(until.value_or(now.wall), wall_of(binding->expires, now));
+    changes_[aor] = until;
+}
+
+}  // namespace voice
