@@ -1,4 +1,4 @@
-/// Cuts a byte stream into lines that end with "\n".
+/// Cuts a byte stream into lines that end with "\n" or "\r\n".
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ public:
     explicit Lines(std::size_t longest_bytes) : longest_bytes_(longest_bytes) {}
 
     void add(net::ByteView bytes) { waiting_.append(net::as_text(bytes)); }
-    /// The next whole line without its end, or nullopt.
+    /// The next whole line without its end, or nullopt. Call until then after each add().
     std::optional<std::string> next();
     /// True, for good, once a line has grown longer than allowed: whoever sends that must be cut off.
     bool overlong() const { return overlong_; }
@@ -20,7 +20,8 @@ public:
 private:
     std::size_t longest_bytes_;
     std::string waiting_;
-    std::size_t searched_ = 0;  ///< no line end before this
+    std::size_t taken_ = 0;     ///< before this: lines that have been given out
+    std::size_t searched_ = 0;  ///< no line end between taken_ and this
     bool overlong_ = false;
 };
 

@@ -12,7 +12,7 @@ namespace loop {
 
 /// Why a stream ended.
 struct Closed {
-    enum class Reason : std::uint8_t { by_peer, refused, reset, timed_out, unreachable, failed };
+    enum class Reason : std::uint8_t { by_peer, by_us, refused, reset, timed_out, unreachable, failed };
     Reason reason = Reason::by_peer;
     std::string text;  ///< for people: "connection refused"
 };
@@ -48,8 +48,9 @@ public:
     /// queue would exceed its limit. May be called before it is connected.
     bool write(net::ByteView bytes);
     std::size_t queued_bytes() const;
-    /// Writes what is queued, then closes, without a callback; gives up after 5 s.
+    /// Writes what is queued, then closes and tells `closed` (by_us); gives up after 5 s. Nothing is read any more.
     void close_when_drained();
+    /// At once, without a callback; what is queued is lost.
     void close();
     bool is_open() const;  ///< connecting or connected
 

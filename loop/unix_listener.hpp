@@ -23,7 +23,7 @@ public:
     void start(std::function<void(std::string_view line)> line, std::function<void()> closed);
     /// Adds the line's end. `text` must have none inside. False if the connection is closed or its queue is full.
     bool send_line(std::string_view text);
-    /// Lets what is queued go out, then closes, without a callback.
+    /// Lets what is queued go out, then closes and tells `closed`.
     void close_when_drained();
     bool is_open() const;
     const Credentials& credentials() const;

@@ -1,0 +1,280 @@
+#include "loop/stream.hpp"
+
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "loop/fd_watch.hpp"
+#include "loop/socket_address.hpp"
+#include "loop/timer.hpp"
+
+//              connected                close_when_drained
+//  connecting -----------> open ----------------------------> draining
+//       |                  |  ^                                  |
+//       | failed, timed    |  | start()                          | drained, failed, 5 s
+//       v out              v  |                                  v
+//     closed <-------------+  waiting (accepted, not started)  closed
+
+namespace loop {
+namespace {
+
+constexpr std::size_t kReadBytes = 16384;
+constexpr int kReadsPerTurn = 4;
+constexpr auto kDrainTimeout = std::chrono::seconds(5);
+
+Closed closed_by(int error) {
+    using Reason = Closed::Reason;
+    Reason reason = Reason::failed;
+    switch (error) {
+        case ECONNREFUSED: reason = Reason::refused; break;
+        case ECONNRESET:
+        case EPIPE: reason = Reason::reset; break;
+        case ETIMEDOUT: reason = Reason::timed_out; break;
+        case EHOSTUNREACH:
+        case ENETUNREACH:
+        case EADDRNOTAVAIL:
+        case ENETDOWN: reason = Reason::unreachable; break;
+        default: break;
+    }
+    std::string text = std::strerror(error);
+    if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] - 'A' + 'a');
+    return {reason, text};
+}
+
+}  // namespace
+
+struct Stream::Inner : std::enable_shared_from_this<Inner> {
+    enum class State : std::uint8_t { connecting, waiting, open, draining, closed };
+
+    Inner(Loop& on, const Limits& bounds) : loop(on), limits(bounds), timer(on, [this] { timed_out(); }) {}
+
+    void watch_now();
+    void ready(Readiness readiness);
+    void connect_finished();
+    void read();
+    void flush();
+    void want();
+    void timed_out();
+    void finish(const Closed& why);
+    void finish_later(Closed why);
+    void release();
+
+    Loop& loop;
+    Limits limits;
+    Events events;
+    State state = State::waiting;
+    FileDescriptor socket;
+    std::unique_ptr<FdWatch> watch;
+    Timer timer;  ///< for connecting, then for draining
+    std::vector<std::byte> queue;
+    std::size_t queue_sent = 0;  ///< bytes at the queue's start that the kernel has
+};
+
+void Stream::Inner::watch_now() {
+    watch = std::make_unique<FdWatch>(loop, socket.get(), [this](Readiness readiness) { ready(readiness); });
+    want();
+}
+
+void Stream::Inner::ready(Readiness readiness) {
+    const auto alive = shared_from_this();  // a callback may destroy the stream
+    switch (state) {
+        case State::connecting:
+            connect_finished();
+            return;
+        case State::waiting:
+        case State::closed:
+            return;
+        case State::open:
+            if (readiness.writable || readiness.error) flush();
+            if (state == State::open && (readiness.readable || readiness.error)) read();
+            return;
+        case State::draining:
+            flush();
+            return;
+    }
+}
+
+void Stream::Inner::connect_finished() {
+    int error = 0;
+    socklen_t size = sizeof error;
+    ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error == 0 && remote_endpoint(socket.get()).is_none()) return;  // woken too early
+    if (error != 0) return finish(closed_by(error));
+    timer.cancel();
+    state = State::open;
+    if (events.connected) events.connected();
+    if (state == State::open) flush();
+}
+
+void Stream::Inner::read() {
+    std::byte buffer[kReadBytes];
+    for (int i = 0; i < kReadsPerTurn && state == State::open; ++i) {
+        const auto size = ::recv(socket.get(), buffer, sizeof buffer, 0);
+        if (size == 0) return finish({Closed::Reason::by_peer, "closed by the other end"});
+        if (size < 0) {
+            if (errno == EINTR) continue;
+            if (errno == EAGAIN) return;
+            return finish(closed_by(errno));
+        }
+        events.received(net::ByteView(buffer, static_cast<std::size_t>(size)));
+        if (static_cast<std::size_t>(size) < sizeof buffer) return;
+    }
+}
+
+/// Hands the kernel what it takes. Called from the loop, so that it may call back.
+void Stream::Inner::flush() {
+    const bool waited = !queue.empty();
+    while (queue_sent < queue.size()) {
+        const auto size = ::send(socket.get(), queue.data() + queue_sent, queue.size() - queue_sent, MSG_NOSIGNAL);
+        if (size < 0) {
+            if (errno == EINTR) continue;
+            if (errno == EAGAIN) break;
+            return finish(closed_by(errno));
+        }
+        queue_sent += static_cast<std::size_t>(size);
+    }
+    if (queue_sent == queue.size()) {
+        queue.clear();
+        queue_sent = 0;
+        if (queue.capacity() > kReadBytes) queue.shrink_to_fit();
+    }
+    if (state == State::draining && queue.empty()) return finish({Closed::Reason::by_us, "closed"});
+    want();
+    if (waited && queue.empty() && events.drained) events.drained();
+}
+
+void Stream::Inner::want() {
+    if (watch) watch->want(state == State::open, state == State::connecting || !queue.empty());
+}
+
+void Stream::Inner::timed_out() {
+    const auto alive = shared_from_this();
+    finish({Closed::Reason::timed_out, state == State::draining ? "the other end takes nothing" : "no answer"});
+}
+
+void Stream::Inner::release() {
+    state = State::closed;
+    timer.cancel();
+    watch.reset();
+    socket.close();
+    queue = {};
+    queue_sent = 0;
+}
+
+void Stream::Inner::finish(const Closed& why) {
+    if (state == State::closed) return;
+    release();
+    if (events.closed) events.closed(why);
+}
+
+/// For failures found inside a call of the owner, who must not be called back from there.
+void Stream::Inner::finish_later(Closed why) {
+    loop.defer([weak = weak_from_this(), why = std::move(why)] {
+        if (const auto self = weak.lock()) self->finish(why);
+    });
+}
+
+Stream::Stream(std::shared_ptr<Inner> inner) : inner_(std::move(inner)) {}
+
+Stream::~Stream() { close(); }
+
+std::unique_ptr<Stream> Stream::connect_tcp(Loop& loop, const net::Endpoint& to, Events events) {
+    return connect_tcp(loop, to, std::move(events), Limits{});
+}
+
+std::unique_ptr<Stream> Stream::connect_tcp(Loop& loop, const net::Endpoint& to, Events events, const Limits& limits,
+                                            const net::IpAddress& source) {
+    auto inner = std::make_shared<Inner>(loop, limits);
+    inner->events = std::move(events);
+    inner->state = Inner::State::connecting;
+    inner->socket = FileDescriptor(
+        ::socket(family_of(to.address), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    const int fd = inner->socket.get();
+    const auto address = to_socket_address(to);
+    const auto from = to_socket_address({source, 0, source.is_link_local() ? to.scope : 0});
+    const int yes = 1;
+    const int user_timeout = static_cast<int>(limits.unacknowledged_timeout.count());
+    const bool failed =
+        fd < 0 || ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) != 0 ||
+        (user_timeout > 0 && ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof user_timeout) != 0) ||
+        (!source.is_none() && ::bind(fd, from.get(), from.length) != 0) ||
+        (::connect(fd, address.get(), address.length) != 0 && errno != EINPROGRESS);
+    if (failed) {
+        inner->finish_later(closed_by(errno));
+    } else {
+        inner->timer.after(limits.connect_timeout);
+        inner->watch_now();
+    }
+    return std::unique_ptr<Stream>(new Stream(std::move(inner)));
+}
+
+std::unique_ptr<Stream> Stream::adopt(Loop& loop, FileDescriptor socket, const Limits& limits) {
+    auto inner = std::make_shared<Inner>(loop, limits);
+    inner->socket = std::move(socket);
+    if (!remote_endpoint(inner->socket.get()).is_none()) {
+        const int yes = 1;
+        const int user_timeout = static_cast<int>(limits.unacknowledged_timeout.count());
+        ::setsockopt(inner->socket.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+        if (user_timeout > 0) {
+            ::setsockopt(inner->socket.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof user_timeout);
+        }
+    }
+    return std::unique_ptr<Stream>(new Stream(std::move(inner)));
+}
+
+void Stream::start(Events events) {
+    if (inner_->state != Inner::State::waiting) return;
+    inner_->events = std::move(events);
+    inner_->state = Inner::State::open;
+    inner_->watch_now();
+}
+
+bool Stream::write(net::ByteView bytes) {
+    auto& in = *inner_;
+    if (in.state != Inner::State::open && in.state != Inner::State::connecting) return false;
+    if (queued_bytes() + bytes.size() > in.limits.queue_bytes) return false;
+    if (in.state == Inner::State::open && in.queue.empty()) {
+        const auto size = ::send(in.socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        if (size > 0) bytes = bytes.subspan(static_cast<std::size_t>(size));
+        if (size < 0 && errno != EAGAIN && errno != EINTR) {
+            in.finish_later(closed_by(errno));
+            return true;  // as lost as what was on its way: `closed` tells
+        }
+    }
+    if (in.queue_sent > in.queue.size() / 2) {
+        in.queue.erase(in.queue.begin(), in.queue.begin() + static_cast<std::ptrdiff_t>(in.queue_sent));
+        in.queue_sent = 0;
+    }
+    in.queue.insert(in.queue.end(), bytes.begin(), bytes.end());
+    in.want();
+    return true;
+}
+
+std::size_t Stream::queued_bytes() const { return inner_->queue.size() - inner_->queue_sent; }
+
+void Stream::close_when_drained() {
+    auto& in = *inner_;
+    if (!is_open()) return;
+    if (in.queue.empty()) return in.finish_later({Closed::Reason::by_us, "closed"});
+    if (in.state == Inner::State::connecting) return close();
+    in.state = Inner::State::draining;
+    in.timer.after(kDrainTimeout);
+    in.want();
+}
+
+void Stream::close() { inner_->release(); }
+
+bool Stream::is_open() const {
+    return inner_->state == Inner::State::open || inner_->state == Inner::State::connecting;
+}
+
+net::Endpoint Stream::local() const { return local_endpoint(inner_->socket.get()); }
+
+net::Endpoint Stream::remote() const { return remote_endpoint(inner_->socket.get()); }
+
+int Stream::fd() const { return inner_->socket.get(); }
+
+}  // namespace loop

@@ -1,0 +1,137 @@
+#include <catch2/catch.hpp>
+#include <map>
+
+#include "loop/resolver.hpp"
+#include "loop/timer.hpp"
+#include "loop/udp.hpp"
+
+using namespace std::chrono_literals;
+using net::Endpoint;
+using net::IpAddress;
+
+namespace {
+
+/// A name server on loopback for exactly the names it is given; for others NXDOMAIN; silent if told so.
+class NameServer {
+public:
+    explicit NameServer(loop::Loop& loop)
+        : socket_(loop, *Endpoint::parse("127.0.0.1:0"),
+                  {.received = [this](const loop::Received& query) { answer(query); }, .undelivered = {}}) {}
+
+    Endpoint local() const { return socket_.local(); }
+    std::map<std::string, std::vector<IpAddress>> names;
+    bool silent = false;
+    int asked = 0;
+
+private:
+    void answer(const loop::Received& query) {
+        ++asked;
+        if (silent) return;
+        net::Reader reader(query.bytes);
+        const auto id = reader.u16be();
+        reader.bytes(10);
+        const auto question_start = reader.rest();
+        std::string name;
+        for (auto size = reader.u8(); size != 0 && reader.ok(); size = reader.u8()) {
+            name += (name.empty() ? "" : ".") + std::string(net::as_text(reader.bytes(size)));
+        }
+        const auto type = reader.u16be();
+        reader.u16be();
+        REQUIRE(reader.ok());
+        const auto question = question_start.first(question_start.size() - reader.left());
+        std::vector<IpAddress> found;
+        for (const auto& address : names[name]) {
+            if (address.is_v6() == (type == 28)) found.push_back(address);
+        }
+        net::Writer out;
+        out.u16be(id).u16be(names[name].empty() ? 0x8183 : 0x8180).u16be(1);
+        out.u16be(static_cast<std::uint16_t>(found.size())).u16be(0).u16be(0).bytes(question);
+        for (const auto& address : found) {
+            out.u16be(0xc00c).u16be(type).u16be(1).u32be(address.is_v6() ? 200 : 100);
+            out.u16be(static_cast<std::uint16_t>(address.bytes().size())).bytes(address.bytes());
+        }
+        socket_.send(query.from, out.view());
+    }
+
+    loop::UdpSocket socket_;
+};
+
+struct Fixture {
+    loop::Loop loop;
+    loop::Timer watchdog{loop, [] { throw std::runtime_error("nothing came within 10 s"); }};
+    NameServer server{loop};
+    loop::Resolver resolver{loop, {.servers = {server.local()}, .timeout = 100ms, .tries = 1}};
+
+    Fixture() { watchdog.after(10s); }
+    net::Result<loop::Addresses> resolve(const std::string& name) {
+        std::optional<net::Result<loop::Addresses>> result;
+        resolver.resolve(name, [&](net::Result<loop::Addresses> answer) {
+            result = std::move(answer);
+            loop.stop();
+        });
+        CHECK_FALSE(result);
+        loop.run();
+        REQUIRE(result);
+        return *result;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a name gives its IPv4 and IPv6 addresses and how long they hold") {
+    Fixture f;
+    f.server.names["hq.example"] = {*IpAddress::parse("192.0.2.7"), *IpAddress::parse("2001:db8::7")};
+    const auto found = f.resolve("hq.example");
+    REQUIRE(found);
+    CHECK(found->addresses.size() == 2);
+    CHECK(std::ranges::count(found->addresses, *IpAddress::parse("192.0.2.7")) == 1);
+    CHECK(std::ranges::count(found->addresses, *IpAddress::parse("2001:db8::7")) == 1);
+    CHECK(found->ttl == 100s);
+}
+
+TEST_CASE("a name with one family only is found too") {
+    Fixture f;
+    f.server.names["four.example"] = {*IpAddress::parse("192.0.2.7")};
+    f.server.names["six.example"] = {*IpAddress::parse("2001:db8::7")};
+    CHECK(f.resolve("four.example")->addresses.size() == 1);
+    CHECK(f.resolve("six.example")->addresses.size() == 1);
+}
+
+TEST_CASE("an unknown name, a silent server and a dead server are errors that name the name") {
+    Fixture f;
+    CHECK_THAT(f.resolve("nowhere.example").error().message, Catch::Contains("no such name: nowhere.example"));
+    f.server.silent = true;
+    CHECK_THAT(f.resolve("late.example").error().message, Catch::Contains("no name server answers for late.example"));
+    Endpoint closed;
+    { closed = loop::Datagram::open(*Endpoint::parse("127.0.0.1:0"))->local(); }
+    loop::Resolver dead(f.loop, {.servers = {closed}, .timeout = 100ms, .tries = 1});
+    std::string message;
+    dead.resolve("dead.example", [&](const net::Result<loop::Addresses>& answer) {
+        message = answer ? "found" : answer.error().message;
+        f.loop.stop();
+    });
+    f.loop.run();
+    CHECK_THAT(message, Catch::Contains("no name server answers for dead.example"));
+}
+
+TEST_CASE("an address as text is answered without asking anybody") {
+    Fixture f;
+    CHECK(f.resolve("2001:db8::1")->addresses == std::vector{*IpAddress::parse("2001:db8::1")});
+    CHECK(f.server.asked == 0);
+}
+
+TEST_CASE("a resolver that goes does not call back, and may go in a callback") {
+    Fixture f;
+    f.server.names["hq.example"] = {*IpAddress::parse("192.0.2.7")};
+    auto resolver = std::make_unique<loop::Resolver>(f.loop, loop::Resolver::Options{.servers = {f.server.local()}});
+    int called = 0;
+    resolver->resolve("hq.example", [&](const auto&) {
+        ++called;
+        resolver.reset();
+        f.loop.stop();
+    });
+    resolver->resolve("hq.example", [&](const auto&) { ++called; });
+    f.loop.run();
+    CHECK(f.resolve("hq.example"));
+    CHECK(called == 1);
+}
