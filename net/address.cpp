@@ -116,7 +116,7 @@ bool Prefix::contains(const IpAddress& address) const {
     const auto mine = address_.bytes(), theirs = address.bytes();
     const unsigned whole = length_ / 8, rest = length_ % 8;
     if (!std::equal(mine.begin(), mine.begin() + whole, theirs.begin())) return false;
-    return rest == 0 || (mine[whole] ^ theirs[whole]) >> (8 - rest) == std::byte{0};
+    return rest == 0 || ((mine[whole] ^ theirs[whole]) >> (8 - rest)) == std::byte{0};
 }
 
 bool Prefix::contains(const Prefix& other) const { return other.length_ >= length_ && contains(other.address_); }
