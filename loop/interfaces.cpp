@@ -16,9 +16,10 @@ namespace {
 
 unsigned prefix_length_of(const sockaddr* mask) {
     if (mask == nullptr) return 0;
-    unsigned length = 0;
-    for (const auto byte : to_endpoint(mask).address.bytes()) length += std::popcount(std::to_integer<std::uint8_t>(byte));
-    return length;
+    const auto bits = to_endpoint(mask).address;
+    int length = 0;
+    for (const auto byte : bits.bytes()) length += std::popcount(std::to_integer<std::uint8_t>(byte));
+    return static_cast<unsigned>(length);
 }
 
 }  // namespace
