@@ -1,5 +1,4 @@
 """Network namespaces and what joins them: plain cables (veth), bridges, and wires with impairments."""
-import ctypes
 import os
 import queue
 import signal
@@ -8,9 +7,6 @@ import threading
 import time
 
 from sandbox import CLONE_NEWNET, call
-
-PR_SET_PDEATHSIG = 1
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Failed(Exception):
@@ -36,7 +32,7 @@ class Program:
         self.name, self.log_path, self.command = os.path.basename(command[0]), log_path, command
         self.log = open(log_path, "ab")
         self.process = subprocess.Popen(command, stdin=stdin, stdout=stdout or self.log, stderr=self.log, env=env,
-                                        preexec_fn=space.enter_in_child)
+                                        preexec_fn=space.enter_in_child, start_new_session=True)
         self.pid = self.process.pid
 
     def running(self):
@@ -92,9 +88,7 @@ class Space:
         self.sysctl("net.ipv6.conf.all.accept_dad", "0")
 
     def enter_in_child(self):
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if libc.setns(self.fd, CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), "setns")
+        call("setns", "setns", self.fd, CLONE_NEWNET)
 
     def inside(self, function):
         """What `function` returns, called in a thread of its own inside this namespace: a socket made there stays."""
@@ -181,7 +175,7 @@ class Wire:
         taps = f"wire{Wire.number}a", f"wire{Wire.number}b"
         self.log = open(log_path, "ab")
         self.process = subprocess.Popen([program, *taps, str(seed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=self.log, text=True)
+                                        stderr=self.log, text=True, start_new_session=True)
         if self.process.stdout.readline() != "ready\n":
             raise Failed(f"the wire between {a.name} and {b.name} did not start: see {log_path}")
         for tap, space, device in zip(taps, (a, b), (device_a, device_b)):

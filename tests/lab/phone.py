@@ -23,6 +23,9 @@ class Phone:
         self.space, self.person, self.domain, self.voices = space, person, domain, voices
         self.folder, self.heard_folder = f"{folder}/{person}", f"{folder}/{person}/heard"
         os.makedirs(self.heard_folder)
+        # The sndfile module cuts long names off; /run is the sandbox's own.
+        self.heard_link = f"/run/heard-{person}"
+        os.symlink(self.heard_folder, self.heard_link)
         self.events, self.answers = [], queue.Queue()
         self.sniffer = Sniffer(space, device)
         self.write_configuration(password, server, transport)
@@ -47,7 +50,7 @@ module_path {MODULES}
 module g711.so
 module aufile.so
 module sndfile.so
-snd_path {self.heard_folder}
+snd_path {self.heard_link}
 module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
@@ -76,7 +79,8 @@ statmode_default off
         threading.Thread(target=self.read_control, args=(self.control,), daemon=True).start()
 
     def stop(self):
-        self.program.end()
+        """At once: on SIGTERM it would wait for the answer to its unregistration."""
+        self.program.kill()
         self.control.close()
 
     def read_control(self, control):

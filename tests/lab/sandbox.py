@@ -14,6 +14,7 @@ MS_NOSUID, MS_REC, MS_PRIVATE = 2, 16384, 1 << 18
 PR_SET_PDEATHSIG = 1
 
 libc = ctypes.CDLL(None, use_errno=True)
+without_root = os.getuid() != 0
 
 
 class Unavailable(Exception):
@@ -52,8 +53,9 @@ def unshare():
 
 
 def settle():
-    """In the first process of the new namespaces: mounts of our own."""
+    """In the first process of the new namespaces: mounts of our own. Its id as seen from outside."""
     call("prctl", "prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    pid = int(os.readlink("/proc/self"))
     try:
         mount("none", "/", "none", MS_REC | MS_PRIVATE)
         mount("tmpfs", "/run", "tmpfs", MS_NOSUID)
@@ -68,16 +70,19 @@ def settle():
         raise Unavailable(f"/dev/net/tun cannot be opened ({error.strerror}), and a mesh needs tunnel devices. "
                           + ("Load the module: modprobe tun" if error.errno in (2, 19) else
                              "Use sudo, or in a container add --device /dev/net/tun.")) from error
+    return pid
 
 
 def enter():
-    """Returns in a child process inside the sandbox; this process waits for it and ends with its exit status."""
+    """Returns in a child process inside the sandbox; this process waits for it and ends with its exit status.
+
+    Returns the id of that process as seen from outside."""
     unshare()
     child = os.fork()
     if child == 0:
-        settle()
+        pid = settle()
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        return
+        return pid
 
     def pass_on(number, _):
         os.kill(child, number)

@@ -16,6 +16,7 @@ class SipSeen:
     start: str          # "INVITE", or a status: "180"
     cseq_method: str
     call_id: str
+    body_bytes: int
     text: str
 
 
@@ -51,8 +52,11 @@ class Sniffer:
         if packet[9] == UDP and len(payload) >= 12 and payload[0] >> 6 == 2:
             if not 192 <= payload[1] <= 223:  # that would be RTCP (RFC 5761 section 4)
                 (self.rtp_out if outgoing else self.rtp_in).append(at_s)
-        elif payload.startswith(b"SIP/2.0 ") or payload.startswith(METHODS):
-            self.sip.append(parsed(payload.decode("utf-8", "replace"), at_s, outgoing))
+        while payload.startswith(b"SIP/2.0 ") or payload.startswith(METHODS):
+            message = parsed(payload.decode("utf-8", "replace"), at_s, outgoing)
+            self.sip.append(message)
+            # On TCP one segment may hold several.
+            payload = payload[payload.find(b"\r\n\r\n") + 4 + message.body_bytes:] if packet[9] == TCP else b""
 
     def registered(self, since_s=0.0):
         return any(m.start == "200" and m.cseq_method == "REGISTER" and m.at_s >= since_s for m in self.sip)
@@ -82,4 +86,5 @@ def parsed(text, at_s, outgoing):
         name, _, value = line.partition(":")
         headers.setdefault(name.strip().lower(), value.strip())
     return SipSeen(at_s, outgoing, first[1] if first[0] == "SIP/2.0" else first[0],
-                   headers.get("cseq", "").split(" ")[-1], headers.get("call-id", headers.get("i", "")), text)
+                   headers.get("cseq", "").split(" ")[-1], headers.get("call-id", headers.get("i", "")),
+                   int(headers.get("content-length", headers.get("l", "0"))), text)

@@ -23,6 +23,8 @@ TEXTS = {
                           "The parcel for the second floor came yesterday, without a sender."),
     "dave": ("en-gb+m3", "I am just one room further, and still I would rather call than walk. Could you send me the "
                          "figures of October, and then the ones of July, in that order?"),
+    "erin": ("en-us+f5", "It is Erin, at the front desk. Two visitors are waiting in the blue room, one of them has a "
+                         "violin. Shall I offer them water, or will you come down before the bell?"),
 }
 
 

@@ -1,0 +1,369 @@
+"""The story that the demo tells and checks, a method a step. What a step needs, it brings up itself if it is not there.
+
+A step returns (figure, unit, sentence), or raises Failed. Limits are the project's promises, not guesses.
+"""
+import os
+import time
+
+from centre import Kamailio
+from network import Failed, Space, bridge, cable, plug, wait_until
+from node import Node, wait_full_mesh
+from offices import CENTRE, DOMAIN, OFFICES, PASSWORDS, World
+from phone import Call, Phone
+from sniffer import Sniffer
+from speech import Voices
+from wireguard import StockPeer
+
+MESH_LIMIT_S, UNLUCKY_LIMIT_MS, MESH_CALL_LIMIT_MS, FAILBACK_LIMIT_S, RESIDENT_LIMIT_MB = 5, 1500, 300, 90, 20
+GAP_LIMIT_MS = 250            # of audio, when nothing happens to its path
+RECOGNISED_SHARE = 0.8        # of the pieces of speech that were heard
+LISTEN_S = 6
+AFTER_CUT_S = 12              # longer than it may take to notice
+NOTICE_LIMIT_S = 15
+PORT = 51820
+
+STEPS = ("mesh-up", "ping", "throughput", "mdns", "stock-wireguard", "call-central", "call-survives", "call-unlucky",
+         "call-mesh", "call-island", "failback", "crash")
+
+
+def at_most(limit, value, what):
+    if value > limit:
+        raise Failed(f"{what}: {value:.0f}, and {limit} is the limit")
+
+
+class Story:
+    def __init__(self, programs, folder):
+        self.programs, self.folder = programs, folder
+        self.logs = f"{folder}/logs"
+        self.world = World(f"{programs}/tests/lab/wire", self.logs)
+        self.nodes, self.phones, self.others = {}, {}, []
+        self.kamailio = self.call = self.unlucky = self.cut_s = None
+        self.resident_mb = {}
+
+    # what the steps stand on
+
+    def start_nodes(self):
+        for name, site in self.world.sites.items():
+            if name == "visitor":
+                continue
+            settings = {"listen_port": PORT, "voice": {"enabled": False}}
+            if site.lan:
+                settings["voice"] = {"domain": DOMAIN, "centre": f"sip:{CENTRE}:5060;transport=udp"}
+            if name == "laptop":
+                settings["bootstrap"] = [f"{self.world.sites['munich'].address}:{PORT}"]
+            self.nodes[name] = Node(site.space, name, self.programs, self.folder, settings)
+            self.nodes[name].start()
+
+    def need_mesh(self):
+        """Seconds from the last join to a full mesh, the first time."""
+        if self.nodes:
+            return None
+        self.start_nodes()
+        first, *others = self.nodes.values()
+        lan = lambda node: ["--subnet", site.lan] if (site := self.world.sites[node.name]).lan else []
+        first.ctl("init", "acme", "--name", first.name, *lan(first))
+        for node in others:
+            node.join(first.invite(node.name, *lan(node)))
+        return wait_full_mesh(self.nodes.values(), 20, time.monotonic())
+
+    def need_kamailio(self):
+        if self.kamailio is None:
+            self.kamailio = Kamailio(self.world.centre, [CENTRE], DOMAIN, PASSWORDS, f"{self.folder}/kamailio")
+            self.kamailio.log_path = f"{self.logs}/kamailio.log"
+            self.at_centre = Sniffer(self.world.centre, "eth0")
+            self.kamailio.start()
+
+    def need_phones(self):
+        """Every phone is registered at the centre, through its office."""
+        if self.phones:
+            return
+        self.need_mesh()
+        self.need_kamailio()
+        for office, people in OFFICES.items():
+            for person in people:
+                # The centre has the passwords; the mesh only has to know where each of them may be.
+                self.nodes["trento"].ctl("user", "add", f"{person}@{DOMAIN}", "--node", office)
+        wait_until("the offices to find the centre alive", lambda: self.modes() == {"central"}, NOTICE_LIMIT_S)
+        self.start_phones(lambda site: f"{site.gateway}:5060")
+
+    def start_phones(self, server_of):
+        voices = Voices(self.folder)
+        for office, people in OFFICES.items():
+            site = self.world.sites[office]
+            for person in people:
+                # London's phones have TCP, as some do.
+                self.phones[person] = Phone(site.people[person], "eth0", person, PASSWORDS[person], DOMAIN,
+                                            server_of(site), voices, self.folder,
+                                            "tcp" if office == "london" else "udp")
+        for phone in self.phones.values():
+            phone.wait_registered()
+        wait_until("all registrations at the centre", lambda: self.kamailio.registered() == set(PASSWORDS), 5)
+
+    def modes(self):
+        return {self.nodes[name].voice_mode() for name in OFFICES}
+
+    def need_cut(self):
+        """The centre is gone: its line swallows everything, and the server on it is killed."""
+        if self.cut_s is None:
+            self.world.wire.set("both down")
+            self.cut_s = time.time()
+            self.kamailio.kill()
+
+    def need_known_cut(self):
+        self.need_phones()
+        self.need_cut()
+        wait_until("the offices to notice the cut", lambda: self.modes() == {"island"}, NOTICE_LIMIT_S)
+
+    def need_call(self):
+        """Alice and bob talk."""
+        if self.call is None or self.call.closed():
+            self.call = self.placed("alice", "bob")[0]
+
+    def placed(self, caller, callee):
+        """(a call that has been answered, ms until its ring-back)."""
+        call = Call(self.phones[caller], self.phones[callee])
+        ring_ms = call.ring_back_ms()
+        call.answer()
+        return call, ring_ms
+
+    def calls_at_centre(self, since_s):
+        return [m for m in self.at_centre.sip if m.start == "INVITE" and not m.outgoing and m.at_s >= since_s]
+
+    @staticmethod
+    def recognised(call, last_s=None):
+        """The smaller of both ways' shares of recognised speech."""
+        there, back = call.speech(last_s)
+        if min(there, back) < RECOGNISED_SHARE:
+            raise Failed(f"of the speech, {there:.0%} was recognised by {call.callee.person}'s phone and {back:.0%} by "
+                         f"{call.caller.person}'s")
+        return min(there, back)
+
+    def quiet_phones(self):
+        """After a failed step: no call is left over."""
+        for phone in self.phones.values():
+            for _ in range(4):
+                if phone.program.running():
+                    phone.hang_up()
+        self.call = None
+
+    # the steps
+
+    def mesh_up(self):
+        seconds = self.need_mesh()
+        at_most(MESH_LIMIT_S, seconds, "seconds to a full mesh")
+        return seconds, "s", "three offices and a laptop, each but the first with an invitation, all see each other"
+
+    def ping(self):
+        self.need_mesh()
+        worst_ms = 0.0
+        for node in self.nodes.values():
+            for other in self.nodes.values():
+                for address in other.addresses() if other is not node else []:
+                    round_trip_ms = node.space.ping_ms(address, count=3, interval_s=0.02)
+                    if round_trip_ms is None:
+                        raise Failed(f"{other.name} ({address}) does not answer {node.name}")
+                    worst_ms = max(worst_ms, round_trip_ms)
+        sites = self.world.sites
+        if sites["trento"].people["alice"].ping_ms(sites["munich"].phone_address("bob"), count=3) is None:
+            raise Failed("alice's phone does not reach bob's, from LAN to LAN")
+        return worst_ms, "ms", "every pair answers through the tunnel, IPv4 and IPv6, and LAN to LAN; the worst round trip"
+
+    def throughput(self):
+        self.need_mesh()
+        return self.iperf_gbit_s(self.nodes["trento"], self.nodes["munich"]), "Gbit/s", "one TCP flow, trento to munich"
+
+    def iperf_gbit_s(self, sender, receiver, seconds=3):
+        server = receiver.space.start(["iperf3", "-s", "-1"], f"{self.logs}/iperf3.log")
+        address = receiver.addresses()[0]
+        wait_until("iperf3", lambda: "5201" in receiver.space.run("ss", "-Htln"), 5)
+        text = sender.space.run("iperf3", "-c", address, "-t", str(seconds), "-f", "g", timeout_s=seconds + 20)
+        server.process.wait(5)
+        return float(next(line for line in text.splitlines() if "receiver" in line).split("Gbits/sec")[0].split()[-1])
+
+    def mdns(self):
+        """Two members meet on a LAN where neither has been: what they remember of each other is of no use."""
+        left, right, switch = Space("left"), Space("right"), Space("hotel")
+        bridge(switch, "lan")
+        nodes = []
+        for number, space in enumerate((left, right), 1):
+            cable(space, "eth0", switch, space.name)
+            plug(switch, "lan", space.name)
+            space.set_up("eth0", f"10.1.1.{number}/24")
+            nodes.append(Node(space, space.name, self.programs, self.folder,
+                              {"listen_port": PORT, "voice": {"enabled": False}}))
+            nodes[-1].start()
+        self.others += nodes
+        nodes[0].ctl("init", "pair", "--name", "left")
+        nodes[1].join(nodes[0].invite("right"))
+        wait_full_mesh(nodes, 10, time.monotonic())
+        for number, node in enumerate(nodes, 1):
+            node.stop()
+            node.space.ip("addr", "flush", "dev", "eth0", "scope", "global")
+            node.space.ip("addr", "add", f"10.2.2.{10 * number}/24", "dev", "eth0")
+        began = time.monotonic()
+        for node in nodes:
+            node.start()
+        seconds = wait_full_mesh(nodes, 15, began)
+        if nodes[0].ask("peers")["peers"][0]["via"] != "mdns" and nodes[1].ask("peers")["peers"][0]["via"] != "mdns":
+            raise Failed("they are in session, but found each other by something else")
+        for node in nodes:
+            node.stop()
+        return seconds, "s", "two laptops on a hotel's LAN, with no uplink and no known address, are in session"
+
+    def stock_wireguard(self):
+        self.need_mesh()
+        trento = self.nodes["trento"]
+        began = time.monotonic()
+        stock = StockPeer(self.world.sites["visitor"].space, "wg0", trento.ctl("stock", "visitor"), self.logs)
+        round_trip = []
+        answered = lambda: round_trip.append(stock.space.ping_ms(trento.addresses()[0])) or round_trip[-1] is not None
+        wait_until("an office's answer to the stock peer", answered, 10)
+        seconds = time.monotonic() - began
+        stock.stop()
+        return seconds, "s", "a stock wireguard-go, given the configuration that meshctl printed, pings an office"
+
+    def call_central(self):
+        self.need_phones()
+        began_s = time.time()
+        self.need_call()
+        time.sleep(LISTEN_S)
+        share = self.recognised(self.call)
+        if not self.calls_at_centre(began_s):
+            raise Failed("they talk, but the call did not go through the centre")
+        return share * 100, "%", "alice in trento calls bob in munich through Kamailio; speech recognised, both ways"
+
+    def call_survives(self):
+        """Ends after call-unlucky has been placed: that call has to come in the first second after the same cut."""
+        self.need_phones()
+        self.need_call()
+        time.sleep(1)
+        self.need_cut()
+        self.place_unlucky()
+        time.sleep(max(0.0, self.cut_s + AFTER_CUT_S - time.time()))
+        self.call.check_alive()
+        gap_ms = self.call.longest_gap_ms(self.cut_s - 1, time.time())
+        at_most(GAP_LIMIT_MS, gap_ms, "ms without audio")
+        self.recognised(self.call, last_s=LISTEN_S)
+        self.call.hang_up()
+        self.call = None
+        return gap_ms, "ms", "the centre is cut during the call, and they talk on and hang up; longest gap in the audio"
+
+    def place_unlucky(self):
+        time.sleep(max(0.0, self.cut_s + 0.3 - time.time()))
+        self.unlucky = Call(self.phones["carol"], self.phones["erin"])
+
+    def call_unlucky(self):
+        if self.cut_s is None:
+            self.need_phones()
+            self.need_cut()
+            self.place_unlucky()
+        if self.unlucky is None:
+            raise Failed("no call was placed in the first second after the cut")
+        placed_ms = (self.unlucky.began_s - self.cut_s) * 1e3
+        ring_ms = self.unlucky.ring_back_ms()
+        at_most(UNLUCKY_LIMIT_MS, ring_ms, "ms to ring-back")
+        self.unlucky.answer()
+        time.sleep(LISTEN_S)
+        self.recognised(self.unlucky)
+        self.unlucky.hang_up()
+        return ring_ms, "ms", (f"carol in london called erin in trento {placed_ms:.0f} ms after the cut, before anybody "
+                               "could know; INVITE to ring-back")
+
+    def call_mesh(self):
+        self.need_known_cut()
+        if self.call:
+            self.call.hang_up()
+        self.call, ring_ms = self.placed("alice", "bob")
+        at_most(MESH_CALL_LIMIT_MS, ring_ms, "ms to ring-back")
+        time.sleep(LISTEN_S)
+        self.recognised(self.call)
+        return ring_ms, "ms", "alice calls bob over the mesh, with no centre, and both hear each other; INVITE to ring-back"
+
+    def call_island(self):
+        self.need_known_cut()
+        london = self.world.sites["london"]
+        london.line("down")
+        try:
+            call, ring_ms = self.placed("carol", "dave")
+            time.sleep(LISTEN_S)
+            self.recognised(call)
+            call.hang_up()
+        finally:
+            london.line("up")
+        return ring_ms, "ms", "london has lost its Internet line; carol calls dave, two rooms away; INVITE to ring-back"
+
+    def failback(self):
+        self.need_known_cut()
+        self.need_call()
+        kept = self.call
+        began_s, began = time.time(), time.monotonic()
+        self.kamailio.start()  # it has forgotten every registration
+        self.world.wire.set("both up")
+        limit_s = FAILBACK_LIMIT_S + 30
+        wait_until("all registrations at the centre", lambda: self.kamailio.registered() == set(PASSWORDS), limit_s, 0.2)
+        wait_until("the offices to go back", lambda: self.modes() == {"central"}, limit_s, 0.2)
+        call, _ = self.placed("erin", "carol")
+        seconds = time.monotonic() - began
+        if not self.calls_at_centre(began_s):
+            raise Failed("the new call did not go through the centre")
+        time.sleep(LISTEN_S)
+        self.recognised(call)
+        call.hang_up()
+        kept.check_alive()
+        self.recognised(kept, last_s=LISTEN_S)
+        at_most(GAP_LIMIT_MS, kept.longest_gap_ms(began_s, time.time()), "ms without audio in the call kept up meanwhile")
+        kept.hang_up()
+        self.call = self.cut_s = None
+        at_most(FAILBACK_LIMIT_S, seconds, "seconds")
+        return seconds, "s", "the centre returns, knowing nobody; all phones and calls are there again, no call dropped"
+
+    def crash(self):
+        self.need_phones()
+        trento = self.nodes["trento"]
+        members = trento.members()
+        began = time.monotonic()
+        trento.crash()
+        trento.start()
+        while True:
+            call = Call(self.phones["alice"], self.phones["carol"])
+            try:
+                call.ring_back_ms(limit_s=2)
+                break
+            except Failed:
+                self.phones["alice"].hang_up()
+                if time.monotonic() - began > 20:
+                    raise
+        seconds = time.monotonic() - began
+        call.answer()
+        time.sleep(LISTEN_S)
+        self.recognised(call)
+        call.hang_up()
+        if trento.members() != members:
+            raise Failed("the roster is not what it was before the crash")
+        return seconds, "s", "trento's meshd is killed and started again; alice calls, and the roster is what it was"
+
+    # the end
+
+    def measure_memory(self):
+        self.resident_mb = {name: node.resident_mb() for name, node in self.nodes.items()
+                            if name in OFFICES and node.program.running()}
+
+    def end(self):
+        """Everything stops cleanly; reasons where it does not."""
+        reasons = []
+        for thing in (*self.phones.values(), *self.nodes.values()):
+            try:
+                if thing.program and thing.program.running():
+                    thing.stop()
+            except Failed as failure:
+                reasons.append(str(failure))
+        if self.kamailio and self.kamailio.program.running():
+            self.kamailio.kill()
+        return reasons
+
+    def run(self, step):
+        return getattr(self, step.replace("-", "_"))()
+
+    def log_files(self):
+        names = [f"{self.logs}/{name}" for name in sorted(os.listdir(self.logs))]
+        return [name for name in names if os.path.getsize(name)]
