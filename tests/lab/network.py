@@ -87,6 +87,10 @@ class Space:
         self.sysctl("net.ipv6.conf.default.accept_dad", "0")
         self.sysctl("net.ipv6.conf.all.accept_dad", "0")
 
+    def remove(self):
+        os.close(self.fd)
+        ip("netns", "del", self.name)
+
     def enter_in_child(self):
         call("setns", "setns", self.fd, CLONE_NEWNET)
 

@@ -94,6 +94,13 @@ class Node:
     def invite(self, name, *options):
         return self.ctl("invite", name, *options).strip()
 
+    def add_user(self, address_of_record, password, *options):
+        path = f"{self.folder}/password"
+        with open(path, "w", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
+            file.write(password + "\n")
+        self.ctl("user", "add", address_of_record, "--password-file", path, *options)
+        os.remove(path)
+
     def join(self, token):
         self.ctl("join", input_text=token + "\n")
 

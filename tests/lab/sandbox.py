@@ -92,3 +92,10 @@ def enter():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the child as well
     _, status = os.waitpid(child, 0)
     os._exit(os.waitstatus_to_exitcode(status) & 0xff)
+
+
+if __name__ == "__main__":  # can the lab run here?
+    try:
+        enter()
+    except Unavailable as why:
+        sys.exit(f"The lab cannot run here. {why}")
