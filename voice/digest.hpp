@@ -66,8 +66,9 @@ public:
     /// Header values for one WWW-Authenticate or Proxy-Authenticate each, best algorithm first (RFC 8760 2.4).
     std::vector<std::string> challenges(net::Now now, bool stale = false,
                                         const std::vector<DigestAlgorithm>& algorithms = {DigestAlgorithm::sha256,
-                                                                                          DigestAlgorithm::md5});
-    /// Looks through all credentials headers of that name ("Authorization" or "Proxy-Authorization").
+                                                                                            DigestAlgorithm::md5});
+    /// Looks through all credentials headers of that name ("Authorization" or "Proxy-Authorization"). Their uri must name
+    /// the Request-URI's host. A nonce of an earlier run under the right password is stale, so phones just try again.
     Check check(const Message& request, std::string_view header, const Ha1Of& ha1_of, net::Now now);
 
     std::size_t nonces() const { return counts_.size(); }
@@ -87,6 +88,7 @@ private:
     std::array<std::byte, 32> key_;
     std::map<std::string, Seen, std::less<>> counts_;
     std::deque<std::string> order_;
+    net::Steady forgotten_before_ = net::Steady::min();  ///< nonces made up to here may have had counts that are gone
 };
 
 }  // namespace voice

@@ -32,7 +32,8 @@ public:
     unsigned take_pongs();
 
     State state() const { return state_; }
-    /// Static text, once broken: "no Content-Length", "header too large", "message too large", "too slow".
+    /// Static text, once broken: "no Content-Length", "bad Content-Length", "header too large",
+    /// "message too large", "too slow".
     std::string_view why() const { return why_; }
     /// When a message that has begun must be complete: at it call expire().
     net::Steady deadline() const { return deadline_; }

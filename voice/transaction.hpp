@@ -5,10 +5,7 @@
 /// retransmissions both ways, 100 Trying to an INVITE at once, 200 or 481 to a CANCEL, ACK to a non-2xx final response.
 #pragma once
 
-#include <deque>
-#include <map>
 #include <memory>
-#include <unordered_map>
 #include <variant>
 
 #include "net/random.hpp"
@@ -26,7 +23,9 @@ struct TransactionSettings {
     net::Duration t1 = std::chrono::milliseconds(500);
     net::Duration t2 = std::chrono::seconds(4);
     net::Duration t4 = std::chrono::seconds(5);
-    std::size_t max_transactions = 20000;  ///< beyond it a request is answered 503 with Retry-After, or dropped
+    /// Beyond it the oldest server transactions go that only wait for retransmissions; where there are none, a request
+    /// is answered 503 with Retry-After.
+    std::size_t max_transactions = 20000;
 };
 
 /// A request that opened a server transaction. INVITE: 100 has been sent.
@@ -66,8 +65,8 @@ struct TimedOut {
 struct TransportFailed {
     ClientId id = 0;
 };
-/// A server transaction is gone: ended as it should, no ACK came for its final response, or its flow failed. `clean`
-/// is true for the first. Its id may be forgotten.
+/// A server transaction is gone: ended as it should, no ACK came for its final response, its flow failed, or nobody
+/// above answered a request other than INVITE in 64*T1 + T4. `clean` is true for the first. Its id may be forgotten.
 struct ServerEnded {
     ServerId id = 0;
     bool clean = true;
@@ -116,7 +115,10 @@ public:
     /// is the value of a Reason header, or empty. Does nothing after a final response. The INVITE's own final response
     /// (487, or a 2xx that won the race) still comes as an event; TimedOut if none does within 64*T1.
     void cancel(ClientId id, net::Now now, std::string_view reason = {});
-    /// Stops retransmitting an INVITE that has not been answered and forgets it in silence, without an event.
+    /// Sends an INVITE no more, and goes on waiting for what still comes of it, until timer B as ever. With cancel() a
+    /// late 1xx then gets its CANCEL; a late 2xx comes as an event.
+    void stop_resending(ClientId id);
+    /// Forgets a client transaction in silence, without an event.
     void abandon(ClientId id);
     /// Sends a response on the server transaction. After a final one further ones are ignored, except 2xx after 2xx to an
     /// INVITE (RFC 6026). False if there is no such transaction (any more).
@@ -129,7 +131,7 @@ public:
     std::string make_tag();
 
     // --- looking
-    const Message* request_of(ServerId id) const;  ///< borrowed until the next call that is not const
+    const Message* request_of(ServerId id) const;  ///< until its final response; borrowed until the next call not const
     const Message* request_of_client(ClientId id) const;  ///< as sent, our Via on top
     const Flow* flow_of(ServerId id) const;
     bool has_final(ServerId id) const;  ///< a final response has been sent, or there is no such transaction
