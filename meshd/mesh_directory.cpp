@@ -1,0 +1,57 @@
+#include "meshd/mesh_directory.hpp"
+
+#include <algorithm>
+
+#include "meshd/credentials.hpp"
+
+namespace meshd {
+
+std::vector<voice::NodeId> MeshDirectory::nodes_with(const voice::Aor& aor) const {
+    std::vector<voice::NodeId> out;
+    for (const auto& key : node_.nodes_for(aor, now_.wall)) {
+        if (key == node_.key() || !node_.is_up(key)) continue;
+        if (const auto* member = node_.view().member(key)) out.push_back(member->says.name);
+    }
+    return out;
+}
+
+bool MeshDirectory::may_bind(const voice::NodeId& node, const voice::Aor& aor) const {
+    const auto* member = node_.view().by_name(node);
+    return member != nullptr && node_.may_bind(member->key, aor);
+}
+
+std::optional<voice::UserRecord> MeshDirectory::user(const voice::Aor& aor) const {
+    if (!node_.view().users.contains(aor)) return std::nullopt;
+    if (const auto plain = node_.credentials(aor)) {
+        if (auto record = read_credentials(aor, *plain)) return record;
+    }
+    return voice::UserRecord{aor, {}, {}, {}};
+}
+
+std::optional<voice::Aor> MeshDirectory::aor_of_number(std::string_view number) const {
+    const auto& numbers = node_.view().numbers;
+    const auto found = numbers.find(std::string(number));
+    return found == numbers.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::optional<voice::NodeId> MeshDirectory::node_at(const net::IpAddress& overlay) const {
+    const auto* member = node_.view().by_address(overlay);
+    if (member == nullptr || member->says.stock) return std::nullopt;
+    return member->says.name;
+}
+
+std::optional<net::IpAddress> MeshDirectory::overlay_of(const voice::NodeId& node) const {
+    const auto* member = node_.view().by_name(node);
+    if (member == nullptr || !node_.is_up(member->key)) return std::nullopt;
+    const auto address = voice_address(member->says);
+    return address.is_none() ? std::nullopt : std::optional(address);
+}
+
+net::IpAddress voice_address(const mesh::Member& member) {
+    const auto& all = member.addresses;
+    const auto v4 = std::find_if(all.begin(), all.end(), [](const auto& address) { return address.is_v4(); });
+    if (v4 != all.end()) return *v4;
+    return all.empty() ? net::IpAddress() : all.front();
+}
+
+}  // namespace meshd

@@ -1,0 +1,222 @@
+#include "meshd/sip_sockets.hpp"
+
+#include <algorithm>
+
+#include "meshd/config.hpp"
+
+namespace meshd {
+namespace {
+
+constexpr std::uint8_t kDscpSignalling = 24;  // CS3, RFC 4594 section 4.1 as phones and carriers use it for SIP
+constexpr auto kSweepEvery = std::chrono::seconds(4);
+
+voice::FlowFailure failure(loop::Closed::Reason reason) {
+    switch (reason) {
+        case loop::Closed::Reason::by_peer:
+        case loop::Closed::Reason::by_us: return voice::FlowFailure::closed;
+        case loop::Closed::Reason::refused: return voice::FlowFailure::refused;
+        case loop::Closed::Reason::timed_out: return voice::FlowFailure::unanswered;
+        case loop::Closed::Reason::unreachable: return voice::FlowFailure::unreachable;
+        case loop::Closed::Reason::reset:
+        case loop::Closed::Reason::failed: return voice::FlowFailure::reset;
+    }
+    return voice::FlowFailure::reset;
+}
+
+const net::IpAddress kAnyV4 = net::IpAddress::v4(0);
+const net::IpAddress kAnyV6 = *net::IpAddress::parse("::");
+
+}  // namespace
+
+SipSockets::SipSockets(loop::Loop& loop, std::uint16_t port, Events events)
+    : loop_(loop), port_(port), events_(std::move(events)), sweep_timer_(loop, [this] { sweep(); }) {
+    doors_.push_back(open({kAnyV4, port_}, voice::Side::phone));
+    try {
+        doors_.push_back(open({kAnyV6, port_}, voice::Side::phone));
+    } catch (const std::runtime_error&) {
+        // A machine without IPv6 has phones all the same.
+    }
+}
+
+SipSockets::~SipSockets() { *alive_ = false; }
+
+std::unique_ptr<SipSockets::Door> SipSockets::open(const net::Endpoint& local, voice::Side side) {
+    auto door = std::make_unique<Door>();
+    loop::UdpOptions options;
+    options.dscp = kDscpSignalling;
+    door->udp = std::make_unique<loop::UdpSocket>(
+        loop_, local,
+        loop::UdpSocket::Events{
+            [this, port = local.port, side](const loop::Received& datagram) {
+                events_.message({voice::Transport::udp, {datagram.to, port}, datagram.from, 0, side}, datagram.bytes);
+            },
+            [this, local, side](const loop::Undelivered& news) {
+                if (news.reason == loop::Undelivered::Reason::too_big) return;  // the kernel sends it in pieces next time
+                tell_failed({voice::Transport::udp, local, news.to, 0, side}, voice::FlowFailure::unreachable);
+            }},
+        options);
+    door->tcp = std::make_unique<loop::TcpListener>(
+        loop_, local, [this, side](std::unique_ptr<loop::Stream> stream) { accepted(std::move(stream), side); });
+    return door;
+}
+
+void SipSockets::set_overlay(const std::vector<net::IpAddress>& addresses) {
+    std::erase_if(overlay_, [&](const auto& open) {
+        return std::find(addresses.begin(), addresses.end(), open.first) == addresses.end();
+    });
+    for (const auto& address : addresses) {
+        if (!overlay_.contains(address)) overlay_[address] = open({address, kOverlaySipPort}, voice::Side::mesh);
+    }
+}
+
+void SipSockets::accepted(std::unique_ptr<loop::Stream> stream, voice::Side side) {
+    const auto remote = stream->remote();
+    auto& of_address = connections_of_[remote.address];
+    if (connections_.size() >= kMaxConnections || of_address >= kMaxOfOneAddress) {
+        ++counters_.refused_connections;
+        return;
+    }
+    ++of_address;
+    const auto id = next_connection_++;
+    auto& connection = connections_[id];
+    connection.flow = {voice::Transport::tcp, stream->local(), remote, id, side};
+    connection.first_message_by = loop_.now().steady + kFirstMessageWithin;
+    connection.stream = std::move(stream);
+    by_remote_[{remote, side}] = id;
+    if (sweep_timer_.deadline() == net::kNever) sweep_timer_.after(kSweepEvery);
+    connection.stream->start(events_of(id));
+}
+
+loop::Stream::Events SipSockets::events_of(std::uint64_t id) {
+    return {nullptr, [this, id](net::ByteView bytes) { received(id, bytes); },
+            [this, id](const loop::Closed& closed) { close(id, failure(closed.reason)); }, nullptr};
+}
+
+void SipSockets::received(std::uint64_t id, net::ByteView bytes) {
+    const auto now = loop_.now();
+    const auto feed = connections_.find(id);
+    if (feed == connections_.end()) return;
+    feed->second.framer.feed(bytes, now);
+    // A message may close the connection that it came by, so it is looked up anew each time.
+    for (;;) {
+        const auto found = connections_.find(id);
+        if (found == connections_.end()) return;
+        auto& connection = found->second;
+        const auto message = connection.framer.next(now);
+        for (auto pings = connection.framer.take_pings(); pings > 0; --pings) {
+            connection.stream->write(net::as_bytes(voice::StreamFramer::kPong));
+        }
+        if (!message) break;
+        connection.first_message_by = net::kNever;
+        const auto flow = connection.flow;
+        events_.message(flow, *message);
+    }
+    if (connections_.at(id).framer.state() == voice::StreamFramer::State::broken) {
+        ++counters_.broken_streams;
+        close(id, voice::FlowFailure::closed);
+    } else if (sweep_timer_.deadline() == net::kNever) {
+        sweep_timer_.after(kSweepEvery);
+    }
+}
+
+void SipSockets::close(std::uint64_t id, voice::FlowFailure why) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end()) return;
+    const auto flow = found->second.flow;
+    connections_.erase(found);
+    if (const auto count = connections_of_.find(flow.remote.address); count != connections_of_.end()) {
+        if (--count->second == 0) connections_of_.erase(count);
+    }
+    const auto remote = by_remote_.find({flow.remote, flow.side});
+    if (remote != by_remote_.end() && remote->second == id) by_remote_.erase(remote);
+    tell_failed(flow, why);
+}
+
+void SipSockets::tell_failed(const voice::Flow& flow, voice::FlowFailure why) {
+    loop_.defer([this, alive = alive_, flow, why] {
+        if (*alive) events_.failed(flow, why);
+    });
+}
+
+void SipSockets::sweep() {
+    const auto now = loop_.now();
+    std::vector<std::uint64_t> over;
+    bool more = false;
+    for (auto& [id, connection] : connections_) {
+        if (connection.framer.deadline() <= now.steady) connection.framer.expire(now);
+        if (connection.framer.state() == voice::StreamFramer::State::broken || connection.first_message_by <= now.steady) {
+            over.push_back(id);
+        } else {
+            more |= connection.first_message_by != net::kNever || connection.framer.deadline() != net::kNever;
+        }
+    }
+    for (const auto id : over) {
+        ++counters_.broken_streams;
+        close(id, voice::FlowFailure::closed);
+    }
+    if (more) sweep_timer_.after(kSweepEvery);
+}
+
+void SipSockets::send(const voice::Outgoing& outgoing) {
+    if (!outgoing.flow.reliable()) {
+        send_udp(outgoing);
+        return;
+    }
+    auto id = outgoing.flow.connection;
+    if (id == 0) {
+        const auto known = by_remote_.find({outgoing.flow.remote, outgoing.flow.side});
+        if (known == by_remote_.end()) {
+            connect(outgoing);
+            return;
+        }
+        id = known->second;
+    }
+    const auto found = connections_.find(id);
+    if (found == connections_.end()) {
+        ++counters_.unsent;
+        tell_failed(outgoing.flow, voice::FlowFailure::closed);
+    } else if (!found->second.stream->write(outgoing.bytes)) {
+        // Whoever reads so slowly that a megabyte waits is not there any more.
+        ++counters_.unsent;
+        close(id, voice::FlowFailure::unanswered);
+    }
+}
+
+void SipSockets::connect(const voice::Outgoing& outgoing) {
+    if (connections_.size() >= kMaxConnections) {
+        ++counters_.unsent;
+        tell_failed(outgoing.flow, voice::FlowFailure::unanswered);
+        return;
+    }
+    const auto id = next_connection_++;
+    auto& connection = connections_[id];
+    connection.flow = outgoing.flow;
+    connection.flow.connection = id;
+    by_remote_[{outgoing.flow.remote, outgoing.flow.side}] = id;
+    ++connections_of_[outgoing.flow.remote.address];
+    const auto source = outgoing.flow.side == voice::Side::mesh ? outgoing.flow.local.address : net::IpAddress();
+    connection.stream =
+        loop::Stream::connect_tcp(loop_, outgoing.flow.remote, events_of(id), loop::Stream::Limits{}, source);
+    connection.stream->write(outgoing.bytes);
+}
+
+void SipSockets::send_udp(const voice::Outgoing& outgoing) {
+    const auto& [flow, bytes] = outgoing;
+    const Door* door = nullptr;
+    net::IpAddress source;
+    if (flow.side == voice::Side::mesh) {
+        const auto found = overlay_.find(flow.local.address);
+        if (found != overlay_.end()) door = found->second.get();
+    } else {
+        const std::size_t family = flow.remote.address.is_v6() ? 1 : 0;
+        if (family < doors_.size()) door = doors_[family].get();
+        if (!flow.local.address.is_unspecified()) source = flow.local.address;
+    }
+    const auto result = door == nullptr ? loop::SendResult::unreachable : door->udp->send(flow.remote, bytes, source);
+    if (result == loop::SendResult::sent) return;
+    ++counters_.unsent;
+    // A full buffer is a loss like any other: the transaction sends again.
+    if (result != loop::SendResult::full) tell_failed(flow, voice::FlowFailure::unreachable);
+}
+
+}  // namespace meshd

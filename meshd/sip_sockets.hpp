@@ -1,0 +1,80 @@
+/// The sockets that SIP comes and goes by: UDP and TCP on the phones' port, and the same on port 5080 of our overlay
+/// addresses, where only other members can be. Control thread only.
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include "loop/tcp_listener.hpp"
+#include "loop/timer.hpp"
+#include "loop/udp.hpp"
+#include "voice/flow.hpp"
+#include "voice/proxy.hpp"
+#include "voice/stream.hpp"
+
+namespace meshd {
+
+class SipSockets {
+public:
+    struct Events {
+        /// A whole message; bytes are borrowed until return.
+        std::function<void(const voice::Flow&, net::ByteView)> message;
+        /// Never called from within send().
+        std::function<void(const voice::Flow&, voice::FlowFailure)> failed;
+    };
+    struct Counters {
+        std::uint64_t refused_connections = 0;  ///< one too many, of one address or altogether
+        std::uint64_t broken_streams = 0;       ///< TCP that was no SIP, too large or too slow
+        std::uint64_t unsent = 0;
+    };
+    static constexpr std::size_t kMaxConnections = 2048;
+    static constexpr std::size_t kMaxOfOneAddress = 256;
+    /// An accepted connection must have sent a whole message by then.
+    static constexpr auto kFirstMessageWithin = std::chrono::seconds(32);
+
+    /// Binds `port` on every address, both families where there are two. Throws std::runtime_error if it is taken.
+    SipSockets(loop::Loop& loop, std::uint16_t port, Events events);
+    ~SipSockets();
+
+    /// The device has these addresses now. An address that cannot be bound is told by an exception.
+    void set_overlay(const std::vector<net::IpAddress>& addresses);
+    void send(const voice::Outgoing& outgoing);
+    const Counters& counters() const { return counters_; }
+
+private:
+    struct Connection {
+        voice::Flow flow;
+        std::unique_ptr<loop::Stream> stream;
+        voice::StreamFramer framer;
+        net::Steady first_message_by = net::kNever;
+    };
+    /// UDP and TCP on one local endpoint.
+    struct Door {
+        std::unique_ptr<loop::UdpSocket> udp;
+        std::unique_ptr<loop::TcpListener> tcp;
+    };
+    std::unique_ptr<Door> open(const net::Endpoint& local, voice::Side side);
+    void accepted(std::unique_ptr<loop::Stream> stream, voice::Side side);
+    void connect(const voice::Outgoing& outgoing);
+    loop::Stream::Events events_of(std::uint64_t id);
+    void received(std::uint64_t id, net::ByteView bytes);
+    void close(std::uint64_t id, voice::FlowFailure why);
+    void send_udp(const voice::Outgoing& outgoing);
+    void tell_failed(const voice::Flow& flow, voice::FlowFailure why);
+    void sweep();
+
+    loop::Loop& loop_;
+    std::uint16_t port_;
+    Events events_;
+    Counters counters_;
+    std::vector<std::unique_ptr<Door>> doors_;  ///< wildcard: IPv4, then IPv6
+    std::map<net::IpAddress, std::unique_ptr<Door>> overlay_;
+    std::map<std::uint64_t, Connection> connections_;
+    std::map<net::IpAddress, std::size_t> connections_of_;
+    std::map<std::pair<net::Endpoint, voice::Side>, std::uint64_t> by_remote_;
+    std::uint64_t next_connection_ = 1;
+    loop::Timer sweep_timer_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  ///< deferred calls look whether this still stands
+};
+
+}  // namespace meshd
