@@ -4,9 +4,10 @@
 ///   phone <--> [ leg near | relay | leg far ] <--> centre's side or another gateway's anchor
 ///
 /// A leg sends where signalling said, until it has latched: then to where packets came from. It latches only on packets
-/// from addresses that signalling named (the SDP's address, or the address the SIP message came from), that are RTP
-/// (version 2), the same source three times in a row; it moves to another source only from such an address too, and only
-/// after the old one has been silent for a while. So a stranger who sprays a port gets nothing and steals nothing.
+/// from addresses that signalling named (the SDP's address, or the address the SIP message came from), that are RTP,
+/// RTCP, DTLS or ZRTP by their first byte (RFC 7983): at once from the very endpoint that the SDP named, else from the
+/// same source three times in a row (RTCP: once); it moves to another source only from such an address too, and only
+/// after the old one has been silent for two seconds. So a stranger who sprays a port gets nothing and steals nothing.
 #pragma once
 
 #include <array>
@@ -17,6 +18,7 @@
 
 #include "net/address.hpp"
 #include "net/time.hpp"
+#include "voice/sdp.hpp"
 
 namespace voice {
 
@@ -46,7 +48,7 @@ struct LegStats {
     std::uint64_t lost = 0;             ///< by sequence numbers (RFC 3550 A.3), late ones taken back
     std::uint64_t sent = 0;             ///< packets sent out on this leg, RTP and RTCP
     std::uint64_t refused = 0;          ///< wrong source or no RTP
-    double jitter_ms = 0;               ///< RFC 3550 A.8, over an 8 kHz or 48 kHz clock by payload type; a measure, not a truth
+    double jitter_ms = 0;               ///< RFC 3550 A.8; dynamic payload types are taken for 48 kHz (Opus)
     net::Duration longest_gap{};        ///< between two packets, since the first
     std::optional<net::Steady> first;
     std::optional<net::Steady> last;
@@ -98,9 +100,10 @@ private:
         std::array<std::uint8_t, 2> repeats{};
         std::array<net::Steady, 2> heard{};
         LegStats stats;
-        std::uint32_t expected_base = 0, highest = 0;  ///< extended sequence numbers
-        std::int64_t transit = 0;
-        bool has_transit = false;
+        std::uint32_t first_sequence = 0, highest_sequence = 0;  ///< extended, of this SSRC
+        std::uint64_t counted = 0;                               ///< packets of this SSRC
+        std::uint64_t lost_before = 0;                           ///< of earlier SSRCs
+        std::uint32_t timestamp = 0;
     };
     bool accept(Side& side, Channel channel, const net::Endpoint& from, net::Steady now);
     void measure(Side& side, net::ByteView packet, net::Steady now);

@@ -20,6 +20,8 @@ struct Rejected {
 
 class Message {
 public:
+    Message() = default;  ///< an empty place for one: no method, no headers
+
     /// `bytes` is one datagram, or one framed message of a stream. Bytes behind Content-Length are ignored in a
     /// datagram (RFC 3261 18.3). `stream` demands Content-Length.
     static tl::expected<Message, Rejected> parse(net::ByteView bytes, bool stream = false);
@@ -116,7 +118,6 @@ private:
         std::string value;
     };
     friend class Ingress;
-    Message() = default;
     std::size_t first_field(std::string_view name) const;
 
     int status_ = 0;

@@ -55,8 +55,8 @@ struct Anchor {
 
 /// The text with every m-line pointed at its anchor (the nth m-line at the nth anchor; m-lines without one stay). For
 /// each anchored m-line that is not rejected: port, c=, a=rtcp. A held one keeps 0.0.0.0 (or ::) and gets the port. ICE
-/// lines go, everywhere; our attribute as it came goes everywhere; a=rtcp-mux stays, with a=rtcp pointing at what the
-/// anchor says. Nullopt if parse() refuses the text.
+/// lines go, everywhere; our attribute as it came goes everywhere; a=rtcp goes, and is written anew only where RTCP is not
+/// at port + 1; a=rtcp-mux stays. Nullopt if parse() refuses the text.
 std::optional<std::string> rewrite_sdp(std::string_view text, const std::vector<Anchor>& anchors);
 
 /// Only takes our attribute out; all else stays byte for byte.
