@@ -21,9 +21,12 @@ public:
     [[nodiscard]] bool sent(net::Steady now, std::size_t bytes, bool data);
     /// An authenticated message came from it. True: wake the control thread.
     [[nodiscard]] bool received(net::Steady now, std::size_t bytes, bool data);
-    /// A message authenticated from elsewhere than its endpoint. True: wake the control thread.
+    /// A message authenticated from elsewhere than its endpoint (the same place is reported once a second at most).
+    /// True: wake the control thread.
     [[nodiscard]] bool seen_from(const net::Endpoint& from, net::Steady now);
-    /// A new session is wanted soon. True: wake the control thread.
+    /// A responder's session is being confirmed by a message from there. Look_by() is the caller's.
+    void confirmed_from(const net::Endpoint& from);
+    /// A new session is wanted soon; stays so until forget_rekey(). True: wake the control thread.
     [[nodiscard]] bool want_rekey(net::Steady now);
     /// True if `at` is before the control thread would look, and it has to be woken.
     [[nodiscard]] bool look_by(net::Steady at);
@@ -32,12 +35,17 @@ public:
     net::Steady unanswered_since() const { return unanswered_since_.load(); }   ///< kNever: nothing waits
     net::Steady unconfirmed_since() const { return unconfirmed_since_.load(); } ///< data received, nothing sent since
     void forget_unanswered() { unanswered_since_.store(net::kNever); }
+    void forget_unconfirmed() { unconfirmed_since_.store(net::kNever); }
     net::Steady last_sent() const { return last_sent_.load(); }          ///< Steady::min() before the first
     net::Steady last_received() const { return last_received_.load(); }  ///< Steady::min() before the first
     std::uint64_t rx_bytes() const { return rx_bytes_.load(std::memory_order_relaxed); }
     std::uint64_t tx_bytes() const { return tx_bytes_.load(std::memory_order_relaxed); }
-    bool take_rekey_wanted() { return rekey_wanted_.load() && rekey_wanted_.exchange(false); }
+    bool rekey_wanted() const { return rekey_wanted_.load(); }
+    void forget_rekey() { rekey_wanted_.store(false); }
+    bool elsewhere() const { return elsewhere_.load(); }  ///< take_seen_from() has something
     std::optional<net::Endpoint> take_seen_from();
+    net::Endpoint confirmed_from() const;
+    net::Steady looks_at() const { return looks_at_.load(); }
     void promise_look(net::Steady at) { looks_at_.store(at); }
 
 private:
@@ -50,8 +58,10 @@ private:
     std::atomic<std::uint64_t> tx_bytes_{0};
     std::atomic<bool> rekey_wanted_{false};
     std::atomic<bool> elsewhere_{false};
-    std::mutex elsewhere_mutex_;
+    mutable std::mutex endpoint_mutex_;
     net::Endpoint elsewhere_from_;
+    net::Steady elsewhere_at_ = net::Steady::min();
+    net::Endpoint confirmed_from_;
 };
 
 }  // namespace mesh

@@ -17,13 +17,6 @@ using SymmetricKey = net::Secret<32>;
 /// Makes libsodium ready; call once before anything else here (more often does no harm). Throws std::runtime_error.
 void start_crypto();
 
-/// The system's generator.
-class SystemRandom final : public net::Random {
-public:
-    SystemRandom();
-    void fill(net::MutableBytes out) override;
-};
-
 // X25519 (RFC 7748).
 net::TunnelSecret make_tunnel_secret(net::Random& random);  ///< clamped
 net::TunnelKey public_key(const net::TunnelSecret& secret);
@@ -62,7 +55,7 @@ void xaead_seal(net::MutableBytes out, const SymmetricKey& key, const XNonce& no
 [[nodiscard]] bool xaead_open(net::MutableBytes out, const SymmetricKey& key, const XNonce& nonce,
                               net::ByteView sealed, net::ByteView associated);
 
-/// Anonymous box to an X25519 key (libsodium's sealed box): plain.size() + 48 bytes.
+/// Anonymous box to an X25519 key (libsodium's sealed box): plain.size() + 48 bytes; empty if the key is unusable.
 net::Bytes seal_to(const net::TunnelKey& receiver, net::ByteView plain);
 std::optional<net::Bytes> open_sealed(const net::TunnelSecret& receiver, net::ByteView sealed);
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "mesh/activity.hpp"
 #include "mesh/routes.hpp"
@@ -40,6 +41,10 @@ public:
     std::shared_ptr<const std::vector<net::Prefix>> overlay;       ///< no underlay endpoint may lie in here
     std::unordered_map<std::uint32_t, Receiver> receivers;         ///< local index to session
 
+    std::unordered_set<std::uint32_t> handshakes;                  ///< our indices of handshakes under way
+
+    /// A response or a cookie reply to this index may be an answer to a message of ours.
+    bool awaits(std::uint32_t index) const { return handshakes.contains(index) || receivers.contains(index); }
     /// The peer that packets to `destination` go to; null if nobody's.
     const ForwardingPeer* route(const net::IpAddress& destination) const;
     /// WireGuard's cryptokey routing for stock peers, the member's own record for members.

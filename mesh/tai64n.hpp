@@ -2,6 +2,7 @@
 /// and when the clock steps back.
 #pragma once
 
+#include <array>
 #include <compare>
 
 #include "net/bytes.hpp"

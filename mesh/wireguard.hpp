@@ -4,11 +4,12 @@
 ///   - a datagram comes: `inbound(*wireguard.table(), datagram, from, now.steady)`; if `wake`: tick() first; then
 ///     handshake -> receive_handshake(), control -> the mesh above, tun -> the device.
 ///   - a packet comes from the device: `outbound(...)`; if `wake`: tick(); no_session -> send().
-///   - after every call: take_datagrams(), take_events(), and next_deadline() for the timer; table() if it changed.
+///   - after every call: table(), published if it changed, **before** take_datagrams() are sent (or their answers are
+///     unknown to the data path); take_events(); next_deadline() for the timer.
 ///   - event StampToPersist: store it, sync, then stamp_persisted(). **No initiation leaves before that.**
 #pragma once
 
-#include <map>
+#include <memory>
 #include <variant>
 
 #include "mesh/cookie.hpp"
@@ -85,6 +86,8 @@ struct PeerStatus {
     std::uint64_t tx_bytes = 0;
 };
 
+class WireGuardCore;
+
 /// One thread's. Peers are named by their tunnel keys; functions given an unknown key do nothing.
 class WireGuard {
 public:
@@ -155,9 +158,7 @@ public:
     std::shared_ptr<DropCounters> shared_drops() const;  ///< for the data threads' own counts
 
 private:
-    struct Peer;
-    struct State;
-    std::unique_ptr<State> state_;
+    std::unique_ptr<WireGuardCore> core_;
 };
 
 }  // namespace mesh

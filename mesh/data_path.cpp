@@ -1,0 +1,143 @@
+#include "mesh/data_path.hpp"
+
+#include <algorithm>
+
+#include "mesh/cookie.hpp"
+#include "net/packet.hpp"
+
+namespace mesh {
+
+namespace {
+
+template <class Result>
+Result drop(const ForwardingTable& table, Drop reason, bool wake = false) {
+    table.drops->add(reason);
+    Result result;
+    result.verdict = Result::Verdict::drop;
+    result.reason = reason;
+    result.wake = wake;
+    return result;
+}
+
+// Section 5.4: the type and its length decide what a datagram is.
+std::optional<MessageType> type_of(net::ByteView datagram) {
+    net::Reader reader(datagram);
+    const auto type = reader.u32le();
+    if (!reader.ok()) return std::nullopt;
+    switch (type) {
+        case 1: return datagram.size() == kInitiationBytes ? std::optional(MessageType::initiation) : std::nullopt;
+        case 2: return datagram.size() == kResponseBytes ? std::optional(MessageType::response) : std::nullopt;
+        case 3: return datagram.size() == kCookieReplyBytes ? std::optional(MessageType::cookie_reply) : std::nullopt;
+        case 4: return datagram.size() >= kMinDataBytes ? std::optional(MessageType::data) : std::nullopt;
+        default: return std::nullopt;
+    }
+}
+
+std::uint32_t index_at(net::ByteView datagram, std::size_t at) { return net::Reader(datagram.subspan(at, 4)).u32le(); }
+
+// What a decrypted payload is, and whether its peer may send it.
+Inbound judge_payload(const ForwardingTable& table, ForwardingTable::Slot slot, net::MutableBytes payload, bool wake) {
+    const auto& peer = *table.peers[slot];
+    Inbound result;
+    result.wake = wake;
+    result.peer = peer.key;
+    if (payload.empty()) {
+        result.verdict = Inbound::Verdict::nothing;
+        return result;
+    }
+    const auto version = std::to_integer<unsigned>(payload[0]) >> 4;
+    if (version != 4 && version != 6) {
+        if (peer.stock) return drop<Inbound>(table, Drop::bad_inner_packet, wake);
+        result.verdict = Inbound::Verdict::control;
+        result.bytes = payload;
+        return result;
+    }
+    if (!peer.carries_ip) return drop<Inbound>(table, Drop::ip_from_joiner, wake);
+    const auto header = net::parse_ip(payload);
+    if (!header) return drop<Inbound>(table, Drop::bad_inner_packet, wake);
+    if (!table.may_send_from(slot, header->source)) return drop<Inbound>(table, Drop::bad_source, wake);
+    result.verdict = Inbound::Verdict::tun;
+    result.bytes = payload.first(header->total_bytes);
+    return result;
+}
+
+Inbound receive_data(const ForwardingTable& table, net::MutableBytes datagram, const net::Endpoint& from,
+                     net::Steady now) {
+    const auto found = table.receivers.find(index_at(datagram, 4));
+    if (found == table.receivers.end()) return drop<Inbound>(table, Drop::unknown_index);
+    auto& session = *found->second.session;
+    if (const auto reason = session.open(datagram, now)) return drop<Inbound>(table, *reason);
+
+    const auto& peer = *table.peers[found->second.slot];
+    const auto payload = datagram.subspan(kDataHeaderBytes, datagram.size() - kMinDataBytes);
+    bool wake = peer.activity->received(now, datagram.size(), !payload.empty());
+    if (from != peer.endpoint) wake |= peer.activity->seen_from(from, now);
+    if (session.wants_rekey_after_receiving(now)) wake |= peer.activity->want_rekey(now);
+    if (!session.confirmed()) {
+        peer.activity->confirmed_from(from);  // first, so that whoever sees the session confirmed sees this too
+        if (session.confirm()) {
+            (void)peer.activity->look_by(now);
+            wake = true;
+        }
+    }
+    return judge_payload(table, found->second.slot, payload, wake);
+}
+
+}  // namespace
+
+Outbound outbound(const ForwardingTable& table, PacketBuffer packet, net::Steady now) {
+    const auto header = net::parse_ip(packet.packet());
+    if (!header) return drop<Outbound>(table, Drop::bad_inner_packet);
+    const auto* const peer = table.route(header->destination);
+    if (peer == nullptr) return drop<Outbound>(table, Drop::no_route);
+
+    Outbound result;
+    result.peer = peer->key;
+    if (!peer->session || !peer->session->usable(now)) {
+        result.verdict = Outbound::Verdict::no_session;
+        return result;
+    }
+    if (peer->endpoint.is_none()) return drop<Outbound>(table, Drop::no_endpoint);
+    if (table.in_overlay(peer->endpoint.address)) return drop<Outbound>(table, Drop::underlay_loop);
+    const auto padded = padded_bytes(packet.size, table.mtu_bytes);
+    if (packet.offset < kDataHeaderBytes || packet.storage.size() - packet.offset < padded + kTagBytes) {
+        return drop<Outbound>(table, Drop::too_big);
+    }
+    const auto padding = packet.storage.subspan(packet.offset + packet.size, padded - packet.size);
+    std::fill(padding.begin(), padding.end(), std::byte{0});
+    const auto message = packet.storage.subspan(packet.offset - kDataHeaderBytes, kMinDataBytes + padded);
+    if (!peer->session->seal(message, now)) {  // its last message went by while we looked; the packet is untouched
+        result.verdict = Outbound::Verdict::no_session;
+        return result;
+    }
+    result.wake = peer->activity->sent(now, message.size(), true);
+    if (peer->session->wants_rekey_after_sending(now)) result.wake |= peer->activity->want_rekey(now);
+    result.verdict = Outbound::Verdict::send;
+    result.endpoint = peer->endpoint;
+    result.bytes = message;
+    return result;
+}
+
+Inbound inbound(const ForwardingTable& table, net::MutableBytes datagram, const net::Endpoint& from, net::Steady now) {
+    const auto type = type_of(datagram);
+    if (!type) return drop<Inbound>(table, Drop::malformed_datagram);
+    switch (*type) {
+        case MessageType::data: return receive_data(table, datagram, from, now);
+        case MessageType::initiation:
+        case MessageType::response:
+            if (!mac1_valid(datagram, table.mac1_key)) return drop<Inbound>(table, Drop::bad_mac1);
+            if (*type == MessageType::response && !table.awaits(index_at(datagram, 8))) {
+                return drop<Inbound>(table, Drop::unknown_index);
+            }
+            break;
+        case MessageType::cookie_reply:  // has no mac1; it is sealed under the one of the message it answers
+            if (!table.awaits(index_at(datagram, 4))) return drop<Inbound>(table, Drop::unknown_index);
+            break;
+    }
+    Inbound result;
+    result.verdict = Inbound::Verdict::handshake;
+    result.bytes = datagram;
+    return result;
+}
+
+}  // namespace mesh
