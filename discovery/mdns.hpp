@@ -30,7 +30,8 @@ public:
         std::uint64_t over_limit = 0; ///< announcements passed over as too many were there already
     };
 
-    /// `poll`, `random` and what `sightings` refers to must outlive it. Announces nothing until set_addresses().
+    /// `poll`, `random` and what `sightings` refers to must outlive it. Announces nothing until set_addresses(). It must
+    /// not be destroyed from within a sighting.
     static net::Result<std::unique_ptr<Mdns>> open(const AvahiPoll& poll, Settings settings, Sightings sightings,
                                                    net::Random& random);
     ~Mdns() override;
