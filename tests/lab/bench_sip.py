@@ -50,7 +50,7 @@ def cpu_s(pids):
 def start(peer, space, programs, folder, passwords):
     """(process ids, what ends it)"""
     if peer == "kamailio":
-        kamailio = Kamailio(space, [ADDRESS], DOMAIN, passwords, f"{folder}/kamailio", memory_mb=256, port=PORT)
+        kamailio = Kamailio(space, [ADDRESS], DOMAIN, passwords, f"{folder}/kamailio", f"{folder}/logs", memory_mb=256, port=PORT)
         kamailio.start()
         return kamailio.processes(), kamailio.kill
     node = Node(space, "registrar", programs, folder,

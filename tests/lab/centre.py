@@ -69,10 +69,11 @@ request_route {{
 
 
 class Kamailio:
-    def __init__(self, space, addresses, domain, passwords, folder, memory_mb=64, port=5060):
+    def __init__(self, space, addresses, domain, passwords, folder, logs, memory_mb=64, port=5060):
         """`passwords` of users by name. Starts without any registration, always."""
         os.makedirs(folder, exist_ok=True)
-        self.space, self.folder, self.port, self.address = space, folder, port, addresses[0]
+        self.space, self.folder, self.log_path = space, folder, f"{logs}/kamailio.log"
+        self.address, self.port = addresses[0], port
         # The path of a UNIX socket is short; /run is the sandbox's own.
         self.socket, self.memory_mb, self.program = f"/run/kamailio-{space.name}.sock", memory_mb, None
         listen = "\n".join(f"listen={kind}:{a}:{port}" for a in addresses for kind in ("udp", "tcp"))
@@ -85,7 +86,7 @@ class Kamailio:
     def start(self):
         self.program = self.space.start(
             ["kamailio", "-f", f"{self.folder}/kamailio.cfg", "-DD", "-E", "-Y", self.folder, "-m",
-             str(self.memory_mb), "-M", "16"], f"{self.folder}/log")
+             str(self.memory_mb), "-M", "16"], self.log_path)
         wait_until("Kamailio's answer", self.answers, 15, 0.05)
 
     def answers(self):

@@ -115,16 +115,16 @@ The mesh stays up until you press Ctrl-C here. To look around, from another term
 INSIDE = """#!/bin/sh
 # in NODE COMMAND...: runs a command on that machine of the demonstration's network
 node=$1; shift
-[ "$1" = meshctl ] && {{ shift; set -- {meshctl} "$@" --control "/run/meshd/$node.sock"; }}
-exec nsenter -t {pid} {user} -m -p -- nsenter --net="/run/netns/$node" -- "$@"
+export PATH="{programs}/meshctl:$PATH" MESHD_CONTROL="/run/meshd/$node.sock"
+exec nsenter -t {pid} {user}-m -p -- nsenter --net="/run/netns/$node" -- "$@"
 """
 
 
 def keep(story, folder, programs, pid):
     path = f"{folder}/in"
     with open(path, "w") as file:
-        user = "-U --preserve-credentials" if sandbox.without_root else ""
-        file.write(INSIDE.format(pid=pid, user=user, meshctl=f"{programs}/meshctl/meshctl"))
+        user = "-U --preserve-credentials " if sandbox.without_root else ""
+        file.write(INSIDE.format(pid=pid, user=user, programs=programs))
     os.chmod(path, 0o755)
     address = story.nodes["munich"].addresses()[0] if story.nodes else "munich"
     print(KEPT.format(folder=os.path.relpath(folder), address=address), flush=True)

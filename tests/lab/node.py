@@ -49,10 +49,12 @@ class Node:
             raise Failed(f"meshd in {self.name} left behind: {'; '.join(left)}")
 
     def traces(self):
-        """Devices, routes and rules, one a line."""
+        """Devices, routes and rules, one a line, without what the state of the devices changes in them."""
+        devices = [f"device {link['ifname']}" for link in json.loads(self.space.ip("-j", "link"))]
         text = "".join(self.space.ip(*words.split()) for words in
-                       ("-o -br link", "-4 route show table all", "-6 route show table all", "-4 rule", "-6 rule"))
-        return [" ".join(line.split()) for line in text.splitlines() if "fe80" not in line and "ff00" not in line]
+                       ("-4 route show table all", "-6 route show table all", "-4 rule", "-6 rule"))
+        return devices + [" ".join(line.replace("linkdown", "").split()) for line in text.splitlines()
+                          if "fe80" not in line and "ff00" not in line]
 
     def crash(self):
         self.program.kill()

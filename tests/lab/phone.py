@@ -18,9 +18,10 @@ ANSWER_PATIENCE_S = 15
 
 
 class Phone:
-    def __init__(self, space: Space, device, person, password, domain, server, voices, folder, transport="udp"):
+    def __init__(self, space: Space, device, person, password, domain, server, voices, folder, logs, transport="udp"):
         """`server` is where the phone sends everything: its outbound proxy, "ADDRESS:PORT"."""
         self.space, self.person, self.domain, self.voices = space, person, domain, voices
+        self.log_path = f"{logs}/phone-{person}.log"
         self.folder, self.heard_folder = f"{folder}/{person}", f"{folder}/{person}/heard"
         os.makedirs(self.heard_folder)
         # The sndfile module cuts long names off; /run is the sandbox's own.
@@ -65,7 +66,7 @@ statmode_default off
         open(f"{self.folder}/contacts", "w").close()
 
     def start(self):
-        self.program = self.space.start(["baresip", "-f", self.folder, "-s"], f"{self.folder}/log")
+        self.program = self.space.start(["baresip", "-f", self.folder, "-s"], self.log_path)
         deadline = time.monotonic() + 10
         while True:
             try:
@@ -73,7 +74,7 @@ statmode_default off
                 break
             except OSError:
                 if time.monotonic() > deadline or not self.program.running():
-                    raise Failed(f"{self.person}'s phone did not start: see {self.folder}/log") from None
+                    raise Failed(f"{self.person}'s phone did not start: see {self.log_path}") from None
                 time.sleep(0.05)
         self.control.settimeout(None)
         threading.Thread(target=self.read_control, args=(self.control,), daemon=True).start()

@@ -68,8 +68,7 @@ class Story:
 
     def need_kamailio(self):
         if self.kamailio is None:
-            self.kamailio = Kamailio(self.world.centre, [CENTRE], DOMAIN, PASSWORDS, f"{self.folder}/kamailio")
-            self.kamailio.log_path = f"{self.logs}/kamailio.log"
+            self.kamailio = Kamailio(self.world.centre, [CENTRE], DOMAIN, PASSWORDS, f"{self.folder}/kamailio", self.logs)
             self.at_centre = Sniffer(self.world.centre, "eth0")
             self.kamailio.start()
 
@@ -93,7 +92,7 @@ class Story:
             for person in people:
                 # London's phones have TCP, as some do.
                 self.phones[person] = Phone(site.people[person], "eth0", person, PASSWORDS[person], DOMAIN,
-                                            server_of(site), voices, self.folder,
+                                            server_of(site), voices, self.folder, self.logs,
                                             "tcp" if office == "london" else "udp")
         for phone in self.phones.values():
             phone.wait_registered()
@@ -214,7 +213,7 @@ class Story:
         self.need_mesh()
         trento = self.nodes["trento"]
         began = time.monotonic()
-        stock = StockPeer(self.world.sites["visitor"].space, "wg0", trento.ctl("stock", "visitor"), self.logs)
+        stock = StockPeer(self.world.sites["visitor"].space, "wg0", trento.ctl("stock", "visitor"), self.folder, self.logs)
         round_trip = []
         answered = lambda: round_trip.append(stock.space.ping_ms(trento.addresses()[0])) or round_trip[-1] is not None
         wait_until("an office's answer to the stock peer", answered, 10)

@@ -1,7 +1,7 @@
 """Stock WireGuard: Debian's wireguard-go, told what a wg-quick configuration says."""
 import os
 
-from network import wait_until
+from network import Failed, wait_until
 
 QUICK_ONLY = ("Address", "DNS", "MTU", "Table", "PreUp", "PostUp", "PreDown", "PostDown", "SaveConfig")
 
@@ -21,12 +21,14 @@ def parsed(configuration):
 
 
 class StockPeer:
-    def __init__(self, space, device, configuration, folder):
+    def __init__(self, space, device, configuration, folder, logs=None):
         """Brings the tunnel up as `wg-quick up` would."""
         os.makedirs(folder, exist_ok=True)
         self.space, self.device = space, device
         quick, plain, allowed = parsed(configuration)
-        self.program = space.start(["wireguard-go", "-f", device], f"{folder}/{space.name}-wireguard-go.log",
+        if "Address" not in quick or not allowed:
+            raise Failed("the configuration names no Address, or no AllowedIPs")
+        self.program = space.start(["wireguard-go", "-f", device], f"{logs or folder}/{space.name}-wireguard-go.log",
                                    env={**os.environ, "LOG_LEVEL": "error", "WG_PROCESS_FOREGROUND": "1"})
         wait_until(f"the device of wireguard-go in {space.name}",
                    lambda: os.path.exists(f"/run/wireguard/{device}.sock"), 5)
