@@ -1,0 +1,266 @@
+#include "meshd/media_thread.hpp"
+
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <system_error>
+
+#include "loop/clock.hpp"
+#include "loop/socket_address.hpp"
+
+namespace meshd {
+namespace {
+
+constexpr int kExpeditedForwarding = 0xb8;  // DSCP 46, RFC 3246
+constexpr int kEvents = 64;
+constexpr int kTellEvery_ms = 500;
+constexpr std::size_t kMaxPacketBytes = 2048;
+constexpr std::uint64_t kWakeTag = 0;  // relay numbers begin at 1
+
+std::uint64_t tag_of(voice::RelayId id, std::size_t socket) { return id << 2 | socket; }
+
+/// A UDP socket on all addresses of the machine. Without IPv6 it is an IPv4 one.
+loop::FileDescriptor open_socket(std::uint16_t port) {
+    const int kinds = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    loop::FileDescriptor fd(::socket(AF_INET6, kinds, 0));
+    sockaddr_storage address{};
+    socklen_t length = 0;
+    if (fd.is_open()) {
+        const int off = 0;
+        ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+        ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_TCLASS, &kExpeditedForwarding, sizeof kExpeditedForwarding);
+        auto& v6 = reinterpret_cast<sockaddr_in6&>(address);
+        v6.sin6_family = AF_INET6;
+        v6.sin6_port = htons(port);
+        length = sizeof v6;
+    } else {
+        fd = loop::FileDescriptor(::socket(AF_INET, kinds, 0));
+        auto& v4 = reinterpret_cast<sockaddr_in&>(address);
+        v4.sin_family = AF_INET;
+        v4.sin_port = htons(port);
+        length = sizeof v4;
+    }
+    if (!fd.is_open()) return fd;
+    ::setsockopt(fd.get(), IPPROTO_IP, IP_TOS, &kExpeditedForwarding, sizeof kExpeditedForwarding);
+    // Enough for a burst, too little for a queue that would be heard.
+    const int buffer_bytes = 64 * 1024;
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof buffer_bytes);
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0) fd.close();
+    return fd;
+}
+
+/// On a socket of both families an IPv4 address is written as ::ffff:a.b.c.d.
+loop::SocketAddress destination(const net::Endpoint& to, int fd) {
+    int domain = AF_INET6;
+    socklen_t size = sizeof domain;
+    ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+    if (domain == AF_INET || to.address.is_v6()) return loop::to_socket_address(to);
+    std::array<std::byte, 16> mapped{};
+    mapped[10] = mapped[11] = std::byte{0xff};
+    std::copy(to.address.bytes().begin(), to.address.bytes().end(), mapped.begin() + 12);
+    return loop::to_socket_address({net::IpAddress::v6(mapped), to.port, 0});
+}
+
+/// Four sockets a call: the usual soft limit of 1024 ends at some 200 calls. The hard limit is ours to use.
+void allow_more_descriptors() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 65536);
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+loop::FileDescriptor must(int fd, const char* what) {
+    if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
+    return loop::FileDescriptor(fd);
+}
+
+}  // namespace
+
+MediaThread::MediaThread(Settings settings)
+    : settings_(settings),
+      next_port_(static_cast<std::uint16_t>((settings.first_port + 1) & ~1)),
+      epoll_(must(::epoll_create1(EPOLL_CLOEXEC), "media thread: epoll")),
+      wake_(must(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "media thread: eventfd")) {
+    allow_more_descriptors();
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = kWakeTag;
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+    thread_ = std::thread([this] { run(); });
+}
+
+MediaThread::~MediaThread() {
+    order({});
+    thread_.join();
+}
+
+void MediaThread::order(Command command) {
+    {
+        const std::lock_guard lock(mutex_);
+        commands_.push_back(std::move(command));
+    }
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
+}
+
+std::uint16_t MediaThread::open_pair(loop::FileDescriptor& rtp, loop::FileDescriptor& rtcp) {
+    // Round and round, so that a port which has just been closed rests as long as it can.
+    const auto first = (settings_.first_port + 1) & ~1;
+    const auto pairs = (settings_.last_port - first + 1) / 2;
+    for (int tried = 0; tried < pairs; ++tried) {
+        const auto port = next_port_;
+        next_port_ = static_cast<std::uint16_t>(port + 3 > settings_.last_port ? first : port + 2);
+        rtp = open_socket(port);
+        if (!rtp.is_open()) continue;
+        rtcp = open_socket(static_cast<std::uint16_t>(port + 1));
+        if (rtcp.is_open()) return port;
+    }
+    return 0;
+}
+
+std::optional<voice::RelayPorts> MediaThread::open(net::Now) {
+    if (open_ >= settings_.max_relays) return std::nullopt;
+    Command command;
+    voice::RelayPorts ports;
+    ports.near_port = open_pair(command.sockets[0], command.sockets[1]);
+    if (ports.near_port == 0) return std::nullopt;
+    ports.far_port = open_pair(command.sockets[2], command.sockets[3]);
+    if (ports.far_port == 0) return std::nullopt;
+    ports.id = command.id = ++last_id_;
+    command.kind = Command::Kind::open;
+    ++open_;
+    {
+        const std::lock_guard lock(mutex_);
+        told_[ports.id] = {};
+    }
+    order(std::move(command));
+    return ports;
+}
+
+void MediaThread::set_remote(voice::RelayId id, voice::Leg leg, const voice::LegRemote& remote, net::Now) {
+    Command command;
+    command.kind = Command::Kind::remote;
+    command.id = id;
+    command.leg = leg;
+    command.remote = remote;
+    order(std::move(command));
+}
+
+void MediaThread::close(voice::RelayId id) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (told_.erase(id) == 0) return;
+    }
+    --open_;
+    Command command;
+    command.kind = Command::Kind::close;
+    command.id = id;
+    order(std::move(command));
+}
+
+std::optional<voice::RelayStats> MediaThread::stats(voice::RelayId id) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = told_.find(id);
+    return found == told_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void MediaThread::run() {
+    std::array<epoll_event, kEvents> events{};
+    auto told_at = loop::read_clocks().steady;
+    for (;;) {
+        const int count = ::epoll_wait(epoll_.get(), events.data(), kEvents, entries_.empty() ? -1 : kTellEvery_ms);
+        const auto now = loop::read_clocks().steady;
+        bool ordered = false;
+        for (int i = 0; i < count; ++i) {
+            const auto tag = events[static_cast<std::size_t>(i)].data.u64;
+            if (tag == kWakeTag) {
+                ordered = true;
+            } else {
+                packet(tag, now);
+            }
+        }
+        if (ordered && !obey()) return;
+        if (now - told_at >= std::chrono::milliseconds(kTellEvery_ms)) {
+            told_at = now;
+            tell_stats();
+        }
+    }
+}
+
+bool MediaThread::obey() {
+    std::uint64_t times = 0;
+    [[maybe_unused]] const auto got = ::read(wake_.get(), &times, sizeof times);
+    std::vector<Command> commands;
+    {
+        const std::lock_guard lock(mutex_);
+        commands.swap(commands_);
+    }
+    for (auto& command : commands) {
+        const auto found = entries_.find(command.id);
+        switch (command.kind) {
+        case Command::Kind::open: {
+            auto& entry = entries_[command.id];
+            entry.sockets = std::move(command.sockets);
+            for (std::size_t i = 0; i < entry.sockets.size(); ++i) {
+                epoll_event event{};
+                event.events = EPOLLIN;
+                event.data.u64 = tag_of(command.id, i);
+                ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, entry.sockets[i].get(), &event);
+            }
+            break;
+        }
+        case Command::Kind::remote:
+            if (found != entries_.end()) found->second.relay.set_remote(command.leg, command.remote);
+            break;
+        case Command::Kind::close:
+            if (found != entries_.end()) entries_.erase(found);
+            break;
+        case Command::Kind::stop:
+            entries_.clear();
+            return false;
+        }
+    }
+    return true;
+}
+
+void MediaThread::packet(std::uint64_t tag, net::Steady now) {
+    const auto found = entries_.find(tag >> 2);
+    if (found == entries_.end()) return;
+    auto& entry = found->second;
+    const auto at = static_cast<std::size_t>(tag & 3);
+    std::array<std::byte, kMaxPacketBytes> buffer;
+    loop::SocketAddress from;
+    const auto size = ::recvfrom(entry.sockets[at].get(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC,
+                                 from.get(), &from.length);
+    if (size <= 0 || static_cast<std::size_t>(size) > buffer.size()) return;
+    const auto bytes = net::ByteView(buffer).first(static_cast<std::size_t>(size));
+    const auto leg = at < 2 ? voice::Leg::near : voice::Leg::far;
+    const auto channel = at % 2 == 0 ? voice::Channel::rtp : voice::Channel::rtcp;
+    auto source = loop::to_endpoint(from.get());
+    source.address = source.address.unmapped();
+    entry.changed = true;
+    const auto forward = entry.relay.receive(leg, channel, source, bytes, now);
+    if (!forward) return;
+    const auto out = (forward->leg == voice::Leg::near ? 0U : 2U) + at % 2;
+    const int fd = entry.sockets[out].get();
+    const auto to = destination(forward->to, fd);
+    // What the kernel will not take now is too late anyway.
+    [[maybe_unused]] const auto sent = ::sendto(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL, to.get(), to.length);
+}
+
+void MediaThread::tell_stats() {
+    const std::lock_guard lock(mutex_);
+    for (auto& [id, entry] : entries_) {
+        if (!std::exchange(entry.changed, false)) continue;
+        if (const auto found = told_.find(id); found != told_.end()) found->second = entry.relay.stats();
+    }
+}
+
+}  // namespace meshd

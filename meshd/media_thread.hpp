@@ -1,0 +1,74 @@
+/// The media thread: the sockets of all relays, and the one thread that runs them. What to do with a packet,
+/// voice::Relay decides.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "loop/file_descriptor.hpp"
+#include "voice/media.hpp"
+
+namespace meshd {
+
+/// All functions are the control thread's; none waits for the media thread.
+class MediaThread final : public voice::MediaPorts {
+public:
+    struct Settings {
+        std::uint16_t first_port = 20000;
+        std::uint16_t last_port = 29999;
+        std::size_t max_relays = 1000;  ///< four sockets each
+    };
+    /// Starts the thread. Throws std::system_error if the kernel has no epoll or eventfd left for it.
+    explicit MediaThread(Settings settings);
+    ~MediaThread() override;  ///< ends the thread and closes all sockets
+    MediaThread(const MediaThread&) = delete;
+    MediaThread& operator=(const MediaThread&) = delete;
+
+    std::optional<voice::RelayPorts> open(net::Now now) override;
+    void set_remote(voice::RelayId id, voice::Leg leg, const voice::LegRemote& remote, net::Now now) override;
+    void close(voice::RelayId id) override;
+    std::optional<voice::RelayStats> stats(voice::RelayId id) const override;
+
+    std::size_t relays() const { return open_; }
+
+private:
+    using Sockets = std::array<loop::FileDescriptor, 4>;  ///< near RTP, near RTCP, far RTP, far RTCP
+    struct Command {
+        enum class Kind : std::uint8_t { open, remote, close, stop };
+        Kind kind = Kind::stop;
+        voice::RelayId id = 0;
+        Sockets sockets;
+        voice::Leg leg = voice::Leg::near;
+        voice::LegRemote remote;
+    };
+    struct Entry {
+        voice::Relay relay;
+        Sockets sockets;
+        bool changed = true;  ///< since its statistics were told last
+    };
+
+    std::uint16_t open_pair(loop::FileDescriptor& rtp, loop::FileDescriptor& rtcp);
+    void order(Command command);
+    // --- media thread
+    void run();
+    bool obey();
+    void packet(std::uint64_t tag, net::Steady now);
+    void tell_stats();
+
+    Settings settings_;
+    std::uint16_t next_port_;
+    voice::RelayId last_id_ = 0;
+    std::size_t open_ = 0;
+    loop::FileDescriptor epoll_;
+    loop::FileDescriptor wake_;
+
+    mutable std::mutex mutex_;  ///< over the next two only
+    std::vector<Command> commands_;
+    std::map<voice::RelayId, voice::RelayStats> told_;
+
+    std::map<voice::RelayId, Entry> entries_;  ///< the media thread's alone
+    std::thread thread_;
+};
+
+}  // namespace meshd
