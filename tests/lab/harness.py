@@ -3,10 +3,13 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import unittest
 
 sys.dont_write_bytecode = True
 import sandbox
+from network import Space, bridge, cable, plug
+from node import Node, wait_full_mesh
 
 SKIPPED = 77  # the exit status by which Meson knows a test that could not run here
 
@@ -26,6 +29,44 @@ class LabTest(unittest.TestCase):
             print(f"its logs: {self.folder}")
         else:
             shutil.rmtree(self.folder)
+
+
+class NodesTest(LabTest):
+    """Machines on one switch, 10.0.0.N each, that may run meshd. Their meshd ends cleanly after the test."""
+
+    def machines(self, *names, link=None):
+        """{name: Node}, not started. `link(space, number)` joins a machine to the switch in another way."""
+        self.switch = Space("switch")
+        bridge(self.switch, "lan")
+        nodes = {}
+        for number, name in enumerate(names, 1):
+            space = Space(name)
+            if link:
+                link(space, number)
+            else:
+                cable(space, "eth0", self.switch, name)
+            plug(self.switch, "lan", name)
+            space.set_up("eth0", f"10.0.0.{number}/24")
+            nodes[name] = Node(space, name, self.programs, self.folder, {"mdns": False, "voice": {"enabled": False}})
+        self.addCleanup(self.stop_all, nodes)
+        return nodes
+
+    def stop_all(self, nodes):
+        for node in nodes.values():
+            if node.program and node.program.running():
+                node.stop()
+        for space in (*(node.space for node in nodes.values()), self.switch):
+            space.remove()
+
+    def mesh(self, nodes):
+        """Starts them all; the first invites the others."""
+        for node in nodes.values():
+            node.start()
+        first, *others = nodes.values()
+        first.ctl("init", "lab", "--name", first.name)
+        for node in others:
+            node.join(first.invite(node.name))
+        wait_full_mesh(nodes.values(), 20, time.monotonic())
 
 
 def main(module):

@@ -1,0 +1,91 @@
+#!/usr/bin/python3
+"""Meshes of real daemons: bad lines, revocation, absence, tokens, stock peers."""
+import time
+
+import harness
+from network import Failed, Wire, wait_until
+from node import wait_full_mesh
+from wireguard import StockPeer
+
+
+class MeshTest(harness.NodesTest):
+    def test_a_mesh_comes_up_and_carries_tcp_over_bad_lines(self):
+        def bad_line(space, number):
+            wire = Wire(f"{self.programs}/tests/lab/wire", space, "eth0", self.switch, space.name,
+                        f"{self.folder}/wire-{space.name}.log", seed=number)
+            wire.set("both delay 15", "both jitter 5", "both loss 5", "both reorder 2")
+
+        nodes = self.machines("a", "b", "c", link=bad_line)
+        self.mesh(nodes)
+        server = nodes["b"].space.start(["iperf3", "-s", "-1"], f"{self.folder}/iperf3.log")
+        wait_until("iperf3", lambda: "5201" in nodes["b"].space.run("ss", "-Htln"), 5)
+        nodes["a"].space.run("iperf3", "-c", nodes["b"].addresses()[0], "-n", "1M", timeout_s=60)
+        server.process.wait(5)
+
+    def test_a_revoked_member_is_out_at_once_and_stays_out(self):
+        nodes = self.machines("a", "b", "c")
+        self.mesh(nodes)
+        nodes["a"].ctl("revoke", "c")
+        for node in (nodes["a"], nodes["b"]):
+            wait_until(f"the end of {node.name}'s session with c", lambda node=node: "c" not in node.sessions(), 5)
+        address = nodes["b"].addresses()[0]
+        self.assertIsNone(nodes["c"].space.ping_ms(address))
+        for node in nodes.values():
+            node.stop()
+            node.start()
+        wait_full_mesh((nodes["a"], nodes["b"]), 10, time.monotonic())
+        self.assertIsNone(nodes["c"].space.ping_ms(address, wait_s=2))
+        self.assertNotIn("c", nodes["a"].sessions() | nodes["b"].sessions())
+
+    def test_a_node_that_was_away_catches_up(self):
+        nodes = self.machines("a", "b", "c")
+        a, b, c = nodes.values()
+        a.start()
+        b.start()
+        a.ctl("init", "lab", "--name", "a")
+        b.join(a.invite("b"))
+        b.stop()
+        c.start()
+        c.join(a.invite("c"))
+        a.stop()  # only c can tell b that there is a c
+        b.start()
+        b.configure({**b.settings, "bootstrap": ["10.0.0.3:51820"]})
+        b.stop()
+        b.start()
+        wait_full_mesh((b, c), 15, time.monotonic())
+
+    def test_a_token_admits_one_newcomer_and_a_spoilt_one_nobody(self):
+        nodes = self.machines("a", "b", "c")
+        for node in nodes.values():
+            node.start()
+        nodes["a"].ctl("init", "lab", "--name", "a")
+        token = nodes["a"].invite("b")
+        spoilt = token[:-5] + ("a" if token[-5] != "a" else "b") + token[-4:]
+        with self.assertRaises(Failed):
+            nodes["c"].join(spoilt)
+        nodes["b"].join(token)
+        members = nodes["a"].members()
+        with self.assertRaises(Failed):
+            nodes["c"].join(token)
+        self.assertEqual(nodes["a"].members(), members)
+
+    def test_a_stock_peer_is_initiator_and_responder(self):
+        nodes = self.machines("a", "visitor")
+        a, visitor = nodes["a"], nodes["visitor"].space
+        a.start()
+        a.ctl("init", "lab", "--name", "a")
+        configuration = a.ctl("stock", "visitor").replace("[Interface]", "[Interface]\nListenPort = 4711", 1)
+        configuration = "\n".join(line for line in configuration.splitlines() if "Keepalive" not in line)
+        stock = StockPeer(visitor, "wg0", configuration, self.folder)
+        wait_until("the stock peer's ping", lambda: visitor.ping_ms(a.addresses()[0]) is not None, 10)
+        # It forgets its session and says nothing: now it is for meshd to shake hands.
+        stock.stop()
+        stock = StockPeer(visitor, "wg1", configuration, self.folder)
+        address = next(m for m in a.ask("members")["members"] if m["name"] == "visitor")["addresses"]
+        address = next(text for text in address if ":" not in text)
+        wait_until("meshd's ping", lambda: a.space.ping_ms(address) is not None, 40)
+        stock.stop()
+
+
+if __name__ == "__main__":
+    harness.main("__main__")

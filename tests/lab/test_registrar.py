@@ -1,0 +1,96 @@
+#!/usr/bin/python3
+"""Two offices without any central server: meshd is the registrar, and calls go over the mesh."""
+import socket
+import time
+
+import harness
+from network import Space, bridge, cable, plug, wait_until
+from phone import Call, Phone
+from speech import Voices
+from story import LISTEN_S, RECOGNISED_SHARE
+
+DOMAIN = "lab.internal"
+MALFORMED = (
+    b"INVITE sip:bob@lab.internal SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.99:5060;branch=z9hG4bKa\r\nFrom: <sip:x@y>;tag=1\r\n"
+    b"To: <sip:bob@lab.internal>\r\nCall-ID: a\r\nCSeq: 1 REGISTER\r\nContent-Length: 0\r\n\r\n",
+    b"INVITE sip:bob@lab.internal SIP/2.0\r\n\r\n", b"\r\n\r\n", b"SIP/2.0 200 OK\r\n\r\n", bytes(range(256)) * 4)
+
+
+class RegistrarTest(harness.NodesTest):
+    def setUp(self):
+        super().setUp()
+        self.nodes = self.machines("a", "b")
+        self.lans = {}
+        for number, node in enumerate(self.nodes.values(), 1):
+            bridge(node.space, "lan", f"192.168.{number}.1/24")
+            node.space.forward()
+            node.configure({**node.settings, "voice": {"domain": DOMAIN}})
+        self.mesh(self.nodes)
+        self.voices = Voices(self.folder)
+
+    def phone(self, office, person, password):
+        number = list(self.nodes).index(office) + 1
+        space = Space(person)
+        cable(space, "eth0", self.nodes[office].space, person)
+        plug(self.nodes[office].space, "lan", person)
+        self.lans[office] = self.lans.get(office, 10) + 1
+        space.set_up("eth0", f"192.168.{number}.{self.lans[office]}/24")
+        space.default_route(f"192.168.{number}.1")
+        return Phone(space, "eth0", person, password, DOMAIN, f"192.168.{number}.1:5060", self.voices, self.folder,
+                     f"{self.folder}/logs")
+
+    def test_phones_register_with_their_password_only_and_call_over_the_mesh(self):
+        self.nodes["a"].add_user(f"alice@{DOMAIN}", "word of alice", "--node", "a", "--number", "201")
+        self.nodes["a"].add_user(f"bob@{DOMAIN}", "word of bob", "--node", "any", "--number", "202")
+        self.nodes["a"].add_user(f"carol@{DOMAIN}", "word of carol", "--node", "a")
+        users = lambda: len(self.nodes["b"].ask("user", "list")["users"])
+        wait_until("the users to spread", lambda: users() == 3, 5)
+
+        alice, bob = self.phone("a", "alice", "word of alice"), self.phone("b", "bob", "word of bob")
+        alice.wait_registered()
+        bob.wait_registered()
+        liar = self.phone("b", "carol", "word of bob")
+        wait_until("the refusal", lambda: any(m.start in ("401", "403") and not m.outgoing for m in liar.sniffer.sip), 5)
+        time.sleep(1)
+        self.assertFalse(liar.sniffer.registered())
+
+        wait_until("the news of bob's phone", lambda: any(
+            p["aor"] == f"bob@{DOMAIN}" for p in self.nodes["a"].ask("phones")["phones"]), 5)
+        for dialled in (None, f"sip:202@{DOMAIN}"):
+            call = Call(alice, bob, dialled)
+            call.ring_back_ms()
+            call.answer()
+            time.sleep(LISTEN_S)
+            self.assertGreaterEqual(min(call.speech()), RECOGNISED_SHARE)
+            self.assertEqual([c["path"] for c in self.nodes["a"].ask("calls")["calls"]], ["mesh"])
+            call.hang_up()
+        wait_until("the end of all calls", lambda: not self.nodes["a"].ask("calls")["calls"], 5)
+        for phone in (alice, bob, liar):
+            phone.stop()
+
+    def test_malformed_messages_get_400_or_silence(self):
+        space = Space("stranger")
+        cable(space, "eth0", self.nodes["a"].space, "stranger")
+        plug(self.nodes["a"].space, "lan", "stranger")
+        space.set_up("eth0", "192.168.1.99/24")
+
+        def ask():
+            answers = []
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                s.bind(("192.168.1.99", 5060))
+                s.settimeout(0.5)
+                for message in MALFORMED:
+                    s.sendto(message, ("192.168.1.1", 5060))
+                try:
+                    while True:
+                        answers.append(s.recv(2000))
+                except TimeoutError:
+                    return answers
+
+        for answer in space.inside(ask):
+            self.assertTrue(answer.startswith(b"SIP/2.0 400"), answer)
+        self.assertEqual(self.nodes["a"].voice_mode(), "registrar")
+
+
+if __name__ == "__main__":
+    harness.main("__main__")
