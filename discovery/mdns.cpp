@@ -24,7 +24,8 @@
 // allows that for names known to be unique), and there are no reverse records that could collide with avahi-daemon's.
 //
 // Browsing:    each service that appears, per interface and address family, is resolved in that family. A seal that
-//              opens gives the member; its endpoints are those of all its services together.
+//              opens gives the member; its endpoints are those of all its services together. On one interface and
+//              family a member has one service, the newest: who lost its address had no way left to say goodbye.
 
 namespace discovery {
 namespace {
@@ -107,6 +108,7 @@ struct Mdns::Inner {
         Place place;
         AvahiSServiceResolver* resolver = nullptr;
         unsigned attempts = 0;
+        std::uint64_t appeared = 0;        ///< counts up with every service
         std::optional<net::NodeKey> node;  ///< set while its seal opens and it has an endpoint
         net::Endpoint endpoint;
         bool stranger = false;             ///< counted as such already
@@ -126,6 +128,7 @@ struct Mdns::Inner {
     void resolved(Service& service, AvahiResolverEvent event, const AvahiAddress* address, std::uint16_t port,
                   const AvahiStringList* txt);
     void take_away(Service& service);
+    bool is_newest(const Service& service, const net::NodeKey& node);
     void tell(const net::NodeKey& node);
 
     Settings settings;
@@ -137,6 +140,8 @@ struct Mdns::Inner {
     AvahiSEntryGroup* group = nullptr;  ///< what we announce; null while nothing is
     std::vector<LocalAddress> announced;
     std::map<Place, Service> services;
+    std::uint64_t appeared = 0;
+    std::map<net::NodeKey, std::vector<net::Endpoint>> told;  ///< what `found` has last said, for those not lost
 };
 
 Mdns::Inner::~Inner() {
@@ -248,6 +253,7 @@ void Mdns::Inner::browsed(AvahiBrowserEvent event, const Place& place) {
         auto& service = services[place];
         service.owner = this;
         service.place = place;
+        service.appeared = ++appeared;
         resolve(service);
     } else if (event == AVAHI_BROWSER_REMOVE) {
         const auto found = services.find(place);
@@ -291,12 +297,26 @@ void Mdns::Inner::resolved(Service& service, AvahiResolverEvent event, const Ava
     if (endpoint.address.is_link_local() && endpoint.address.is_v6()) {
         endpoint.scope = static_cast<std::uint32_t>(service.place.interface);
     }
-    if (*node == settings.self || port == 0 || endpoint.is_none()) return take_away(service);
-    if (service.node == node && service.endpoint == endpoint) return;
-    take_away(service);
+    if (*node == settings.self || port == 0 || endpoint.is_none() || !is_newest(service, *node)) {
+        return take_away(service);
+    }
+    if (service.node != node) take_away(service);
     service.node = node;
     service.endpoint = endpoint;
     tell(*node);
+}
+
+/// If so, older services of the node in the same place no longer count.
+bool Mdns::Inner::is_newest(const Service& service, const net::NodeKey& node) {
+    for (auto& [place, other] : services) {
+        if (other.node != node || place.interface != service.place.interface ||
+            place.protocol != service.place.protocol) {
+            continue;
+        }
+        if (other.appeared > service.appeared) return false;
+        if (other.appeared < service.appeared) other.node.reset();
+    }
+    return true;
 }
 
 /// What the service said no longer holds.
@@ -312,7 +332,11 @@ void Mdns::Inner::tell(const net::NodeKey& node) {
             member.endpoints.push_back(service.endpoint);
         }
     }
+    auto& before = told[node];
+    if (before == member.endpoints) return;
+    before = member.endpoints;
     if (member.endpoints.empty()) {
+        told.erase(node);
         if (sightings.lost) sightings.lost(node);
     } else if (sightings.found) {
         sightings.found(member);
