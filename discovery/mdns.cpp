@@ -282,7 +282,7 @@ void Mdns::Inner::resolved(Service& service, AvahiResolverEvent event, const Ava
                            const AvahiStringList* txt) {
     if (event == AVAHI_RESOLVER_FAILURE || address == nullptr) {
         take_away(service);
-        avahi_s_service_resolver_free(service.resolver);
+        if (service.resolver != nullptr) avahi_s_service_resolver_free(service.resolver);
         service.resolver = nullptr;
         if (service.attempts < kResolveAttempts) resolve(service);
         return;

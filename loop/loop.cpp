@@ -41,13 +41,19 @@ Loop::Loop() : inner_(std::make_unique<Inner>()) {
 }
 
 Loop::~Loop() {
+    inner_->deferred_tasks.clear();  // what they hold may be on this loop
+    inner_->posted_tasks.clear();
     const auto close = [](auto* handle) { uv_close(reinterpret_cast<uv_handle_t*>(handle), nullptr); };
     close(&inner_->posted);
     close(&inner_->before_poll);
     close(&inner_->after_poll);
     close(&inner_->do_not_wait);
-    uv_run(&inner_->uv, UV_RUN_DEFAULT);
-    [[maybe_unused]] const int status = uv_loop_close(&inner_->uv);
+    constexpr int kTurns = 4;  // closing takes one, a stop that is pending another
+    int status = UV_EBUSY;
+    for (int turn = 0; turn < kTurns && status == UV_EBUSY; ++turn) {
+        uv_run(&inner_->uv, UV_RUN_NOWAIT);
+        status = uv_loop_close(&inner_->uv);
+    }
     assert(status == 0 && "something on the loop outlived it");
 }
 

@@ -44,6 +44,17 @@ Closed closed_by(int error) {
     return {reason, text};
 }
 
+/// What both ends' sockets need, whatever made them. False with errno if the kernel refuses.
+bool set_options(int fd, const Stream::Limits& limits) {
+    const int yes = 1;
+    const int user_timeout = static_cast<int>(limits.unacknowledged_timeout.count());
+    // An urgent byte stays in the stream: aside, where nobody reads it, it would keep the socket's poll awake.
+    return ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) == 0 &&
+           ::setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes) == 0 &&
+           (user_timeout == 0 ||
+            ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof user_timeout) == 0);
+}
+
 }  // namespace
 
 struct Stream::Inner : std::enable_shared_from_this<Inner> {
@@ -195,11 +206,8 @@ std::unique_ptr<Stream> Stream::connect_tcp(Loop& loop, const net::Endpoint& to,
     const int fd = inner->socket.get();
     const auto address = to_socket_address(to);
     const auto from = to_socket_address({source, 0, source.is_link_local() ? to.scope : 0});
-    const int yes = 1;
-    const int user_timeout = static_cast<int>(limits.unacknowledged_timeout.count());
     const bool failed =
-        fd < 0 || ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) != 0 ||
-        (user_timeout > 0 && ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof user_timeout) != 0) ||
+        fd < 0 || !set_options(fd, limits) ||
         (!source.is_none() && ::bind(fd, from.get(), from.length) != 0) ||
         (::connect(fd, address.get(), address.length) != 0 && errno != EINPROGRESS);
     if (failed) {
@@ -214,14 +222,7 @@ std::unique_ptr<Stream> Stream::connect_tcp(Loop& loop, const net::Endpoint& to,
 std::unique_ptr<Stream> Stream::adopt(Loop& loop, FileDescriptor socket, const Limits& limits) {
     auto inner = std::make_shared<Inner>(loop, limits);
     inner->socket = std::move(socket);
-    if (!remote_endpoint(inner->socket.get()).is_none()) {
-        const int yes = 1;
-        const int user_timeout = static_cast<int>(limits.unacknowledged_timeout.count());
-        ::setsockopt(inner->socket.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-        if (user_timeout > 0) {
-            ::setsockopt(inner->socket.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof user_timeout);
-        }
-    }
+    if (!remote_endpoint(inner->socket.get()).is_none()) set_options(inner->socket.get(), limits);  // not for UNIX
     return std::unique_ptr<Stream>(new Stream(std::move(inner)));
 }
 
@@ -258,11 +259,11 @@ std::size_t Stream::queued_bytes() const { return inner_->queue.size() - inner_-
 void Stream::close_when_drained() {
     auto& in = *inner_;
     if (!is_open()) return;
-    if (in.queue.empty()) return in.finish_later({Closed::Reason::by_us, "closed"});
-    if (in.state == Inner::State::connecting) return close();
+    const bool nothing_to_send = in.queue.empty() || in.state == Inner::State::connecting;
     in.state = Inner::State::draining;
     in.timer.after(kDrainTimeout);
     in.want();
+    if (nothing_to_send) in.finish_later({Closed::Reason::by_us, "closed"});
 }
 
 void Stream::close() { inner_->release(); }

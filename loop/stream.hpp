@@ -48,7 +48,7 @@ public:
     /// queue would exceed its limit. May be called before it is connected.
     bool write(net::ByteView bytes);
     std::size_t queued_bytes() const;
-    /// Writes what is queued, then closes and tells `closed` (by_us); gives up after 5 s. Nothing is read any more.
+    /// Writes what is queued (nothing, if it is not connected yet), then closes and tells `closed` (by_us); gives up after 5 s. Nothing is read any more.
     void close_when_drained();
     /// At once, without a callback; what is queued is lost.
     void close();

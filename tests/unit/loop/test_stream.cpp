@@ -190,6 +190,29 @@ TEST_CASE("closing when drained loses nothing, and both ends are told") {
     CHECK(there->reason == Closed::Reason::by_peer);
 }
 
+TEST_CASE("urgent data is data like any other, and leaves the loop at rest") {
+    Fixture f;
+    std::string heard;
+    loop::TcpListener listener(f.loop, loopback(), [&](std::unique_ptr<Stream> stream) {
+        f.accepted = std::move(stream);
+        f.accepted->start({.connected = {},
+                           .received = [&](net::ByteView bytes) { heard += net::as_text(bytes); },
+                           .closed = {},
+                           .drained = {}});
+        CHECK(::send(f.stream->fd(), "!", 1, MSG_OOB) == 1);
+    });
+    f.stream = Stream::connect_tcp(f.loop, listener.local(),
+                                   {.connected = {}, .received = {}, .closed = {}, .drained = {}});
+    while (heard != "!") f.loop.run_once();
+    // Another turn must wait for its timer, not be woken again and again.
+    int turns = 0;
+    bool over = false;
+    loop::Timer end(f.loop, [&] { over = true; });
+    end.after(5ms);
+    for (; !over; ++turns) f.loop.run_once();
+    CHECK(turns <= 3);
+}
+
 TEST_CASE("a listener on a port that is taken says so") {
     loop::Loop loop;
     const loop::TcpListener first(loop, loopback(), [](auto) {});
