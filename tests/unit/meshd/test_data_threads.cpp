@@ -1,0 +1,230 @@
+#include <catch2/catch.hpp>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <condition_variable>
+
+#include "loop/clock.hpp"
+#include "loop/file_descriptor.hpp"
+#include "meshd/data_threads.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// Long enough for a machine that is busy with everything else; nothing here takes as long when it works.
+constexpr auto kPatience = 20s;
+
+net::Bytes ip_packet(std::string_view from, std::string_view to, std::uint16_t total_bytes) {
+    net::Writer out;
+    out.u8(0x45).u8(0).u16be(total_bytes).zeros(4).u8(64).u8(17).u16be(0);
+    out.bytes(net::IpAddress::parse(from)->bytes()).bytes(net::IpAddress::parse(to)->bytes());
+    while (out.size() < total_bytes) out.u8(static_cast<std::uint8_t>(out.size() & 0xff));
+    return out.take();
+}
+
+/// A node whose TUN device is one end of a datagram socket pair; the test holds the other.
+class Node {
+public:
+    explicit Node(std::uint64_t seed) : random_(seed), wireguard(mesh::make_tunnel_secret(random_), random_, {}) {
+        int pair[2];
+        REQUIRE(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+        tun_ = loop::FileDescriptor(pair[0]);
+        application = loop::FileDescriptor(pair[1]);
+        meshd::DataThreads::Settings settings;
+        settings.max_frames = 64;
+        settings.max_handshakes = 16;
+        settings.wake = [this] {
+            const std::lock_guard lock(mutex_);
+            woken_ = true;
+            condition_.notify_all();
+        };
+        threads = std::make_unique<meshd::DataThreads>(settings);
+        threads->swap_table(wireguard.table());
+        threads->attach_tun(tun_.get());
+    }
+    net::Endpoint endpoint(bool v6) const {
+        auto out = *net::Endpoint::parse(v6 ? "[::1]:1" : "127.0.0.1:1");
+        out.port = threads->port();
+        return out;
+    }
+    void meet(const Node& peer, std::string_view allowed, bool v6) {
+        mesh::PeerSettings settings;
+        settings.key = peer.wireguard.own_key();
+        settings.allowed_ips = {*net::Prefix::parse(allowed)};
+        wireguard.set_peer(settings);
+        wireguard.set_routes({{settings.allowed_ips[0], settings.key}});
+        wireguard.set_endpoint(settings.key, peer.endpoint(v6));
+    }
+    /// One turn of a control thread.
+    void turn() {
+        const auto now = loop::read_clocks();
+        auto upward = threads->take();
+        if (upward.tick) wireguard.tick(now);
+        for (const auto& handshake : upward.handshakes) {
+            wireguard.receive_handshake(handshake.bytes, handshake.from, now, upward.under_load);
+        }
+        for (const auto& packet : upward.packets) wireguard.send(packet.peer, packet.bytes, now);
+        for (auto& frame : upward.frames) frames.push_back(std::move(frame));
+        for (const auto& event : wireguard.take_events()) {
+            if (const auto* const stamp = std::get_if<mesh::StampToPersist>(&event)) {
+                wireguard.stamp_persisted(stamp->stamp);
+                wireguard.tick(now);
+            }
+        }
+        threads->swap_table(wireguard.table());
+        for (const auto& datagram : wireguard.take_datagrams()) threads->send(datagram);
+    }
+    bool wait_for_wake(std::chrono::milliseconds most) {
+        std::unique_lock lock(mutex_);
+        const bool woken = condition_.wait_for(lock, most, [this] { return woken_; });
+        woken_ = false;
+        return woken;
+    }
+    /// False if the device's queue is full just now.
+    bool try_write(net::ByteView packet) {
+        return ::write(application.get(), packet.data(), packet.size()) == static_cast<ssize_t>(packet.size());
+    }
+    void write(net::ByteView packet) { REQUIRE(try_write(packet)); }
+    std::optional<net::Bytes> read() {
+        net::Bytes buffer(65536);
+        const auto size = ::read(application.get(), buffer.data(), buffer.size());
+        if (size < 0) return std::nullopt;
+        buffer.resize(static_cast<std::size_t>(size));
+        return buffer;
+    }
+
+private:
+    net::SeededRandom random_;
+    std::mutex mutex_;
+    std::condition_variable condition_;
+    bool woken_ = false;
+    loop::FileDescriptor tun_;
+
+public:
+    mesh::WireGuard wireguard;
+    loop::FileDescriptor application;
+    std::vector<meshd::Upward::ControlFrame> frames;
+    std::unique_ptr<meshd::DataThreads> threads;  // last, so that it stops first
+};
+
+struct Two {
+    explicit Two(bool v6) {
+        alice.meet(bob, "10.0.0.2/32", v6);
+        bob.meet(alice, "10.0.0.1/32", v6);
+        alice.turn();
+        bob.turn();
+    }
+    template <class Done>
+    bool work_until(Done done) {
+        const auto end = std::chrono::steady_clock::now() + kPatience;
+        while (!done()) {
+            if (std::chrono::steady_clock::now() > end) return false;
+            if (!alice.wait_for_wake(1ms)) bob.wait_for_wake(1ms);
+            alice.turn();
+            bob.turn();
+        }
+        return true;
+    }
+    Node alice{1};
+    Node bob{2};
+};
+
+}  // namespace
+
+TEST_CASE("packets pass from device to device through two real sockets") {
+    mesh::start_crypto();
+    const bool v6 = GENERATE(false, true);
+    Two two(v6);
+    if (v6 && !two.alice.threads->has_ipv6()) return;
+    const auto there = ip_packet("10.0.0.1", "10.0.0.2", 1420), back = ip_packet("10.0.0.2", "10.0.0.1", 21);
+    two.alice.write(there);
+    std::optional<net::Bytes> arrived;
+    REQUIRE(two.work_until([&] { return (arrived = two.bob.read()).has_value(); }));
+    CHECK(*arrived == there);
+    two.bob.write(back);
+    REQUIRE(two.work_until([&] { return (arrived = two.alice.read()).has_value(); }));
+    CHECK(*arrived == back);
+
+    two.alice.wireguard.send(two.bob.wireguard.own_key(), net::as_bytes("\x01hello"), loop::read_clocks());
+    REQUIRE(two.work_until([&] { return !two.bob.frames.empty(); }));
+    CHECK(two.bob.frames[0].peer == two.alice.wireguard.own_key());
+    CHECK(two.bob.frames[0].from == two.alice.endpoint(v6));
+}
+
+TEST_CASE("tables are swapped and sessions renewed while packets flow") {
+    mesh::start_crypto();
+    Two two(false);
+    two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 100));
+    REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));
+    std::size_t arrived = 0;
+    for (int i = 0; i < 200 || arrived < 1000; ++i) {
+        REQUIRE(i < 100000);
+        for (int k = 0; k < 10; ++k) {
+            two.alice.try_write(ip_packet("10.0.0.1", "10.0.0.2", 100));
+            two.bob.try_write(ip_packet("10.0.0.2", "10.0.0.1", 100));
+            while (two.alice.read()) {
+            }
+        }
+        if (i % 40 == 20) two.alice.wireguard.rekey(two.bob.wireguard.own_key(), loop::read_clocks());
+        two.alice.wireguard.set_routes({{*net::Prefix::parse("10.0.0.2/32"), two.bob.wireguard.own_key()}});
+        two.alice.turn();
+        two.bob.turn();
+        while (two.bob.read()) ++arrived;
+    }
+    CHECK(two.bob.wireguard.drops().get(mesh::Drop::not_authentic) == 0);
+    CHECK(two.bob.wireguard.drops().get(mesh::Drop::replayed) == 0);
+}
+
+TEST_CASE("strangers fill their own queue only, are counted, and put us under load") {
+    mesh::start_crypto();
+    Two two(false);
+    two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 100));
+    REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));
+    net::Bytes message(mesh::kInitiationBytes);
+    message[0] = std::byte{1};
+    mesh::CookieJar(two.bob.wireguard.own_key()).put_macs(message, {});
+    const auto full = [&] { return two.bob.wireguard.drops().get(mesh::Drop::stranger_queue_full) > 0; };
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    while (!full() && std::chrono::steady_clock::now() < end) {
+        two.alice.threads->send({two.bob.endpoint(false), message});
+    }
+    REQUIRE(full());
+    two.alice.wireguard.send(two.bob.wireguard.own_key(), net::as_bytes("\x01hello"), loop::read_clocks());
+    two.alice.turn();
+    meshd::Upward upward = two.bob.threads->take();
+    CHECK(upward.under_load);
+    CHECK(upward.handshakes.size() == 16);
+    REQUIRE(two.work_until([&] { return !two.bob.frames.empty() || !upward.frames.empty(); }));
+}
+
+TEST_CASE("nothing is sent into the overlay") {
+    mesh::start_crypto();
+    Two two(false);
+    two.alice.wireguard.set_overlay({*net::Prefix::parse("127.0.0.0/8")});
+    two.alice.turn();
+    two.alice.threads->send({two.bob.endpoint(false), net::Bytes(100)});
+    CHECK(two.alice.wireguard.drops().get(mesh::Drop::underlay_loop) == 1);
+}
+
+TEST_CASE("the device can be taken away and given again, and stopping twice does no harm") {
+    mesh::start_crypto();
+    Two two(false);
+    two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 100));
+    REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));
+    two.bob.threads->detach_tun();
+    two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 100));
+    REQUIRE(two.work_until([&] { return two.bob.wireguard.drops().get(mesh::Drop::device_error) == 1; }));
+    two.bob.threads->stop();
+    two.bob.threads->stop();
+}
+
+TEST_CASE("a port that is taken is an error that says what to do") {
+    meshd::DataThreads first({});
+    meshd::DataThreads::Settings settings;
+    settings.port = first.port();
+    CHECK_THROWS_WITH(meshd::DataThreads(settings), Catch::Contains("another program has this port"));
+}
