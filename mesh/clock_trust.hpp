@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 
 #include "net/secret.hpp"
 #include "net/time.hpp"
@@ -19,6 +20,8 @@ public:
     void forget(const net::NodeKey& member) { offsets_.erase(member); }
     /// `now.wall` if it is to be believed.
     std::optional<net::Wall> trusted(net::Now now, bool synchronised) const;
+    /// What that member's clock shows now; ours if it has not told.
+    net::Wall clock_of(const net::NodeKey& member, net::Now now) const;
 
 private:
     struct Offset {

@@ -29,12 +29,13 @@ struct Hello {
     std::uint32_t capabilities = 0;
     std::int64_t wall = 0;   ///< Unix seconds
     bool synchronised = false;  ///< the sender trusts its own clock
+    bool answer_wanted = false;  ///< the sender has not been acknowledged yet
     net::Endpoint observed;  ///< where the sender sees the receiver
-    Hash summary;            ///< of the sender's roster
+    std::uint64_t summary = 0;  ///< of the sender's roster
 };
 struct Ping {
     std::uint64_t token = 0;
-    std::uint64_t summary = 0;  ///< first 8 bytes of the roster's summary
+    std::uint64_t summary = 0;  ///< of the sender's roster
     bool reply = false;
 };
 struct PathChallenge {

@@ -65,7 +65,7 @@ private:
     void ask(Contact& contact, net::Now now);
     void drain(net::Now now);
     void heard(Contact& contact, const JoinReply& reply);
-    void finish(Contact& contact, std::uint8_t parts);
+    void finish(Contact& contact);
     void fail(std::string why);
 
     Token token_;
@@ -74,8 +74,12 @@ private:
     net::NodeSecret node_secret_;
     net::TunnelSecret tunnel_secret_;
     WireGuard wireguard_;
+    std::uint64_t id_ = random_.u64();
     std::vector<Contact> contacts_;
     net::Steady give_up_;
+    net::Steady next_try_{};
+    unsigned tries_ = 0;
+    std::vector<Datagram> datagrams_;
     std::string why_;
     Joined joined_;
 };

@@ -97,13 +97,20 @@ struct InviteRequest {
     std::chrono::seconds valid{std::chrono::hours(24)};
 };
 struct StockAdmission {
+    struct Peer {
+        std::string name;
+        net::TunnelKey key;
+        std::vector<net::Endpoint> endpoints;  ///< best first
+        std::vector<net::Prefix> allowed_ips;
+    };
     std::string name;
     net::TunnelKey public_key;
-    std::optional<net::TunnelSecret> secret;     ///< if it was made here
+    std::optional<net::TunnelSecret> secret;  ///< if it was made here
     std::vector<net::IpAddress> addresses;
-    net::TunnelKey gateway;                      ///< this node: the one peer of its configuration
+    net::TunnelKey gateway;                        ///< this node
     std::vector<net::Endpoint> gateway_endpoints;  ///< best first
-    std::vector<net::Prefix> allowed_ips;        ///< the whole mesh: /48, pool, subnets
+    std::vector<net::Prefix> allowed_ips;          ///< through this node: the mesh's /48 and pool, and its own subnets
+    std::vector<Peer> others;  ///< members that it may reach directly: longer prefixes, so these go first
 };
 struct Revoked {
     std::vector<std::string> passwords_to_change;  ///< addresses of record whose credentials the revoked node could read
@@ -137,8 +144,8 @@ public:
     /// A whole datagram from the underlay, decrypted here. Inner IP packets come out of take_packets(): simulations and
     /// tests. The daemon's data threads open data packets themselves and use the two functions below.
     void receive(net::MutableBytes datagram, const net::Endpoint& from, net::Now now);
-    /// Types 1, 2, 3 and 7; the daemon's data threads have checked mac1.
-    void receive_handshake(net::MutableBytes datagram, const net::Endpoint& from, net::Now now, bool under_load);
+    /// Types 1, 2 and 3, whose mac1 the daemon's data threads have checked, and 7 (is_introduction()).
+    void receive_handshake(net::ByteView datagram, const net::Endpoint& from, net::Now now, bool under_load = false);
     /// A control frame out of a session with that peer.
     void receive_control(const net::TunnelKey& peer, net::ByteView payload, const net::Endpoint& from, net::Now now);
     /// An IP packet from this machine, by its destination (simulation); or one for which the data path has no session.
@@ -181,7 +188,8 @@ public:
     WireGuard& wireguard() { return wireguard_; }  ///< for data_event() and counters
 
     // What voice asks.
-    std::vector<net::NodeKey> nodes_for(std::string_view aor, net::Wall now) const { return roster_.nodes_for(aor, now); }
+    /// Nodes with a binding that counts and is not over by their own clocks. Live or not: ask is_up().
+    std::vector<net::NodeKey> nodes_for(std::string_view aor, net::Wall now) const;
     /// Whether this user's record lets that voice node bind it.
     bool may_bind(const net::NodeKey& node, std::string_view aor) const { return roster_.may_bind(node, aor); }
     /// Plain credentials, if the user has any and this node may read them.
@@ -202,71 +210,100 @@ public:
     static constexpr auto kBindingsEvery = std::chrono::milliseconds(100);
 
 private:
-    struct Newcomer;  ///< a token's session, on which only the join exchange runs
-    struct Carried;   ///< a JoinRequest on its way to its issuer
+    /// A token's session, on which only the join exchange runs.
+    struct Newcomer {
+        std::optional<Hash> handshake;
+        net::Endpoint endpoint;
+    };
+    /// A JoinRequest on its way to its issuer.
+    struct Carried {
+        net::TunnelKey invitation;
+        std::uint64_t newcomer_id = 0;
+        net::NodeKey issuer;
+        net::Steady until{};
+    };
 
     // node.cpp: inputs, outputs, time
     void drain(net::Now now);
     void on_event(const Event& event, net::Now now);
     void after_roster_change(net::Now now);
-    void merge(std::span<const net::Bytes> wires, net::Now now);
+    void learnt(const std::vector<Added>& added, net::Now now);
+    void collect_changes();
     void send(const PeerLink& peer, const Frame& frame, net::Now now, std::optional<net::Endpoint> to = {});
-    void hold(std::uint64_t batch, const net::TunnelKey& to, net::Bytes frame);
-    PeerLink* link(const net::TunnelKey& key);
+    void send_durably(const net::TunnelKey& to, net::Bytes frame, net::Now now);
+    std::uint64_t awaited_batch() const;  ///< after which everything until now is stored
     PeerLink* link(const net::NodeKey& key);
+    const PeerLink* link(const net::NodeKey& key) const;
 
     // node_peers.cpp: tunnels, paths, routes
     void settle_peers(net::Now now);
     void settle_routes();
+    bool wanted(const PeerLink& peer) const;
+    bool routed_through_mesh(const net::IpAddress& address) const;
     void connect(PeerLink& peer, net::Now now);
     void run_peer(PeerLink& peer, net::Now now);
+    void run_pings(PeerLink& peer, net::Now now);
+    void say_hello(PeerLink& peer, net::Now now);
+    void session_up(const SessionUp& event, net::Now now);
+    void nominated(const Nominated& event, net::Now now);
     void heard(PeerLink& peer, const Frame& frame, const net::Endpoint& from, std::size_t bytes, net::Now now);
+    void heard_hello(PeerLink& peer, const Hello& hello, net::Now now);
+    void heard_ping(PeerLink& peer, const Ping& ping, net::Now now);
+    void heard_path(PeerLink& peer, const PathChallenge& frame, const net::Endpoint& from, net::Now now);
     void up(PeerLink& peer, net::Now now);
     void down(PeerLink& peer, net::Now now);
+    void forget(const net::TunnelKey& key);
     std::vector<net::Endpoint> endpoints_for(const PeerLink& peer) const;
     void introduce(PeerLink& peer, net::Now now);
-    void receive_introduction(net::MutableBytes datagram, net::Now now);
+    void receive_introduction(net::ByteView datagram, const net::Endpoint& from, net::Now now);
 
     // node_join.cpp: newcomers
-    void settle_newcomers(net::Now now);
-    void newcomer_heard(Newcomer& newcomer, net::ByteView payload, net::Now now);
+    void settle_newcomers();
+    void newcomer_heard(const net::TunnelKey& invitation, net::ByteView payload, net::Now now);
     void join_request(PeerLink& from, const JoinRequest& request, net::Now now);
-    void join_reply(const JoinReply& reply, net::Now now);
-    std::vector<Frame> decide_join(const JoinRequest& request, net::Now now);
+    void join_reply(const PeerLink& from, const JoinReply& reply, net::Now now);
+    std::vector<Frame> decide_join(const JoinRequest& request, const net::NodeKey& carrier, net::Now now);
+    std::vector<Frame> admit(const JoinRequest& request, const net::NodeKey& carrier, net::Now now);
 
-    // node_admin.cpp: what is signed here
-    Record sign_as_admin(RecordType type, std::string subject, const Body& body, bool as_root = false);
-    void adopt(Record record, net::Now now);
+    // node_admin.cpp and node_users.cpp: what is signed here
+    Record sign_as_admin(RecordType type, std::string subject, const Body& body, bool as_root = false) const;
+    net::Result<void> adopt(std::vector<Record> records, net::Now now);
+    void publish(Record record, net::Now now);
     void publish_node_record(net::Now now);
     void publish_bindings(net::Now now);
+    NodeInfo own_info() const;
     net::Result<void> may_administer() const;
-    std::optional<VoiceKey> open_voice_key(std::uint64_t id) const;
-    std::pair<std::uint64_t, VoiceKey> newest_voice_key(net::Now now);
-    void seal_voice_key(std::uint64_t id, const VoiceKey& key, const net::NodeKey& to, const net::TunnelKey& tunnel_key,
-                        net::Now now);
-    net::IpAddress free_address() const;
+    std::vector<net::IpAddress> new_addresses(net::ByteView key) const;
     net::Result<void> check_new_name(const std::string& name) const;
+    void stand_again(const net::NodeKey& admin, std::vector<Record>& records) const;
+    void renew_voice_key(const net::NodeKey& without, std::vector<Record>& records, Revoked& revoked);
+    std::optional<VoiceKey> open_voice_key(std::uint64_t id) const;
+    std::optional<std::pair<std::uint64_t, VoiceKey>> newest_voice_key() const;
+    Record seal_voice_key(std::uint64_t id, const VoiceKey& key, const net::NodeKey& to,
+                          const net::TunnelKey& tunnel_key) const;
 
     NodeIdentity identity_;
     net::NodeKey key_;
+    net::TunnelKey tunnel_key_;
     net::Random& random_;
     NodeSettings settings_;
     Roster roster_;
     Gossip gossip_;
     WireGuard wireguard_;
     ClockTrust clock_;
+    net::Now seen_{};  ///< of the last call
     KnownMember self_;
     bool revoked_ = false;
 
     std::map<net::TunnelKey, PeerLink> links_;
     std::map<net::NodeKey, net::TunnelKey> tunnel_keys_;
-    std::map<net::Endpoint, Source> anybody_;  ///< endpoints where some member may be
+    std::map<net::Endpoint, Source> anybody_;  ///< where some member may be
     std::map<net::TunnelKey, Newcomer> newcomers_;
     std::map<std::uint64_t, Carried> carried_;
-    std::vector<net::Prefix> routes_;
+    std::vector<net::Prefix> routes_;  ///< subnets of others
 
     struct Held {
-        std::uint64_t batch;
+        std::uint64_t batch = 0;
         net::TunnelKey to;
         net::Bytes frame;
     };
@@ -274,14 +311,16 @@ private:
     std::deque<std::pair<std::uint64_t, RecordKey>> held_pushes_;
     DurableBatch batch_;
     std::uint64_t next_batch_ = 1, durable_ = 0;
+    std::deque<std::pair<std::uint64_t, Tai64n>> stamps_;
 
     std::map<std::uint8_t, std::vector<Binding>> bindings_;
     std::set<std::uint8_t> shards_to_sign_;
     net::Steady next_bindings_{};
-    net::Steady next_introduction_{};
-    unsigned introductions_left_ = 0;
-    bool node_record_due_ = false;
-    net::Steady next_node_record_{};
+    net::Steady introductions_from_{};  ///< of the second that introductions_ counts
+    unsigned introductions_ = 0;
+    net::Steady next_node_record_ = net::kNever;
+    net::Steady node_record_from_ = net::Steady::min();  ///< not before, so that a flapping path costs little
+    net::Steady next_clock_look_{};
 
     std::vector<NodeEvent> events_;
     std::vector<Datagram> datagrams_;

@@ -22,6 +22,8 @@ struct PeerLink {
     State state = State::idle;
     Candidates candidates;
 
+    std::vector<net::Prefix> allowed_ips;  ///< as told to WireGuard
+
     // Connecting.
     unsigned attempts = 0;
     net::Steady next_attempt = net::kNever;
@@ -30,19 +32,20 @@ struct PeerLink {
     // The session.
     bool session = false;
     net::Endpoint endpoint;  ///< that WireGuard sends to
-    net::Steady last_handshake{};
     std::uint64_t hello_nonce = 0;
     std::uint64_t heard_nonce = 0;
     bool hello_acknowledged = false;
     net::Steady next_hello = net::kNever;
+    unsigned hellos = 0;
     std::uint32_t capabilities = 0;
     net::Endpoint observed;  ///< where it sees us
 
     // Whether it is there.
-    net::Steady last_heard{};
     net::Steady next_ping = net::kNever;
     net::Steady ping_sent{};
-    std::uint64_t ping_token = 0;  ///< of an unanswered one, else 0
+    std::uint64_t ping_token = 0;                     ///< of the latest
+    net::Steady unanswered_since = net::kNever;       ///< the first ping since the last answer
+    bool tried_elsewhere = false;                     ///< a handshake to all candidates went out since
     std::optional<std::chrono::microseconds> rtt;
 
     // A path on trial.
@@ -54,12 +57,14 @@ struct PeerLink {
     std::optional<Trial> trial;
 
     static constexpr auto kHelloEvery = std::chrono::milliseconds(500);
+    static constexpr unsigned kMaxHellos = 20;  ///< a session that brings no answer by then is left to pings and time
     static constexpr auto kPingAgain = std::chrono::seconds(1);
     static constexpr auto kLostAfter = std::chrono::seconds(4);  ///< from the first ping that got no answer
     static constexpr auto kTrialLasts = std::chrono::seconds(3);
 
     /// How long to wait after attempt number `attempts`.
     static std::chrono::seconds backoff(unsigned attempts);
+    void answered();  ///< a ping was
     net::Steady next_deadline() const;
 };
 

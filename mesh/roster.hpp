@@ -14,6 +14,7 @@
 
 #include <functional>
 #include <map>
+#include <span>
 #include <memory>
 #include <set>
 
@@ -84,6 +85,8 @@ public:
 
     /// Checks and merges one record. A refused one leaves the set as it was.
     Added add(net::ByteView wire);
+    /// Many at once, in any order: what is stored, a bundle. One answer each.
+    std::vector<Added> add_all(std::span<const net::Bytes> wires);
 
     const View& view() const { return view_; }
     /// Whether `view()` has changed since last asked.
@@ -101,9 +104,12 @@ public:
         Record record;
         Body body;
         Hash key_id;
+        std::uint64_t version() const { return net::Reader(record.id.view()).u64be(); }
     };
     using Entries = std::map<RecordKey, Entry>;
     const Entries& entries() const { return entries_; }
+    /// The sum of all record ids' first 8 bytes: equal sets have equal sums.
+    std::uint64_t summary() const { return summary_; }
     /// Order of gossip: by key id, so that a prefix of it is a range.
     const std::map<Hash, const Entry*>& by_id() const { return by_id_; }
 
@@ -112,33 +118,46 @@ public:
 
     /// Bindings that count: of voice members, for users that may register there, not yet over at `now`.
     bool may_bind(const net::NodeKey& node, std::string_view aor) const;
-    std::vector<net::NodeKey> nodes_for(std::string_view aor, net::Wall now) const;
+    /// The time is asked for each node, as its own clock shows it.
+    using ClockOf = std::function<net::Wall(const net::NodeKey&)>;
+    std::vector<net::NodeKey> nodes_for(std::string_view aor, const ClockOf& clock_of) const;
     std::vector<Binding> bindings_of(const net::NodeKey& node, net::Wall now) const;
 
     /// Every sealed voice key for `node` that a signer who counts has put in.
     std::vector<SealedVoiceKey> voice_keys_of(const net::NodeKey& node) const;
 
 private:
-    bool merge(Record record, Body body, Added& added);
-    void settle();
-    void rebuild_view();
+    std::optional<Refusal> refused_by_itself(const Record& record, const Body& body) const;
+    std::optional<Refusal> refused_by_standing(const RecordKey& key) const;
+    void keep(Record record, Body body);
     void erase(Entries::iterator entry);
-    bool enforce_bound(const RecordKey& added);
-    void wait_for_signer(Record record);
-    bool signer_counts(const Entry& entry) const;
+    void learn_standing();
+    void settle();
+    void bound_waiting();
+    std::size_t bound(RecordType type) const;
 
     net::NodeKey mesh_id_;
     Bounds bounds_;
     Entries entries_;
     std::map<Hash, const Entry*> by_id_;
-    std::map<std::pair<RecordType, net::NodeKey>, std::set<std::string>> subjects_;
-    std::vector<Record> waiting_;
+    std::uint64_t summary_ = 0;
+    std::map<std::pair<RecordType, net::NodeKey>, std::set<std::string>> subjects_;  ///< of each signer
+    struct Waiting {
+        Record record;
+        Body body;
+    };
+    std::vector<Waiting> waiting_;
+
+    // Who may say what, learnt from the set.
     std::set<net::NodeKey> root_revoked_;
+    std::set<net::NodeKey> admins_;    ///< without the root
+    std::set<net::NodeKey> members_;   ///< subjects of member records, not stock
+    std::set<net::NodeKey> revoked_;   ///< every key whose revocation counts
+
     std::vector<RecordKey> changed_;
     std::optional<net::Wall> time_;
     View view_;
     bool view_changed_ = false;
-    std::uint64_t generation_ = 0;
 };
 
 }  // namespace mesh

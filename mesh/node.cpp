@@ -1,0 +1,386 @@
+// A node's inputs, outputs and time. Tunnels are in node_peers.cpp, newcomers in node_join.cpp, what is signed here in
+// node_admin.cpp and node_users.cpp.
+#include "mesh/node.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "mesh/data_path.hpp"
+#include "mesh/introduction.hpp"
+
+namespace mesh {
+namespace {
+
+constexpr auto kClockLookEvery = std::chrono::seconds(10);
+constexpr std::size_t kMaxAnybody = 16;
+
+template <class... Visitors>
+struct Overloaded : Visitors... {
+    using Visitors::operator()...;
+};
+template <class... Visitors>
+Overloaded(Visitors...) -> Overloaded<Visitors...>;
+
+}  // namespace
+
+Node::Node(NodeIdentity identity, std::span<const net::Bytes> records, std::optional<Tai64n> last_stamp,
+           net::Random& random, NodeSettings settings, net::Now now)
+    : identity_(std::move(identity)),
+      key_(public_key(identity_.node_secret)),
+      tunnel_key_(public_key(identity_.tunnel_secret)),
+      random_(random),
+      settings_(std::move(settings)),
+      roster_(identity_.mesh_id),
+      gossip_(roster_, random),
+      wireguard_(identity_.tunnel_secret, random, last_stamp.value_or(Tai64n{})) {
+    for (const auto& added : roster_.add_all(records))
+        if (added.refused) events_.push_back(Refused{*added.refused, added.key});
+    roster_.take_changed();  // they are stored already
+    roster_.take_view_changed();
+    const auto* self = view().member(key_);
+    const auto gone = view().gone.find(key_);
+    if (self == nullptr && gone == view().gone.end())
+        throw std::runtime_error("the stored roster does not name this node: the state belongs to another node or mesh");
+    self_ = self != nullptr ? *self : KnownMember{key_, gone->second, {}, false, {}};
+    for (const auto& endpoint : settings_.bootstrap)
+        if (anybody_.size() < kMaxAnybody) anybody_.emplace(endpoint, Source::bootstrap);
+    next_bindings_ = now.steady;
+    seen_ = now;
+    after_roster_change(now);
+    drain(now);
+}
+
+Node::~Node() = default;
+
+// Inputs.
+
+void Node::receive(net::MutableBytes datagram, const net::Endpoint& from, net::Now now) {
+    if (is_introduction(datagram)) return receive_handshake(datagram, from, now);
+    const auto table = wireguard_.table();
+    const auto in = inbound(*table, datagram, from, now.steady);
+    if (in.wake) wireguard_.tick(now);
+    drain(now);
+    switch (in.verdict) {
+        case Inbound::Verdict::tun: packets_.push_back(net::copy(in.bytes)); break;
+        case Inbound::Verdict::control: receive_control(in.peer, in.bytes, from, now); break;
+        case Inbound::Verdict::handshake: receive_handshake(in.bytes, from, now); break;
+        case Inbound::Verdict::nothing:
+        case Inbound::Verdict::drop: break;
+    }
+}
+
+void Node::receive_handshake(net::ByteView datagram, const net::Endpoint& from, net::Now now, bool under_load) {
+    if (is_introduction(datagram)) {
+        if (!under_load) receive_introduction(datagram, from, now);
+    } else {
+        wireguard_.receive_handshake(datagram, from, now, under_load);
+    }
+    drain(now);
+}
+
+void Node::receive_control(const net::TunnelKey& peer, net::ByteView payload, const net::Endpoint& from, net::Now now) {
+    drain(now);  // a session that this frame confirms is told first
+    if (const auto found = links_.find(peer); found != links_.end()) {
+        if (const auto frame = decode_frame(payload)) heard(found->second, *frame, from, payload.size(), now);
+    } else if (newcomers_.contains(peer)) {
+        newcomer_heard(peer, payload, now);
+    }
+    drain(now);
+}
+
+void Node::send_ip(net::ByteView packet, net::Now now) {
+    net::Bytes storage(PacketBuffer::kHeadroomBytes + packet.size() + PacketBuffer::kTailroomBytes);
+    std::copy(packet.begin(), packet.end(), storage.begin() + PacketBuffer::kHeadroomBytes);
+    const auto table = wireguard_.table();
+    const auto out = outbound(*table, {storage, PacketBuffer::kHeadroomBytes, packet.size()}, now.steady);
+    if (out.wake) wireguard_.tick(now);
+    switch (out.verdict) {
+        case Outbound::Verdict::send: datagrams_.push_back({out.endpoint, net::copy(out.bytes)}); break;
+        case Outbound::Verdict::no_session: {
+            const auto found = links_.find(out.peer);
+            if (found != links_.end()) wireguard_.set_candidates(out.peer, endpoints_for(found->second));
+            wireguard_.send(out.peer, packet, now);
+            break;
+        }
+        case Outbound::Verdict::drop: break;
+    }
+    drain(now);
+}
+
+void Node::tick(net::Now now) {
+    wireguard_.tick(now);
+    drain(now);
+    for (auto& [_, peer] : links_) run_peer(peer, now);
+    gossip_.tick(now);
+    std::erase_if(carried_, [&](const auto& one) { return one.second.until <= now.steady; });
+    if (now.steady >= next_clock_look_) {
+        next_clock_look_ = now.steady + kClockLookEvery;
+        roster_.set_time(clock_.trusted(now, settings_.clock_synchronised));
+        settle_newcomers();
+    }
+    if (!shards_to_sign_.empty() && now.steady >= next_bindings_) publish_bindings(now);
+    if (now.steady >= next_node_record_) publish_node_record(now);
+    drain(now);
+}
+
+net::Steady Node::next_deadline() const {
+    auto next = std::min({wireguard_.next_deadline(), gossip_.next_deadline(), next_clock_look_, next_node_record_});
+    for (const auto& [_, peer] : links_) next = std::min(next, peer.next_deadline());
+    for (const auto& [_, carried] : carried_) next = std::min(next, carried.until);
+    if (!shards_to_sign_.empty()) next = std::min(next, next_bindings_);
+    return next;
+}
+
+void Node::add_candidate(const std::optional<net::NodeKey>& member, const net::Endpoint& endpoint, Source source,
+                         net::Now now) {
+    if (member) {
+        auto* peer = link(*member);
+        if (peer == nullptr || !peer->candidates.add(endpoint, source, now.steady)) return;
+        if (peer->state == PeerLink::State::connecting && !peer->stock) connect(*peer, now);
+    } else {
+        if (anybody_.size() >= kMaxAnybody || !anybody_.emplace(endpoint, source).second) return;
+        for (auto& [_, peer] : links_)
+            if (peer.state == PeerLink::State::connecting && !peer.stock) connect(peer, now);
+    }
+    drain(now);
+}
+
+void Node::set_local_endpoints(std::vector<net::Endpoint> endpoints, net::Now now) {
+    if (endpoints == settings_.local_endpoints) return;
+    settings_.local_endpoints = std::move(endpoints);
+    next_node_record_ = now.steady;
+    settle_routes();
+    for (auto& [key, peer] : links_) {
+        if (peer.stock) continue;
+        peer.observed = {};
+        if (peer.state == PeerLink::State::connecting) {
+            connect(peer, now);
+        } else if (peer.state == PeerLink::State::up) {
+            peer.next_ping = now.steady;  // is it still there, and does it see us elsewhere?
+        }
+    }
+    drain(now);
+}
+
+void Node::set_offered(std::vector<net::Prefix> subnets, net::Now now) {
+    settings_.offered = std::move(subnets);
+    next_node_record_ = now.steady;
+}
+
+void Node::durable(std::uint64_t id, net::Now now) {
+    durable_ = std::max(durable_, id);
+    while (!stamps_.empty() && stamps_.front().first <= durable_) {
+        wireguard_.stamp_persisted(stamps_.front().second);
+        stamps_.pop_front();
+        wireguard_.tick(now);
+    }
+    while (!held_.empty() && held_.front().batch <= durable_) {
+        wireguard_.send(held_.front().to, held_.front().frame, now);
+        held_.pop_front();
+    }
+    std::vector<RecordKey> pushes;
+    while (!held_pushes_.empty() && held_pushes_.front().first <= durable_) {
+        pushes.push_back(std::move(held_pushes_.front().second));
+        held_pushes_.pop_front();
+    }
+    gossip_.push(pushes);
+    drain(now);
+}
+
+void Node::leave(net::Now now) {
+    for (const auto& [_, peer] : links_)
+        if (peer.state == PeerLink::State::up && !peer.stock) send(peer, Leaving{}, now);
+    drain(now);
+}
+
+// Outputs.
+
+std::vector<Datagram> Node::take_datagrams() { return std::exchange(datagrams_, {}); }
+std::vector<NodeEvent> Node::take_events() { return std::exchange(events_, {}); }
+std::vector<net::Bytes> Node::take_packets() { return std::exchange(packets_, {}); }
+std::shared_ptr<const ForwardingTable> Node::table() { return wireguard_.table(); }
+
+std::optional<DurableBatch> Node::take_durable() {
+    collect_changes();
+    if (batch_.records.empty() && !batch_.stamp) return std::nullopt;
+    batch_.id = next_batch_++;
+    if (batch_.stamp) stamps_.emplace_back(batch_.id, *batch_.stamp);
+    return std::exchange(batch_, {});
+}
+
+void Node::collect_changes() {
+    for (const auto& key : roster_.take_changed()) {
+        const auto* record = roster_.find(key);
+        batch_.records.push_back({net::copy(key.id().view()), record == nullptr ? net::Bytes{} : record->wire});
+        if (key.type != RecordType::node && key.type != RecordType::bindings) batch_.sync = true;
+    }
+}
+
+std::uint64_t Node::awaited_batch() const { return batch_.records.empty() ? next_batch_ - 1 : next_batch_; }
+
+DeviceConfig Node::device() const {
+    DeviceConfig out;
+    for (const auto& address : self_.says.addresses) out.addresses.push_back(net::Prefix::host(address));
+    out.routes.push_back(overlay_prefix(identity_.mesh_id));
+    if (view().mesh) out.routes.push_back(view().mesh->pool);
+    for (const auto& route : routes_) {
+        const bool attached = std::any_of(settings_.local_endpoints.begin(), settings_.local_endpoints.end(),
+                                          [&](const auto& local) { return route.contains(local.address); });
+        if (!attached) out.routes.push_back(route);  // what is directly attached wins
+    }
+    return out;
+}
+
+// In between.
+
+void Node::drain(net::Now now) {
+    seen_ = now;
+    for (bool quiet = false; !quiet;) {
+        quiet = true;
+        for (const auto& event : wireguard_.take_events()) {
+            quiet = false;
+            on_event(event, now);
+        }
+        // Before peers that a change has put out are gone: they may hear of it.
+        for (const auto& output : gossip_.take_output()) {
+            quiet = false;
+            if (const auto found = tunnel_keys_.find(output.to); found != tunnel_keys_.end())
+                wireguard_.send(found->second, output.frame, now);
+        }
+        if (roster_.take_view_changed()) {
+            quiet = false;
+            after_roster_change(now);
+        }
+        for (auto& datagram : wireguard_.take_datagrams()) datagrams_.push_back(std::move(datagram));
+    }
+    collect_changes();
+}
+
+void Node::on_event(const Event& event, net::Now now) {
+    std::visit(Overloaded{
+                   [&](const SessionUp& up) { session_up(up, now); },
+                   [&](const SessionDown& over) {
+                       if (const auto found = links_.find(over.peer); found != links_.end()) {
+                           found->second.session = false;
+                           down(found->second, now);
+                       }
+                       if (const auto found = newcomers_.find(over.peer); found != newcomers_.end()) found->second = {};
+                   },
+                   [](const HandshakeFailed&) {},  // run_peer() goes on trying
+                   [](const PeerSilent&) {},
+                   [&](const Nominated& elsewhere) { nominated(elsewhere, now); },
+                   [&](const EndpointMoved& moved) {
+                       if (const auto found = links_.find(moved.peer); found != links_.end())
+                           found->second.endpoint = moved.endpoint;
+                   },
+                   [&](const StampToPersist& stamp) {
+                       batch_.stamp = stamp.stamp;
+                       batch_.sync = true;
+                   },
+               },
+               event);
+}
+
+void Node::after_roster_change(net::Now now) {
+    if (const auto* self = view().member(key_)) self_ = *self;
+    if (!revoked_ && (view().is_revoked(key_.view()) || view().is_revoked(tunnel_key_.view()))) {
+        revoked_ = true;
+        events_.push_back(SelfRevoked{});
+    }
+    settle_peers(now);
+    settle_newcomers();
+    settle_routes();
+    const auto* record = roster_.find({RecordType::node, as_subject(key_.view()), key_});
+    if (record == nullptr || decode(record->key, record->body()) != std::optional<Body>(own_info()))
+        next_node_record_ = std::min(next_node_record_, now.steady + std::chrono::seconds(record == nullptr ? 0 : 1));
+    events_.push_back(RosterChanged{});
+}
+
+/// What came by gossip. A record of our own that is not what we would sign now (from before a crash) is signed anew.
+void Node::learnt(const std::vector<Added>& added, net::Now now) {
+    bool bindings = false;
+    for (const auto& one : added) {
+        if (one.refused && *one.refused != Refusal::superseded) events_.push_back(Refused{*one.refused, one.key});
+        if (!one.changed) continue;
+        bindings |= one.key.type == RecordType::bindings || one.key.type == RecordType::node;
+        if (one.key.signer != key_) continue;
+        if (one.key.type == RecordType::node) next_node_record_ = now.steady;
+        if (one.key.type == RecordType::bindings) shards_to_sign_.insert(static_cast<std::uint8_t>(one.key.subject.back()));
+    }
+    if (bindings) events_.push_back(BindingsChanged{});
+}
+
+void Node::send(const PeerLink& peer, const Frame& frame, net::Now now, std::optional<net::Endpoint> to) {
+    wireguard_.send(peer.tunnel_key, encode(frame), now, to);
+}
+
+void Node::send_durably(const net::TunnelKey& to, net::Bytes frame, net::Now now) {
+    collect_changes();
+    if (awaited_batch() <= durable_) return wireguard_.send(to, frame, now);
+    held_.push_back({awaited_batch(), to, std::move(frame)});
+}
+
+PeerLink* Node::link(const net::NodeKey& key) {
+    const auto found = tunnel_keys_.find(key);
+    return found == tunnel_keys_.end() ? nullptr : &links_.at(found->second);
+}
+const PeerLink* Node::link(const net::NodeKey& key) const {
+    const auto found = tunnel_keys_.find(key);
+    return found == tunnel_keys_.end() ? nullptr : &links_.at(found->second);
+}
+
+// What is known.
+
+const KnownMember& Node::self() const { return self_; }
+bool Node::is_admin() const { return !revoked_ && (identity_.root_secret || view().admins.contains(key_)); }
+std::string Node::mesh_name() const { return view().mesh ? view().mesh->name : identity_.mesh_name; }
+DiscoveryKey Node::discovery_key() const {
+    DiscoveryKey out;
+    if (view().mesh) std::memcpy(out.data(), view().mesh->discovery_key.data(), out.size());
+    return out;
+}
+
+bool Node::is_up(const net::NodeKey& key) const {
+    const auto* peer = link(key);
+    return peer != nullptr && peer->state == PeerLink::State::up;
+}
+
+std::vector<net::NodeKey> Node::nodes_for(std::string_view aor, net::Wall now) const {
+    return roster_.nodes_for(
+        aor, [&](const net::NodeKey& node) { return node == key_ ? now : clock_.clock_of(node, {seen_.steady, now}); });
+}
+
+std::vector<PeerReport> Node::peers(net::Now now) const {
+    std::vector<PeerReport> out;
+    for (const auto& [key, member] : view().members) {
+        const auto* peer = link(key);
+        if (peer == nullptr) continue;
+        PeerReport report;
+        report.key = key;
+        report.tunnel_key = member.says.tunnel_key;
+        report.name = member.says.name;
+        report.addresses = member.says.addresses;
+        report.subnets = member.says.subnets;
+        report.roles = member.says.roles;
+        report.stock = member.says.stock;
+        report.rtt = peer->rtt;
+        report.via = peer->candidates.source_of(peer->endpoint);
+        switch (peer->state) {
+            case PeerLink::State::idle: report.state = PeerState::idle; break;
+            case PeerLink::State::connecting: report.state = PeerState::connecting; break;
+            case PeerLink::State::up: report.state = PeerState::session; break;
+        }
+        if (const auto status = wireguard_.status(peer->tunnel_key)) {
+            if (!status->endpoint.is_none()) report.endpoint = status->endpoint;
+            if (status->last_handshake)
+                report.last_handshake = std::chrono::duration_cast<std::chrono::seconds>(now.steady - *status->last_handshake);
+            report.rx_bytes = status->rx_bytes;
+            report.tx_bytes = status->tx_bytes;
+        }
+        if (!report.via && report.endpoint && anybody_.contains(*report.endpoint)) report.via = anybody_.at(*report.endpoint);
+        out.push_back(std::move(report));
+    }
+    return out;
+}
+
+}  // namespace mesh

@@ -1,0 +1,366 @@
+// A node's tunnels: which there should be, over which paths, who is there, and where packets go.
+#include <algorithm>
+
+#include "mesh/introduction.hpp"
+#include "mesh/node.hpp"
+
+namespace mesh {
+namespace {
+
+constexpr std::size_t kOwnCandidates = 6;  // of WireGuard::kMaxCandidates; the rest is for addresses of nobody known
+constexpr unsigned kIntroductionsPerSecond = 5;
+constexpr std::size_t kIntroducedTo = 4;  // endpoints
+constexpr std::size_t kRing = 8;          // neighbours in a mesh too large to be full
+
+std::vector<net::Prefix> allowed_ips(const Member& member) {
+    std::vector<net::Prefix> out;
+    for (const auto& address : member.addresses) out.push_back(net::Prefix::host(address));
+    out.insert(out.end(), member.subnets.begin(), member.subnets.end());
+    return out;
+}
+
+}  // namespace
+
+// Which tunnels.
+
+void Node::settle_peers(net::Now now) {
+    std::set<net::TunnelKey> stay;
+    if (!revoked_) {
+        for (const auto& [key, member] : view().members)
+            if (key != key_ && !member.expired && member.says.tunnel_key != tunnel_key_) stay.insert(member.says.tunnel_key);
+    }
+    std::vector<net::TunnelKey> gone;
+    for (const auto& [key, _] : links_)
+        if (!stay.contains(key)) gone.push_back(key);
+    for (const auto& key : gone) forget(key);
+    for (const auto& [key, member] : view().members) {
+        if (!stay.contains(member.says.tunnel_key)) continue;
+        const auto [found, is_new] = links_.try_emplace(member.says.tunnel_key);
+        auto& peer = found->second;
+        const auto allowed = allowed_ips(member.says);
+        if (is_new || peer.allowed_ips != allowed) {
+            PeerSettings settings;
+            settings.key = member.says.tunnel_key;
+            settings.allowed_ips = peer.allowed_ips = allowed;
+            settings.follows_endpoint = member.says.stock;
+            wireguard_.set_peer(settings);
+        }
+        peer.key = key;
+        peer.tunnel_key = member.says.tunnel_key;
+        peer.name = member.says.name;
+        peer.stock = member.says.stock;
+        tunnel_keys_[key] = peer.tunnel_key;
+        const bool news =
+            member.node && peer.candidates.replace(Source::gossip, member.node->endpoints, now.steady);
+        if (is_new && !peer.stock && wanted(peer)) {
+            peer.state = PeerLink::State::connecting;
+            connect(peer, now);
+        } else if (news && peer.state == PeerLink::State::connecting) {
+            connect(peer, now);
+        }
+    }
+}
+
+void Node::forget(const net::TunnelKey& key) {
+    const auto found = links_.find(key);
+    auto& peer = found->second;
+    if (peer.state == PeerLink::State::up) {
+        gossip_.peer_down(peer.key);
+        events_.push_back(PeerDown{peer.key});
+    }
+    clock_.forget(peer.key);
+    if (const auto known = tunnel_keys_.find(peer.key); known != tunnel_keys_.end() && known->second == key)
+        tunnel_keys_.erase(known);
+    wireguard_.remove_peer(key);
+    links_.erase(found);
+}
+
+/// Tunnels to all in a small mesh; in a large one to the next few on the ring of keys, and to others when needed.
+bool Node::wanted(const PeerLink& peer) const {
+    const auto& members = view().members;
+    if (members.size() <= settings_.full_mesh) return true;
+    auto next = members.find(key_);
+    for (std::size_t i = 0; i < kRing; ++i) {
+        if (next == members.end() || ++next == members.end()) next = members.begin();
+        if (next->first == peer.key) return true;
+    }
+    return false;
+}
+
+// Paths.
+
+bool Node::routed_through_mesh(const net::IpAddress& address) const {
+    if (overlay_prefix(identity_.mesh_id).contains(address)) return true;
+    if (view().mesh && view().mesh->pool.contains(address)) return true;
+    return std::any_of(routes_.begin(), routes_.end(), [&](const net::Prefix& route) {
+        if (!route.contains(address)) return false;
+        return std::none_of(settings_.local_endpoints.begin(), settings_.local_endpoints.end(),
+                            [&](const auto& local) { return route.contains(local.address); });
+    });
+}
+
+std::vector<net::Endpoint> Node::endpoints_for(const PeerLink& peer) const {
+    const auto& own = settings_.local_endpoints;
+    std::vector<net::Endpoint> out;
+    const auto add = [&](const net::Endpoint& endpoint) {
+        if (out.size() == WireGuard::kMaxCandidates || routed_through_mesh(endpoint.address)) return;
+        if (std::find(own.begin(), own.end(), endpoint) == own.end() && std::find(out.begin(), out.end(), endpoint) == out.end())
+            out.push_back(endpoint);
+    };
+    for (const auto& endpoint : peer.candidates.best(anybody_.empty() ? WireGuard::kMaxCandidates : kOwnCandidates))
+        add(endpoint);
+    for (const auto& [endpoint, _] : anybody_) {
+        const bool taken = std::any_of(links_.begin(), links_.end(), [&](const auto& one) {
+            return one.second.state == PeerLink::State::up && one.second.endpoint == endpoint;
+        });
+        if (!taken) add(endpoint);
+    }
+    return out;
+}
+
+void Node::connect(PeerLink& peer, net::Now now) {
+    peer.next_attempt = now.steady + PeerLink::backoff(peer.attempts);
+    const auto endpoints = endpoints_for(peer);
+    if (endpoints.empty()) return;
+    ++peer.attempts;
+    wireguard_.set_candidates(peer.tunnel_key, endpoints);
+    wireguard_.rekey(peer.tunnel_key, now);
+    if (!peer.ever_up && peer.attempts % 2 == 0) introduce(peer, now);
+}
+
+void Node::run_peer(PeerLink& peer, net::Now now) {
+    switch (peer.state) {
+        case PeerLink::State::idle: break;
+        case PeerLink::State::connecting:
+            if (now.steady >= peer.next_attempt) connect(peer, now);
+            break;
+        case PeerLink::State::up: run_pings(peer, now); break;
+    }
+    if (now.steady >= peer.next_hello) say_hello(peer, now);
+    if (peer.trial && now.steady >= peer.trial->until) peer.trial.reset();
+}
+
+void Node::run_pings(PeerLink& peer, net::Now now) {
+    if (peer.stock || now.steady < peer.next_ping) return;
+    const bool waits = peer.unanswered_since != net::kNever;
+    if (waits && now.steady - peer.unanswered_since >= PeerLink::kLostAfter) return down(peer, now);
+    if (waits && !peer.tried_elsewhere && now.steady - peer.unanswered_since >= 2 * PeerLink::kPingAgain) {
+        peer.tried_elsewhere = true;
+        wireguard_.set_candidates(peer.tunnel_key, endpoints_for(peer));
+        wireguard_.rekey(peer.tunnel_key, now);
+    }
+    if (!waits) peer.unanswered_since = now.steady;
+    peer.ping_token = random_.u64() | 1;
+    peer.ping_sent = now.steady;
+    peer.next_ping = now.steady + PeerLink::kPingAgain;
+    send(peer, Ping{peer.ping_token, roster_.summary(), false}, now);
+}
+
+void Node::session_up(const SessionUp& event, net::Now now) {
+    if (const auto newcomer = newcomers_.find(event.peer); newcomer != newcomers_.end()) {
+        newcomer->second = {event.handshake_hash, event.endpoint};
+        return;
+    }
+    const auto found = links_.find(event.peer);
+    if (found == links_.end()) return;
+    auto& peer = found->second;
+    peer.session = true;
+    peer.endpoint = event.endpoint;
+    peer.candidates.good(event.endpoint, now.steady);
+    if (peer.stock) return up(peer, now);
+    if (peer.state == PeerLink::State::idle) peer.state = PeerLink::State::connecting;
+    peer.hello_nonce = random_.u64() | 1;
+    peer.hello_acknowledged = false;
+    peer.hellos = 0;
+    say_hello(peer, now);
+}
+
+void Node::say_hello(PeerLink& peer, net::Now now) {
+    peer.next_hello = net::kNever;
+    if (!peer.session) return;
+    Hello hello;
+    hello.nonce = peer.hello_nonce;
+    hello.acknowledged = peer.heard_nonce;
+    hello.capabilities = own_info().capabilities;
+    hello.wall = net::unix_seconds(now.wall);
+    hello.synchronised = settings_.clock_synchronised;
+    hello.answer_wanted = !peer.hello_acknowledged;
+    hello.observed = peer.endpoint;
+    hello.observed.scope = 0;
+    hello.summary = roster_.summary();
+    send(peer, hello, now);
+    if (!peer.hello_acknowledged && ++peer.hellos < PeerLink::kMaxHellos) peer.next_hello = now.steady + PeerLink::kHelloEvery;
+}
+
+void Node::nominated(const Nominated& event, net::Now now) {
+    const auto found = links_.find(event.peer);
+    if (found == links_.end() || event.endpoint == found->second.endpoint) return;
+    auto& peer = found->second;
+    if (peer.trial || routed_through_mesh(event.endpoint.address)) return;  // one at a time
+    peer.trial = PeerLink::Trial{event.endpoint, random_.u64() | 1, now.steady + PeerLink::kTrialLasts};
+    send(peer, PathChallenge{peer.trial->token, false}, now, event.endpoint);
+}
+
+// What a peer says.
+
+void Node::heard(PeerLink& peer, const Frame& frame, const net::Endpoint& from, std::size_t bytes, net::Now now) {
+    if (const auto* hello = std::get_if<Hello>(&frame)) return heard_hello(peer, *hello, now);
+    if (peer.state == PeerLink::State::connecting && peer.session && peer.next_hello == net::kNever) {
+        peer.hello_acknowledged = false;  // we had given it up, and there it is
+        peer.hellos = 0;
+        say_hello(peer, now);
+    }
+    if (const auto* ping = std::get_if<Ping>(&frame)) return heard_ping(peer, *ping, now);
+    if (const auto* path = std::get_if<PathChallenge>(&frame)) return heard_path(peer, *path, from, now);
+    if (const auto* request = std::get_if<JoinRequest>(&frame)) return join_request(peer, *request, now);
+    if (const auto* reply = std::get_if<JoinReply>(&frame)) return join_reply(peer, *reply, now);
+    if (std::holds_alternative<Leaving>(frame)) return down(peer, now);
+    learnt(gossip_.receive(peer.key, frame, bytes, now), now);
+}
+
+void Node::heard_hello(PeerLink& peer, const Hello& hello, net::Now now) {
+    peer.heard_nonce = hello.nonce;
+    peer.capabilities = hello.capabilities;
+    clock_.witness(peer.key, hello.wall, now);
+    if (hello.observed != peer.observed) {
+        peer.observed = hello.observed;
+        next_node_record_ = std::min(next_node_record_, now.steady + std::chrono::seconds(1));
+    }
+    if (hello.acknowledged == peer.hello_nonce && peer.hello_nonce != 0) {
+        peer.hello_acknowledged = true;
+        peer.next_hello = net::kNever;
+        if (peer.state == PeerLink::State::connecting) up(peer, now);
+        peer.answered();
+    }
+    gossip_.heard_summary(peer.key, hello.summary, now);
+    if (hello.answer_wanted) say_hello(peer, now);
+}
+
+void Node::heard_ping(PeerLink& peer, const Ping& ping, net::Now now) {
+    gossip_.heard_summary(peer.key, ping.summary, now);
+    if (!ping.reply) return send(peer, Ping{ping.token, roster_.summary(), true}, now);
+    if (ping.token == 0 || ping.token != peer.ping_token) return;
+    peer.ping_token = 0;
+    peer.rtt = std::chrono::duration_cast<std::chrono::microseconds>(now.steady - peer.ping_sent);
+    peer.answered();
+    peer.next_ping = now.steady + settings_.ping_every;
+}
+
+void Node::heard_path(PeerLink& peer, const PathChallenge& frame, const net::Endpoint& from, net::Now now) {
+    if (!frame.reply) return send(peer, PathChallenge{frame.token, true}, now, from);
+    if (!peer.trial || peer.trial->token != frame.token || peer.trial->endpoint != from) return;
+    peer.trial.reset();
+    peer.endpoint = from;
+    peer.candidates.good(from, now.steady);
+    wireguard_.set_endpoint(peer.tunnel_key, from);
+    events_.push_back(EndpointGood{peer.key, peer.tunnel_key, from});
+}
+
+void Node::up(PeerLink& peer, net::Now now) {
+    const bool was_up = peer.state == PeerLink::State::up;
+    peer.state = PeerLink::State::up;
+    peer.ever_up = true;
+    peer.attempts = 0;
+    peer.next_attempt = net::kNever;
+    peer.answered();
+    if (was_up) return;
+    if (!peer.stock) {
+        peer.next_ping = now.steady + std::chrono::milliseconds(100);  // the first round trip time
+        gossip_.peer_up(peer.key, now);
+    }
+    events_.push_back(PeerUp{peer.key, peer.endpoint});
+    events_.push_back(EndpointGood{peer.key, peer.tunnel_key, peer.endpoint});
+    settle_routes();
+}
+
+void Node::down(PeerLink& peer, net::Now now) {
+    peer.next_ping = peer.next_hello = net::kNever;
+    peer.answered();
+    peer.rtt.reset();
+    if (peer.state != PeerLink::State::up) return;
+    gossip_.peer_down(peer.key);
+    events_.push_back(PeerDown{peer.key});
+    peer.state = peer.stock || !wanted(peer) ? PeerLink::State::idle : PeerLink::State::connecting;
+    peer.attempts = 0;
+    if (peer.state == PeerLink::State::connecting) peer.next_attempt = now.steady + PeerLink::backoff(0);
+    settle_routes();
+}
+
+// Where packets go.
+
+void Node::settle_routes() {
+    std::vector<WireGuard::Route> routes;
+    std::map<net::Prefix, const PeerLink*> owners;
+    std::vector<net::Prefix> subnets;
+    for (const auto& [key, member] : view().members) {
+        const auto* peer = link(key);
+        if (peer == nullptr) continue;
+        if (peer->stock) {  // WireGuard routes to it by its allowed IPs
+            subnets.insert(subnets.end(), member.says.subnets.begin(), member.says.subnets.end());
+            continue;
+        }
+        for (const auto& address : member.says.addresses)
+            routes.push_back({net::Prefix::host(address), peer->tunnel_key});
+        for (const auto& subnet : member.says.subnets) {
+            if (!member.node || std::find(member.node->offered.begin(), member.node->offered.end(), subnet) ==
+                                    member.node->offered.end())
+                continue;
+            auto& owner = owners[subnet];
+            const bool better = owner == nullptr || (owner->state != PeerLink::State::up && peer->state == PeerLink::State::up);
+            if (better) owner = peer;
+        }
+    }
+    const auto& own = own_info().offered;
+    for (const auto& [subnet, peer] : owners) {
+        if (std::find(own.begin(), own.end(), subnet) != own.end()) continue;
+        routes.push_back({subnet, peer->tunnel_key});
+        subnets.push_back(subnet);
+    }
+    std::sort(subnets.begin(), subnets.end());
+    subnets.erase(std::unique(subnets.begin(), subnets.end()), subnets.end());
+    if (subnets != routes_) {
+        routes_ = std::move(subnets);
+        events_.push_back(RoutesChanged{});
+    }
+    wireguard_.set_routes(std::move(routes));
+    std::vector<net::Prefix> overlay{overlay_prefix(identity_.mesh_id)};
+    if (view().mesh) overlay.push_back(view().mesh->pool);
+    for (const auto& route : routes_)
+        if (routed_through_mesh(route.address())) overlay.push_back(route);
+    wireguard_.set_overlay(std::move(overlay));
+}
+
+// Introductions.
+
+void Node::introduce(PeerLink& peer, net::Now now) {
+    std::vector<net::ByteView> wires;
+    const auto* mine = roster_.find({RecordType::member, as_subject(key_.view()), self_.signer});
+    if (mine == nullptr) return;
+    wires.emplace_back(mine->wire);
+    if (self_.signer != identity_.mesh_id) {
+        const auto* signer = roster_.find({RecordType::member, as_subject(self_.signer.view()), identity_.mesh_id});
+        if (signer != nullptr) wires.emplace_back(signer->wire);
+    }
+    const auto datagram = make_introduction(peer.tunnel_key, wires, random_, now);
+    if (!datagram) return;
+    const auto endpoints = endpoints_for(peer);
+    for (std::size_t i = 0; i < std::min(kIntroducedTo, endpoints.size()); ++i) datagrams_.push_back({endpoints[i], *datagram});
+}
+
+void Node::receive_introduction(net::ByteView datagram, const net::Endpoint& from, net::Now now) {
+    if (now.steady - introductions_from_ >= std::chrono::seconds(1)) {
+        introductions_from_ = now.steady;
+        introductions_ = 0;
+    }
+    if (++introductions_ > kIntroductionsPerSecond) return;
+    const auto wires = open_introduction(identity_.tunnel_secret, datagram);
+    if (!wires) return;
+    for (const auto& added : roster_.add_all(*wires)) {
+        if (!added.changed || added.key.type != RecordType::member) continue;
+        gossip_.push(std::span(&added.key, 1));
+        if (roster_.take_view_changed()) after_roster_change(now);
+        if (const auto key = node_key(added.key.subject); key && *key != key_) add_candidate(*key, from, Source::gossip, now);
+    }
+}
+
+}  // namespace mesh

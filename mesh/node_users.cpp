@@ -1,0 +1,183 @@
+// Users, their credentials under the voice key, and this node's bindings.
+#include <algorithm>
+
+#include "mesh/node.hpp"
+
+namespace mesh {
+namespace {
+
+constexpr std::string_view kVoiceKeyDomain = "meshd voice key 1";
+constexpr std::size_t kMaxShardBytes = kMaxRecordBytes - 256;  // envelope and CBOR's own bytes aside
+
+net::Bytes credentials_of(std::string_view aor) { return net::copy(net::as_bytes("meshd credentials 1 " + std::string(aor))); }
+
+std::uint64_t milliseconds(net::Wall at) {
+    const auto count = std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count();
+    return count < 0 ? 0 : static_cast<std::uint64_t>(count);
+}
+
+bool reads_credentials(const KnownMember& member) {
+    return member.says.roles.has(Role::voice) || member.says.roles.has(Role::admin);
+}
+
+}  // namespace
+
+// The voice key.
+
+std::optional<VoiceKey> Node::open_voice_key(std::uint64_t id) const {
+    for (const auto& sealed : roster_.voice_keys_of(key_)) {
+        if (sealed.id != id) continue;
+        const auto plain = unseal(identity_.tunnel_secret, kVoiceKeyDomain, sealed.sealed);
+        if (plain && plain->size() == VoiceKey::size()) return VoiceKey(std::span<const std::byte, 32>(*plain));
+    }
+    return std::nullopt;
+}
+
+std::optional<std::pair<std::uint64_t, VoiceKey>> Node::newest_voice_key() const {
+    const auto* record = roster_.counting(RecordType::policy, std::string(kVoiceKeyPolicy) + as_subject(key_.view()));
+    if (record == nullptr) return std::nullopt;
+    const auto body = decode(record->key, record->body());
+    const auto id = std::get<SealedVoiceKey>(*body).id;
+    auto key = open_voice_key(id);
+    return key ? std::optional(std::pair(id, *key)) : std::nullopt;
+}
+
+Record Node::seal_voice_key(std::uint64_t id, const VoiceKey& key, const net::NodeKey& to,
+                            const net::TunnelKey& tunnel_key) const {
+    const SealedVoiceKey sealed{id, seal(tunnel_key, kVoiceKeyDomain, key.view(), random_)};
+    return sign_as_admin(RecordType::policy, std::string(kVoiceKeyPolicy) + as_subject(to.view()), sealed,
+                         identity_.root_secret.has_value());
+}
+
+/// A node that could read credentials is out: a new key for the others, and everybody's credentials under it. What the
+/// node has read it has read, so those passwords must change all the same.
+void Node::renew_voice_key(const net::NodeKey& without, std::vector<Record>& records, Revoked& revoked) {
+    const auto* member = view().member(without);
+    if (member == nullptr || !reads_credentials(*member)) return;
+    VoiceKey key;
+    random_.fill(key.fill());
+    const auto id = random_.u64() | 1;
+    for (const auto& [other, says] : view().members)
+        if (other != without && !says.says.stock && reads_credentials(says))
+            records.push_back(seal_voice_key(id, key, other, says.says.tunnel_key));
+    for (const auto& [aor, known] : view().users) {
+        const auto plain = credentials(aor);
+        if (known.says.credentials.empty()) continue;
+        revoked.passwords_to_change.push_back(aor);
+        if (!plain) continue;
+        const auto* record = roster_.counting(RecordType::user, aor);
+        auto user = std::get<User>(*decode(record->key, record->body()));  // with all the numbers it claims
+        user.voice_key = id;
+        user.credentials = encrypt(key, credentials_of(aor), *plain, random_);
+        // It may be among what stands again: this one is the later.
+        std::erase_if(records, [&](const Record& one) { return one.key.type == RecordType::user && one.key.subject == aor; });
+        auto signed_anew = sign_as_admin(RecordType::user, aor, user, identity_.root_secret.has_value());
+        records.push_back(std::move(signed_anew));
+    }
+}
+
+std::optional<net::Bytes> Node::credentials(std::string_view aor) const {
+    const auto user = view().users.find(std::string(aor));
+    if (user == view().users.end() || user->second.says.credentials.empty()) return std::nullopt;
+    const auto key = open_voice_key(user->second.says.voice_key);
+    if (!key) return std::nullopt;
+    return decrypt(*key, credentials_of(aor), user->second.says.credentials);
+}
+
+// Users.
+
+net::Result<void> Node::put_user(const UserRequest& request, net::Now now) {
+    if (const auto may = may_administer(); !may) return may;
+    const auto aor = normal_aor(request.aor);
+    if (!aor) return net::fail("\"" + request.aor + "\" is no address of record: write it as bob@acme.example");
+    User user;
+    const auto known = view().users.find(*aor);
+    user.since = known == view().users.end() ? net::unix_seconds(now.wall) : known->second.says.since;
+    for (const auto& number : request.numbers) {
+        if (!is_number(number)) return net::fail("\"" + number + "\" is no number: write +390461123456 or an extension");
+        const auto taken = view().numbers.find(number);
+        if (taken != view().numbers.end() && taken->second != *aor)
+            return net::fail("the number " + number + " belongs to " + taken->second);
+        user.numbers.push_back(number);
+    }
+    for (const auto& name : request.nodes) {
+        if (name == "any") {
+            user.any_node = true;
+            continue;
+        }
+        const auto* member = view().by_name(name);
+        if (member == nullptr) return net::fail("no member is called " + name);
+        if (!member->says.roles.has(Role::voice)) return net::fail(name + " is no voice node");
+        user.nodes.push_back(member->key);
+    }
+    user.any_node |= request.nodes.empty();
+    std::vector<Record> records;
+    if (!request.credentials.empty()) {
+        auto key = newest_voice_key();
+        if (!key) {
+            key.emplace(random_.u64() | 1, VoiceKey{});
+            random_.fill(key->second.fill());
+            for (const auto& [other, says] : view().members)
+                if (!says.says.stock && reads_credentials(says))
+                    records.push_back(seal_voice_key(key->first, key->second, other, says.says.tunnel_key));
+        }
+        user.voice_key = key->first;
+        user.credentials = encrypt(key->second, credentials_of(*aor), request.credentials, random_);
+    }
+    records.push_back(sign_as_admin(RecordType::user, *aor, user));
+    return adopt(std::move(records), now);
+}
+
+net::Result<void> Node::remove_user(const std::string& text, net::Now now) {
+    if (const auto may = may_administer(); !may) return may;
+    const auto aor = normal_aor(text);
+    if (!aor || !view().users.contains(*aor)) return net::fail("no user is called " + text);
+    User user;
+    user.removed = true;
+    return adopt({sign_as_admin(RecordType::user, *aor, user)}, now);
+}
+
+// Bindings.
+
+void Node::set_bindings(std::vector<Binding> bindings, net::Now now) {
+    std::sort(bindings.begin(), bindings.end());
+    std::map<std::uint8_t, std::vector<Binding>> shards;
+    for (auto& binding : bindings)
+        if (normal_aor(binding.aor) == binding.aor && binding.until >= 0) shards[shard_of(binding.aor)].push_back(std::move(binding));
+    bindings_ = std::move(shards);
+    for (unsigned shard = 0; shard < 256; ++shard) {
+        const auto number = static_cast<std::uint8_t>(shard);
+        const auto wanted = bindings_.find(number);
+        const auto entry = roster_.entries().find(
+            {RecordType::bindings, as_subject(key_.view()) + static_cast<char>(number), key_});
+        const bool none_there = entry == roster_.entries().end();
+        const auto& there = none_there ? std::vector<Binding>{} : std::get<Bindings>(entry->second.body).bindings;
+        const bool same = wanted == bindings_.end() ? there.empty() : wanted->second == there;
+        if (!same) shards_to_sign_.insert(number);
+    }
+    if (!shards_to_sign_.empty() && now.steady >= next_bindings_) publish_bindings(now);
+}
+
+/// Signs every shard that has changed, and not again before kBindingsEvery.
+void Node::publish_bindings(net::Now now) {
+    next_bindings_ = now.steady + kBindingsEvery;
+    const auto shards = std::exchange(shards_to_sign_, {});
+    if (revoked_) return;
+    for (const auto shard : shards) {
+        Bindings body;
+        std::size_t bytes = 0;
+        if (const auto found = bindings_.find(shard); found != bindings_.end()) {
+            for (const auto& binding : found->second) {
+                bytes += binding.aor.size() + 14;
+                if (bytes > kMaxShardBytes) break;  // some forty in one of 256: this office has ten thousand phones
+                body.bindings.push_back(binding);
+            }
+        }
+        const auto subject = as_subject(key_.view()) + static_cast<char>(shard);
+        const auto sequence = std::max(roster_.next_sequence(RecordType::bindings, subject), milliseconds(now.wall));
+        publish(sign_record(identity_.mesh_id, identity_.node_secret, RecordType::bindings, subject, sequence, encode(body)), now);
+    }
+    events_.push_back(BindingsChanged{});
+}
+
+}  // namespace mesh

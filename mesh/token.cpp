@@ -1,0 +1,102 @@
+#include "mesh/token.hpp"
+
+#include <algorithm>
+
+#include "net/text.hpp"
+
+namespace mesh {
+namespace {
+
+constexpr std::string_view kPrefix = "meshd1-";
+constexpr std::uint8_t kFormat = 1;
+constexpr std::size_t kChecksum = 4;
+
+net::Bytes checksum(net::ByteView of) {
+    const auto hash = blake2s({net::as_bytes("meshd token checksum 1"), of});
+    return net::copy(hash.view().first(kChecksum));
+}
+
+/// What stands before the checksum.
+std::optional<Token> read(net::ByteView bytes) {
+    net::Reader in(bytes);
+    in.u8();
+    Token token;
+    const auto mesh_id = net::NodeKey::from(in.bytes(32));
+    token.expires = static_cast<std::int64_t>(in.u64be() & INT64_MAX);
+    const auto secret = in.bytes(32);
+    if (!in.ok()) return std::nullopt;
+    token.mesh_id = *mesh_id;
+    token.secret = net::Secret<32>(secret.first<32>());
+    std::vector<net::TunnelKey> keys(in.u8());
+    if (keys.size() > kMaxTokenEndpoints) return std::nullopt;
+    for (auto& key : keys) key = net::TunnelKey::from(in.bytes(32)).value_or(net::TunnelKey{});
+    const std::size_t contacts = in.u8();
+    if (contacts > kMaxTokenEndpoints) return std::nullopt;
+    for (std::size_t i = 0; i < contacts; ++i) {
+        const std::size_t key = in.u8();
+        const auto version = in.u8();
+        if (key >= keys.size() || (version != 4 && version != 6)) return std::nullopt;
+        net::Endpoint endpoint;
+        endpoint.address = net::IpAddress::from_bytes(in.bytes(version == 4 ? 4 : 16));
+        endpoint.port = in.u16be();
+        if (!in.ok() || endpoint.port == 0) return std::nullopt;
+        token.contacts.push_back({keys[key], endpoint});
+    }
+    return in.at_end() ? std::optional(std::move(token)) : std::nullopt;
+}
+
+}  // namespace
+
+std::string Token::text() const {
+    std::vector<net::TunnelKey> keys;
+    const auto shown = std::min(contacts.size(), kMaxTokenEndpoints);
+    for (std::size_t i = 0; i < shown; ++i)
+        if (std::find(keys.begin(), keys.end(), contacts[i].key) == keys.end()) keys.push_back(contacts[i].key);
+    net::Writer out;
+    out.u8(kFormat).bytes(mesh_id.view()).u64be(static_cast<std::uint64_t>(expires)).bytes(secret.view());
+    out.u8(static_cast<std::uint8_t>(keys.size()));
+    for (const auto& key : keys) out.bytes(key.view());
+    out.u8(static_cast<std::uint8_t>(shown));
+    for (std::size_t i = 0; i < shown; ++i) {
+        const auto& [key, endpoint] = contacts[i];
+        out.u8(static_cast<std::uint8_t>(std::find(keys.begin(), keys.end(), key) - keys.begin()));
+        out.u8(endpoint.address.is_v4() ? 4 : 6).bytes(endpoint.address.bytes()).u16be(endpoint.port);
+    }
+    out.bytes(checksum(out.view()));
+    return std::string(kPrefix) + net::to_base64url(out.view());
+}
+
+net::Result<Token> Token::parse(std::string_view text) {
+    text = net::trim(text);
+    if (!text.starts_with(kPrefix))
+        return net::fail("this is no token of meshd: it must begin with \"meshd1-\"; copy all that `meshctl invite` printed");
+    const auto bytes = net::from_base64url(text.substr(kPrefix.size()));
+    if (!bytes || bytes->size() <= kChecksum)
+        return net::fail("the token is mistyped or cut short; copy all that `meshctl invite` printed");
+    const auto content = net::ByteView(*bytes).first(bytes->size() - kChecksum);
+    if (checksum(content) != net::copy(net::ByteView(*bytes).last(kChecksum)))
+        return net::fail("the token is mistyped or cut short (its checksum does not hold); copy all that `meshctl invite` printed");
+    if (std::to_integer<unsigned>(content[0]) != kFormat)
+        return net::fail("the token was made by a newer meshd; update this one");
+    auto token = read(content);
+    if (!token) return net::fail("the token is damaged; ask for a new one");
+    return std::move(*token);
+}
+
+net::Result<void> Token::check_time(net::Wall now) const {
+    if (net::unix_seconds(now) <= expires) return {};
+    return net::fail("the token has expired (or this machine's clock is wrong); ask for a new one with `meshctl invite`");
+}
+
+net::TunnelSecret Token::tunnel_secret() const {
+    auto derived = hmac_blake2s(secret.view(), {net::as_bytes("meshd token key 1"), mesh_id.view()});
+    net::TunnelSecret out(std::span<const std::byte, 32>(derived.bytes));
+    explicit_bzero(derived.bytes.data(), derived.bytes.size());
+    out.data()[0] &= 248;  // RFC 7748 section 5
+    out.data()[31] = static_cast<std::uint8_t>((out.data()[31] & 127) | 64);
+    return out;
+}
+
+net::TunnelKey Token::tunnel_key() const { return public_key(tunnel_secret()); }
+
+}  // namespace mesh
