@@ -7,7 +7,8 @@ import harness
 from network import Space, bridge, cable, plug, wait_until
 from phone import Call, Phone
 from speech import Voices
-from story import LISTEN_S, RECOGNISED_SHARE
+from stage import RECOGNISED_SHARE
+from story import LISTEN_S
 
 DOMAIN = "lab.internal"
 MALFORMED = (

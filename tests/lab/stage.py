@@ -1,0 +1,153 @@
+"""The stage of the demonstration: its world, with daemons, server and phones, brought up as far as a step needs it."""
+import os
+import time
+
+from centre import Kamailio
+from network import Failed, wait_until
+from node import Node, wait_full_mesh
+from offices import CENTRE, DOMAIN, OFFICES, PASSWORDS, World
+from phone import Call, Phone
+from sniffer import Sniffer
+from speech import Voices
+
+PORT = 51820
+NOTICE_LIMIT_S = 15           # until every office knows what has become of the centre
+RECOGNISED_SHARE = 0.8        # of the pieces of speech that were heard
+
+
+class Stage:
+    def __init__(self, programs, folder):
+        self.programs, self.folder = programs, folder
+        self.logs = f"{folder}/logs"
+        self.world = World(f"{programs}/tests/lab/wire", self.logs)
+        self.nodes, self.phones, self.others = {}, {}, []
+        self.kamailio = self.call = self.unlucky = self.cut_s = None
+        self.resident_mb = {}
+
+    # what the steps stand on
+
+    def start_nodes(self):
+        for name, site in self.world.sites.items():
+            if name == "visitor":
+                continue
+            settings = {"listen_port": PORT, "voice": {"enabled": False}}
+            if site.lan:
+                settings["voice"] = {"domain": DOMAIN, "centre": f"sip:{CENTRE}:5060;transport=udp"}
+            if name == "laptop":
+                settings["bootstrap"] = [f"{self.world.sites['munich'].address}:{PORT}"]
+            self.nodes[name] = Node(site.space, name, self.programs, self.folder, settings)
+            self.nodes[name].start()
+
+    def need_mesh(self):
+        """Seconds from the last join to a full mesh, the first time."""
+        if self.nodes:
+            return None
+        self.start_nodes()
+        first, *others = self.nodes.values()
+        lan = lambda node: ["--subnet", site.lan] if (site := self.world.sites[node.name]).lan else []
+        first.ctl("init", "acme", "--name", first.name, *lan(first))
+        for node in others:
+            node.join(first.invite(node.name, *lan(node)))
+        return wait_full_mesh(self.nodes.values(), 20, time.monotonic())
+
+    def need_kamailio(self):
+        if self.kamailio is None:
+            self.kamailio = Kamailio(self.world.centre, [CENTRE], DOMAIN, PASSWORDS, f"{self.folder}/kamailio", self.logs)
+            self.at_centre = Sniffer(self.world.centre, "eth0")
+            self.kamailio.start()
+
+    def need_phones(self):
+        """Every phone is registered at the centre, through its office."""
+        if self.phones:
+            return
+        self.need_mesh()
+        self.need_kamailio()
+        for office, people in OFFICES.items():
+            for person in people:
+                # The centre has the passwords; the mesh only has to know where each of them may be.
+                self.nodes["trento"].ctl("user", "add", f"{person}@{DOMAIN}", "--node", office)
+        wait_until("the offices to find the centre alive", lambda: self.modes() == {"central"}, NOTICE_LIMIT_S)
+        self.start_phones(lambda site: f"{site.gateway}:5060")
+
+    def start_phones(self, server_of):
+        voices = Voices(self.folder)
+        for office, people in OFFICES.items():
+            site = self.world.sites[office]
+            for person in people:
+                # London's phones have TCP, as some do.
+                self.phones[person] = Phone(site.people[person], "eth0", person, PASSWORDS[person], DOMAIN,
+                                            server_of(site), voices, self.folder, self.logs,
+                                            "tcp" if office == "london" else "udp")
+        for phone in self.phones.values():
+            phone.wait_registered()
+        wait_until("all registrations at the centre", lambda: self.kamailio.registered() == set(PASSWORDS), 5)
+
+    def modes(self):
+        return {self.nodes[name].voice_mode() for name in OFFICES}
+
+    def need_cut(self):
+        """The centre is gone: its line swallows everything, and the server on it is killed."""
+        if self.cut_s is None:
+            self.world.wire.set("both down")
+            self.cut_s = time.time()
+            self.kamailio.kill()
+
+    def need_known_cut(self):
+        self.need_phones()
+        self.need_cut()
+        wait_until("the offices to notice the cut", lambda: self.modes() == {"island"}, NOTICE_LIMIT_S)
+
+    def need_call(self):
+        """Alice and bob talk."""
+        if self.call is None or self.call.closed():
+            self.call = self.placed("alice", "bob")[0]
+
+    def placed(self, caller, callee):
+        """(a call that has been answered, ms until its ring-back)."""
+        call = Call(self.phones[caller], self.phones[callee])
+        ring_ms = call.ring_back_ms()
+        call.answer()
+        return call, ring_ms
+
+    def calls_at_centre(self, since_s):
+        return [m for m in self.at_centre.sip if m.start == "INVITE" and not m.outgoing and m.at_s >= since_s]
+
+    @staticmethod
+    def recognised(call, last_s=None):
+        """The smaller of both ways' shares of recognised speech."""
+        there, back = call.speech(last_s)
+        if min(there, back) < RECOGNISED_SHARE:
+            raise Failed(f"of the speech, {there:.0%} was recognised by {call.callee.person}'s phone and {back:.0%} by "
+                         f"{call.caller.person}'s")
+        return min(there, back)
+
+    def quiet_phones(self):
+        """After a failed step: no call is left over."""
+        for phone in self.phones.values():
+            for _ in range(4):
+                if phone.program.running():
+                    phone.hang_up()
+        self.call = None
+
+    # the end
+
+    def measure_memory(self):
+        self.resident_mb = {name: node.resident_mb() for name, node in self.nodes.items()
+                            if name in OFFICES and node.program.running()}
+
+    def end(self):
+        """Everything stops cleanly; reasons where it does not."""
+        reasons = []
+        for thing in (*self.phones.values(), *self.nodes.values()):
+            try:
+                if thing.program and thing.program.running():
+                    thing.stop()
+            except Failed as failure:
+                reasons.append(str(failure))
+        if self.kamailio and self.kamailio.program.running():
+            self.kamailio.kill()
+        return reasons
+
+    def log_files(self):
+        names = [f"{self.logs}/{name}" for name in sorted(os.listdir(self.logs))]
+        return [name for name in names if os.path.getsize(name)]
