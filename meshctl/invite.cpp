@@ -1,0 +1,42 @@
+#include "meshctl/command.hpp"
+#include "meshctl/terminal.hpp"
+#include "meshctl/units.hpp"
+
+namespace meshctl {
+namespace {
+
+void run(Invocation& in) {
+    check_prefixes(in.arguments, "--subnet");
+    Request request("invite");
+    request.set("name", in.arguments.text("NAME")).set("subnets", in.arguments.texts("--subnet"));
+    if (in.arguments.has("--admin")) request.set_flag("admin", true);
+    if (const auto text = in.arguments.text("--expires"); !text.empty()) {
+        const auto expires = parse_duration(text);
+        if (!expires) throw UsageError("--expires must be a time such as 90s, 30m, 24h or 7d, not \"" + text + '"');
+        request.set_number("expires_s", expires->count());
+    }
+    const auto result = in.call(request);
+    if (in.printed_as_json(result)) return;
+    in.out << printable(result["token"].text()) << '\n';
+    in.hints << "Give this token to " << printable(in.arguments.text("NAME"))
+             << ", where meshctl join asks for it. It works once";
+    if (const auto seconds = result["expires_s"].number()) in.hints << ", within " << duration(*seconds);
+    in.hints << "; whoever has it can join, so send it over something you trust.\n";
+}
+
+}  // namespace
+
+extern const Command kInvite;
+const Command kInvite{
+    .name = "invite",
+    .summary = "print a token that admits one new node",
+    .details = "The token alone goes to standard output.",
+    .arguments = {{"NAME", "the new node's name"}},
+    .options = {{"--subnet", Command::Takes::values, "PREFIX", "a network that the node may route; repeatable"},
+                {"--admin", Command::Takes::flag, nullptr, "let it invite and revoke, too"},
+                {"--expires", Command::Takes::value, "TIME",
+                 "how long the token is good, such as 30m or 7d (default 24h)"}},
+    .run = run,
+};
+
+}  // namespace meshctl
