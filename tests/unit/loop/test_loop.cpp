@@ -35,6 +35,19 @@ TEST_CASE("a timer fires once, not before its deadline, and in the order of dead
     CHECK(early.deadline() == net::kNever);
 }
 
+TEST_CASE("a deadline within a millisecond is waited for to its end") {
+    loop::Loop loop;
+    for (int i = 0; i < 10; ++i) {
+        const auto deadline = std::chrono::ceil<std::chrono::milliseconds>(loop.now().steady) + 1ms + 990us;
+        loop::Timer timer(loop, [&] {
+            CHECK(loop.now().steady >= deadline);
+            loop.stop();
+        });
+        timer.at(deadline);
+        loop.run();
+    }
+}
+
 TEST_CASE("a timer that sets itself to the past again and again does not stop the rest") {
     loop::Loop loop;
     int turns = 0;

@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <poll.h>
 
 #include "loop/interfaces.hpp"
 #include "loop/timer.hpp"
@@ -99,6 +100,19 @@ TEST_CASE("a port where nobody listens is reported, and the socket goes on") {
         CHECK(reports == 1);
         CHECK(received == 1);
     }
+}
+
+TEST_CASE("the error of one datagram is not taken for the next one's") {
+    const auto socket = *loop::Datagram::open(*Endpoint::parse("127.0.0.1:0"));
+    auto alive = *loop::Datagram::open(*Endpoint::parse("127.0.0.1:0"));
+    Endpoint closed;
+    { closed = loop::Datagram::open(*Endpoint::parse("127.0.0.1:0"))->local(); }
+    CHECK(socket.send(closed, net::as_bytes("x")) == SendResult::sent);
+    pollfd entry{socket.fd(), 0, 0};
+    REQUIRE(::poll(&entry, 1, 5000) == 1);
+    CHECK(socket.send(alive.local(), net::as_bytes("y")) == SendResult::sent);
+    net::Bytes buffer(10);
+    CHECK(alive.receive(buffer));
 }
 
 TEST_CASE("a datagram larger than the buffer is dropped and counted") {

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <catch2/catch.hpp>
 #include <net/if.h>
+#include <net/route.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -36,6 +37,22 @@ inline void set_address(const std::string& interface, const char* address, const
         std::memcpy(&request.ifr_addr, &value, sizeof value);
         REQUIRE(::ioctl(socket, call, &request) == 0);
     }
+    ::close(socket);
+}
+
+/// A route as `route add -net` would make it: not of our protocol number.
+inline void add_route(const char* destination, const char* netmask, std::string device) {
+    const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    rtentry route{};
+    for (const auto& [field, text] : {std::pair{&route.rt_dst, destination}, std::pair{&route.rt_genmask, netmask}}) {
+        sockaddr_in value{};
+        value.sin_family = AF_INET;
+        REQUIRE(::inet_pton(AF_INET, text, &value.sin_addr) == 1);
+        std::memcpy(field, &value, sizeof value);
+    }
+    route.rt_dev = device.data();
+    route.rt_flags = RTF_UP;
+    REQUIRE(::ioctl(socket, SIOCADDRT, &route) == 0);
     ::close(socket);
 }
 

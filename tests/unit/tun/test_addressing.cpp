@@ -92,10 +92,12 @@ TEST_CASE("another's route on the same device is left alone") {
     test::set_address(device->name(), "192.168.9.1", "255.255.255.255");
     auto addressing = Addressing::open(device->index());
     REQUIRE(addressing->reconcile({{address("10.77.0.1")}, {prefix("10.77.0.0/16")}}));
-    CHECK(way_to("10.77.9.9") == address("10.77.0.1"));
+    CHECK(way_to("192.168.9.1").is_none());  // addresses on our device are ours alone
+    test::add_route("172.16.0.0", "255.240.0.0", device->name());
+    CHECK(way_to("172.16.0.1") == address("10.77.0.1"));
     REQUIRE(addressing->reconcile({{address("10.77.0.1")}, {}}));
     CHECK(way_to("10.77.9.9").is_none());
-    CHECK(way_to("192.168.9.1").is_none());  // addresses on our device are ours alone
+    CHECK(way_to("172.16.0.1") == address("10.77.0.1"));
 }
 
 TEST_CASE("a directly attached network wins over the mesh's route to it, as long as it is attached") {
