@@ -18,7 +18,7 @@ void StreamFramer::feed(net::ByteView bytes, net::Now now) {
     if (state_ == State::broken) return;
     buffer_.append(net::as_text(bytes));
     if (state_ == State::between) skip_keep_alive();
-    if (state_ == State::between && !buffer_.empty()) {
+    if (state_ == State::between && !buffer_.empty() && buffer_ != "\r") {
         state_ = State::inside;
         deadline_ = now.steady + limits_.max_message_time;
     }
@@ -57,7 +57,7 @@ unsigned StreamFramer::take_pongs() {
 }
 
 std::optional<net::Bytes> StreamFramer::next(net::Now now) {
-    if (state_ != State::inside || buffer_ == "\r") return std::nullopt;
+    if (state_ != State::inside) return std::nullopt;
     if (message_bytes_ == 0) {
         const auto end = buffer_.find("\r\n\r\n", scanned_);
         const auto header_bytes = end == buffer_.npos ? buffer_.size() : end + 4;
