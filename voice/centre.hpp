@@ -51,6 +51,8 @@ public:
     State state() const { return state_; }
     /// Whether new calls and refreshes are to go there: checking or up.
     bool believed_up() const { return state_ == State::checking || state_ == State::up; }
+    /// Not lost yet, but not answering either.
+    bool doubtful() const { return !believed_up() || unanswered_ >= 2; }
     /// Counts the times it was lost: what it confirmed under an older number it may have forgotten.
     std::uint64_t losses() const { return losses_; }
     net::Now since() const { return since_; }

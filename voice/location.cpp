@@ -39,12 +39,13 @@ void Location::remove(const std::string& token, net::Now now) {
     note(aor, now);
 }
 
-void Location::remove_flow(const Flow& flow, net::Now now) {
-    std::vector<std::string> gone;
-    for (const auto& [token, binding] : by_token_) {
-        if (binding.flow.connection == flow.connection && flow.connection != 0) gone.push_back(token);
+void Location::lose_connection(std::uint64_t connection) {
+    if (connection == 0) return;
+    for (auto& [token, binding] : by_token_) {
+        if (binding.flow.connection != connection) continue;
+        binding.flow.connection = 0;
+        if (const auto contact = binding.contact.uri.endpoint()) binding.flow.remote = *contact;
     }
-    for (const auto& token : gone) remove(token, now);
 }
 
 void Location::tick(net::Now now) {

@@ -44,7 +44,8 @@ public:
     /// Adds the binding or replaces the one with its token; false if the table is full.
     bool put(Binding binding, net::Now now);
     void remove(const std::string& token, net::Now now);
-    void remove_flow(const Flow& flow, net::Now now);  ///< a TCP connection is gone, and its bindings with it
+    /// A TCP connection is gone: from now on its phones are reached at the address in their Contact.
+    void lose_connection(std::uint64_t connection);
     void tick(net::Now now);
     net::Steady next_deadline() const;
 

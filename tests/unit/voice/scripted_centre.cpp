@@ -1,0 +1,170 @@
+#include "scripted_centre.hpp"
+
+namespace test {
+
+using voice::Message;
+using voice::NameAddr;
+using voice::Uri;
+
+ScriptedCentre::ScriptedCentre(World& world, net::Endpoint at_)
+    : at(at_), world_(world), transactions_(world.random), digest_({"acme.example", 300s, 1000}, world.random) {
+    world.attach(at, *this);
+}
+
+void ScriptedCentre::receive(const voice::Flow& flow, net::ByteView bytes, net::Now now) {
+    if (!alive) return;
+    if (asleep) {
+        slept_through_.emplace_back(flow, net::copy(bytes));
+        return;
+    }
+    if (auto message = Message::parse(bytes)) transactions_.receive(std::move(*message), flow, now);
+    drain();
+}
+
+void ScriptedCentre::wake() {
+    asleep = false;
+    for (const auto& [flow, bytes] : std::exchange(slept_through_, {})) receive(flow, bytes, world_.now);
+    world_.flush();
+}
+
+void ScriptedCentre::tick(net::Now now) {
+    transactions_.tick(now);
+    drain();
+}
+
+std::vector<voice::Outgoing> ScriptedCentre::take_outgoing() {
+    auto out = transactions_.take_outgoing();
+    if (!alive || asleep) out.clear();
+    return out;
+}
+
+void ScriptedCentre::drain() {
+    for (auto events = transactions_.take_events(); !events.empty(); events = transactions_.take_events()) {
+        for (const auto& event : events) {
+            if (const auto* arrived = std::get_if<voice::RequestArrived>(&event)) request(*arrived);
+            if (const auto* answered = std::get_if<voice::ResponseArrived>(&event)) response(*answered);
+            if (const auto* cancelled = std::get_if<voice::Cancelled>(&event)) {
+                for (const auto id : clients_of_[cancelled->id]) transactions_.cancel(id, world_.now);
+            }
+            if (const auto* ack = std::get_if<voice::AckArrived>(&event)) {
+                forward({0, ack->message, ack->flow});
+            }
+        }
+    }
+}
+
+void ScriptedCentre::request(const voice::RequestArrived& event) {
+    const auto& request = event.message;
+    if (request.is("OPTIONS") && request.uri().user.empty()) {
+        transactions_.respond(event.id, Message::response(request, 404, {}, "c"), world_.now);
+    } else if (request.is("REGISTER")) {
+        registration(event);
+    } else if (request.is("INVITE") && request.to_tag().empty() && invite_status != 0) {
+        transactions_.respond(event.id, Message::response(request, invite_status, {}, "c"), world_.now);
+    } else if (request.is("INVITE") && request.to_tag().empty() && challenged(event, 407)) {
+        return;
+    } else {
+        forward(event);
+    }
+}
+
+bool ScriptedCentre::challenged(const voice::RequestArrived& event, int status) {
+    const auto user = event.message.from().uri.user;
+    const auto password = passwords.find(user);
+    if (password == passwords.end()) return false;
+    const auto ha1 = [&](std::string_view, voice::DigestAlgorithm algorithm) {
+        return std::optional(voice::digest_ha1(algorithm, user, "acme.example", password->second));
+    };
+    const auto* header = status == 401 ? "Authorization" : "Proxy-Authorization";
+    if (digest_.check(event.message, header, ha1, world_.now).verdict == voice::DigestServer::Verdict::good) return false;
+    auto challenge = Message::response(event.message, status, {}, "c");
+    for (const auto& value : digest_.challenges(world_.now, false, {voice::DigestAlgorithm::md5})) {
+        challenge.add(status == 401 ? "WWW-Authenticate" : "Proxy-Authenticate", value);
+    }
+    transactions_.respond(event.id, challenge, world_.now);
+    return true;
+}
+
+void ScriptedCentre::registration(const voice::RequestArrived& event) {
+    if (challenged(event, 401)) return;
+    ++registrations;
+    const auto& request = event.message;
+    auto& bound = contacts_[request.to().uri.user];
+    for (auto contact : request.contacts()) {
+        std::erase_if(bound, [&](const auto& old) { return contact.star || old.uri.equivalent(contact.uri); });
+        const auto asked = contact.expires_s().value_or(request.expires_s().value_or(3600));
+        if (asked == 0 || contact.star) continue;
+        contact.params.set("expires", std::to_string(std::min(asked, grants_s)));
+        bound.push_back(contact);
+    }
+    auto response = Message::response(request, 200, {}, "c");
+    response.set_contacts(bound);
+    transactions_.respond(event.id, response, world_.now);
+}
+
+void ScriptedCentre::forward(const voice::RequestArrived& event) {
+    auto request = event.message;
+    std::vector<Uri> targets;
+    const auto to_us = [&](const Uri& uri) { return uri.endpoint() == at; };
+    while (!request.routes().empty() && to_us(request.routes().front().uri)) request.pop_first_address("Route");
+    if (request.to_tag().empty()) {
+        if (bounces) targets.push_back(request.uri());
+        else for (const auto& contact : contacts_[request.uri().user]) targets.push_back(contact.uri);
+        if (targets.empty()) {
+            transactions_.respond(event.id, Message::response(request, 404, {}, "c"), world_.now);
+            return;
+        }
+        request.prepend_address("Record-Route", NameAddr::of(*Uri::parse("sip:" + at.text() + ";lr")));
+    } else {
+        targets.push_back(request.uri());
+    }
+    if (b2bua && request.to_tag().empty()) {
+        auto from = request.from();
+        from.params.set("tag", "b2b-" + std::string(*from.tag()));
+        request.set_from(from);
+        request.set("Call-ID", "b2b-" + std::string(request.call_id()));
+    }
+    for (const auto& uri : targets) {
+        auto copy = request;
+        copy.set_uri(uri);
+        copy.set_max_forwards(request.max_forwards().value_or(70) - 1);
+        auto next = copy.routes().empty() ? uri.endpoint() : copy.routes().front().uri.endpoint();
+        if (bounces) next = event.flow.remote;
+        if (!next) continue;
+        if (request.is("ACK")) {
+            copy.push_via(transactions_.make_via(flow_to(*next), at.text()));
+            transactions_.send(copy, flow_to(*next));
+            continue;
+        }
+        const auto id = transactions_.start(std::move(copy), flow_to(*next), at.text(), world_.now);
+        server_of_[id] = event.id;
+        clients_of_[event.id].push_back(id);
+    }
+}
+
+void ScriptedCentre::response(const voice::ResponseArrived& event) {
+    if (event.message.status() == 100) return;
+    const auto server = server_of_[event.id];
+    auto message = event.message;
+    if (b2bua) {
+        if (const auto* asked = transactions_.request_of(server)) {
+            message.set("Call-ID", asked->call_id());
+            message.set_from(asked->from());
+        }
+    }
+    transactions_.respond(server, message, world_.now);
+}
+
+std::vector<std::string> ScriptedCentre::contacts(const std::string& user) const {
+    std::vector<std::string> out;
+    if (const auto at_user = contacts_.find(user); at_user != contacts_.end()) {
+        for (const auto& contact : at_user->second) out.push_back(contact.uri.text());
+    }
+    return out;
+}
+
+void ScriptedCentre::add_contact(const std::string& user, const std::string& uri) {
+    contacts_[user].push_back(NameAddr::of(*Uri::parse(uri)));
+}
+
+}  // namespace test

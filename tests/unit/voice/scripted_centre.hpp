@@ -1,0 +1,54 @@
+/// A central SIP server as Kamailio is usually set up: registrar with passwords, record-routing proxy; or a B2BUA that
+/// changes Call-ID and From tag. It can die, fall asleep and wake up late, or fail behind a living front.
+#pragma once
+
+#include "voice/digest.hpp"
+#include "voice/transaction.hpp"
+#include "world.hpp"
+
+namespace test {
+
+class ScriptedCentre final : public Host {
+public:
+    ScriptedCentre(World& world, net::Endpoint at);
+
+    bool alive = true;        ///< false: hears nothing, says nothing
+    bool asleep = false;      ///< hears, and deals with it once it is awake again
+    bool b2bua = false;
+    bool bounces = false;     ///< sends every INVITE back where it came from
+    int invite_status = 0;    ///< answers every INVITE so
+    std::map<std::string, std::string> passwords;  ///< by user; those without are not asked
+    std::uint32_t grants_s = 3600;
+    unsigned registrations = 0;  ///< that it accepted
+
+    void wake();
+    void forget() { contacts_.clear(); }  ///< restarted without a database
+    std::vector<std::string> contacts(const std::string& user) const;
+    void add_contact(const std::string& user, const std::string& uri);
+
+    void receive(const voice::Flow& flow, net::ByteView bytes, net::Now now) override;
+    void tick(net::Now now) override;
+    net::Steady next_deadline() const override { return transactions_.next_deadline(); }
+    std::vector<voice::Outgoing> take_outgoing() override;
+
+    const net::Endpoint at;
+
+private:
+    void drain();
+    void request(const voice::RequestArrived& event);
+    void registration(const voice::RequestArrived& event);
+    void forward(const voice::RequestArrived& event);
+    void response(const voice::ResponseArrived& event);
+    bool challenged(const voice::RequestArrived& event, int status);
+    voice::Flow flow_to(const net::Endpoint& to) const { return {voice::Transport::udp, at, to, 0, voice::Side::phone}; }
+
+    World& world_;
+    voice::Transactions transactions_;
+    voice::DigestServer digest_;
+    std::map<std::string, std::vector<voice::NameAddr>> contacts_;
+    std::map<voice::ClientId, voice::ServerId> server_of_;
+    std::map<voice::ServerId, std::vector<voice::ClientId>> clients_of_;
+    std::vector<std::pair<voice::Flow, net::Bytes>> slept_through_;
+};
+
+}  // namespace test

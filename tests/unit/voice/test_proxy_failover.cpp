@@ -1,0 +1,207 @@
+#include <catch2/catch.hpp>
+
+#include "offices.hpp"
+
+using namespace test;
+
+namespace {
+
+/// From the INVITE to the first 180, in the clock of the scene; kNever - start if there was none.
+net::Duration ring_back(const Phone& phone, net::Steady start) { return phone.first("INVITE", 180).value_or(net::kNever) - start; }
+
+}  // namespace
+
+TEST_CASE("a centre that dies while nobody calls is known down within six seconds in every office") {
+    Scene scene;
+    scene.register_all();
+    scene.world.run(7s);
+    scene.centre.alive = false;
+    const auto cut = scene.world.now.steady;
+    REQUIRE(scene.world.run_until([&] {
+        return scene.trento.mode() == "island" && scene.munich.mode() == "island" && scene.london.mode() == "island";
+    }));
+    CHECK(scene.world.now.steady - cut <= 6s);
+}
+
+TEST_CASE("ICMP from the centre's machine is believed at once") {
+    Scene scene;
+    scene.register_all();
+    scene.centre.alive = false;
+    scene.trento.proxy.flow_failed({voice::Transport::udp, scene.trento.wan(), scene.centre_at, 0, voice::Side::centre},
+                                   voice::FlowFailure::unreachable, scene.world.now);
+    CHECK(scene.trento.mode() == "island");
+}
+
+TEST_CASE("the unlucky caller hears ring-back within a second and a half of an INVITE placed right after the cut") {
+    for (unsigned after_ms = 0; after_ms < 6000; after_ms += 200) {
+        CAPTURE(after_ms);
+        Scene scene;
+        scene.register_all();
+        scene.centre.alive = false;
+        scene.world.run(std::chrono::milliseconds(after_ms));
+        const auto start = scene.world.now.steady;
+        scene.alice.call("sip:bob@acme.example");
+        scene.world.run(5s);
+        CHECK(ring_back(scene.alice, start) < 1500ms);
+        CHECK(scene.alice.in_call());
+        CHECK(scene.bob.count("INVITE") == 1);
+        CHECK(scene.bob.count("ACK") == 1);
+        scene.alice.hang_up();
+        scene.world.run(40s);
+        CHECK_FALSE(scene.bob.in_call());
+        CHECK(scene.quiet());
+    }
+}
+
+TEST_CASE("the unlucky caller reaches a phone of its own office too") {
+    Scene scene;
+    scene.register_all();
+    scene.centre.alive = false;
+    const auto start = scene.world.now.steady;
+    scene.carol.call("sip:dave@acme.example");
+    scene.world.run(3s);
+    CHECK(ring_back(scene.carol, start) < 1500ms);
+    CHECK(scene.dave.in_call());
+}
+
+TEST_CASE("once the mesh branch rings, the INVITE is no longer sent to the centre") {
+    Scene scene;
+    scene.register_all();
+    scene.bob.manner = Phone::Manner::rings;
+    scene.centre.asleep = true;
+    scene.alice.call("sip:bob@acme.example");
+    scene.world.run(1s);
+    REQUIRE(scene.alice.last("INVITE") == 180);
+    const auto sent = scene.world.seen("INVITE sip:bob@acme.example");
+    scene.world.run(20s);
+    CHECK(scene.world.seen("INVITE sip:bob@acme.example") == sent);
+}
+
+TEST_CASE("a centre that wakes up late rings nobody twice and leaves no ghost") {
+    for (const bool b2bua : {false, true}) {
+        for (const auto asleep : {400ms, 700ms, 1500ms, 3000ms, 20000ms}) {
+            CAPTURE(b2bua, asleep.count());
+            Scene scene;
+            scene.centre.b2bua = b2bua;
+            scene.centre.passwords.clear();
+            scene.register_all();
+            scene.centre.asleep = true;
+            scene.alice.call("sip:bob@acme.example");
+            scene.world.run(asleep);
+            scene.centre.wake();
+            scene.world.run(5s);
+            CHECK(scene.alice.in_call());
+            CHECK(scene.bob.in_call());
+            CHECK(scene.bob.count("INVITE") == 1);
+            for (const auto& told : scene.alice.history) CHECK(told.status != 482);
+            scene.alice.hang_up();
+            scene.world.run(40s);
+            CHECK_FALSE(scene.bob.in_call());
+            CHECK(scene.quiet());
+        }
+    }
+}
+
+TEST_CASE("a slow centre whose INVITE comes first keeps the call, and the mesh branch is refused") {
+    Scene scene;
+    scene.centre.passwords.clear();
+    scene.register_all();
+    scene.bob.manner = Phone::Manner::rings;
+    scene.centre.asleep = true;
+    scene.alice.call("sip:bob@acme.example");
+    scene.world.run(200ms);
+    // What it sends to munich arrives before the mesh branch, what it sends to trento is lost.
+    scene.world.cut.insert(scene.trento.wan().address);
+    scene.centre.wake();
+    scene.world.run(400ms);
+    scene.world.cut.clear();
+    scene.world.run(3s);
+    CHECK(scene.bob.count("INVITE") == 1);
+    CHECK(scene.alice.last("INVITE") == 180);
+    scene.bob.pick_up();
+    scene.world.run(2s);
+    CHECK(scene.alice.in_call());
+    CHECK(scene.bob.in_call());
+    scene.alice.hang_up();
+    scene.world.run(40s);
+    CHECK(scene.quiet());
+}
+
+TEST_CASE("a call that rings when the centre dies is answered over the mesh") {
+    Scene scene;
+    scene.register_all();
+    scene.bob.manner = Phone::Manner::rings;
+    scene.alice.call("sip:bob@acme.example");
+    scene.world.run(2s);
+    REQUIRE(scene.alice.last("INVITE") == 180);
+    scene.centre.alive = false;
+    scene.world.run(8s);
+    scene.bob.pick_up();
+    scene.world.run(3s);
+    CHECK(scene.alice.in_call());
+    CHECK(scene.bob.count("INVITE") == 1);
+    scene.bob.hang_up();
+    scene.world.run(40s);
+    CHECK_FALSE(scene.alice.in_call());
+    CHECK(scene.quiet());
+}
+
+TEST_CASE("a centre that answers a call with 503 sends that call over the mesh, and three in a row make it failing") {
+    Scene scene;
+    scene.register_all();
+    scene.centre.invite_status = 503;
+    for (unsigned i = 0; i < 3; ++i) {
+        CHECK(scene.trento.mode() == "central");
+        scene.alice.call("sip:bob@acme.example");
+        scene.world.run(2s);
+        CHECK(scene.alice.in_call());
+        scene.alice.hang_up();
+        scene.world.run(1s);
+    }
+    CHECK(scene.trento.mode() == "island");
+    CHECK(scene.trento.proxy.voice().centre_state == "failing");
+}
+
+TEST_CASE("when the centre comes back no call is dropped, and new calls go through it after the hold-down") {
+    Scene scene;
+    scene.register_all();
+    scene.alice.call("sip:bob@acme.example");
+    scene.world.run(3s);
+    scene.centre.alive = false;
+    scene.world.run(30s);
+    scene.carol.call("sip:dave@acme.example");
+    scene.world.run(3s);
+    scene.centre.alive = true;
+    scene.centre.forget();
+    const auto back = scene.world.now.steady;
+    REQUIRE(scene.world.run_until([&] { return scene.trento.mode() == "central" && !scene.centre.contacts("bob").empty() &&
+                                               !scene.centre.contacts("alice").empty(); }, 200s));
+    CHECK(scene.world.now.steady - back < 90s);
+    for (auto* phone : {&scene.alice, &scene.bob, &scene.carol, &scene.dave}) CHECK(phone->in_call());
+    scene.bob.reinvite();
+    scene.world.run(2s);
+    CHECK(scene.bob.last("INVITE") == 200);
+    scene.bob.hang_up();
+    scene.carol.hang_up();
+    scene.world.run(2s);
+    CHECK(scene.quiet());
+    scene.bob.call("sip:alice@acme.example");
+    scene.world.run(3s);
+    CHECK(scene.alice.in_call());
+    CHECK(scene.munich.proxy.calls().front().path == "central");
+}
+
+TEST_CASE("five per cent loss each way for a day: no office leaves the centre by mistake, and calls work") {
+    Scene scene(5);
+    scene.register_all();
+    scene.world.lost_percent = 5;
+    for (unsigned hour = 0; hour < 24; ++hour) {
+        scene.world.run(1h);
+        scene.world.log.clear();
+        scene.alice.history.clear();
+    }
+    for (const auto* office : {&scene.trento, &scene.munich, &scene.london}) {
+        CHECK(office->told == std::vector<std::string>{"mode central"});
+        CHECK(!office->bound.empty());
+    }
+}

@@ -1,0 +1,191 @@
+#include "voice/call.hpp"
+
+#include <algorithm>
+
+namespace voice {
+
+namespace {
+
+constexpr auto kLookEvery = std::chrono::seconds(5);
+
+std::string key_of(std::string_view call_id, std::string_view from_tag, bool caller_near) {
+    return std::string(call_id) + '\n' + std::string(from_tag) + (caller_near ? "\nnear" : "\nfar");
+}
+
+std::uint64_t packets_of(const Call& call) {
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < call.media.streams(); ++i) {
+        const auto stats = call.media.stats(i);
+        if (!stats) continue;
+        for (const auto* leg : {&stats->near, &stats->far}) sum += leg->packets + leg->rtcp_packets;
+    }
+    return sum;
+}
+
+}  // namespace
+
+Call* Calls::open(const Message& invite, const Flow& from, const Aor& caller, const Aor& callee, net::Now now) {
+    auto key = key_of(invite.call_id(), invite.from_tag(), from.side == Side::phone);
+    by_key_.erase(key);
+    if (by_key_.size() >= exchange_.settings.max_calls) return nullptr;
+    if (by_key_.empty()) next_look_ = now.steady + kLookEvery;
+    auto& call = by_key_.try_emplace(key, key, CallMedia(exchange_.environment.media())).first->second;
+    call.view = {std::string(invite.call_id()), caller, callee, "calling", "central", now};
+    call.from_tag = invite.from_tag();
+    call.caller_near = from.side == Side::phone;
+    call.invite = invite;
+    call.caller = from;
+    call.caller_cseq = invite.cseq().number;
+    return &call;
+}
+
+bool Calls::is_live(const Message& invite, const Flow& from) {
+    const auto* call = find(key_of(invite.call_id(), invite.from_tag(), from.side == Side::phone));
+    return call != nullptr && call->told;
+}
+
+Call* Calls::find(const std::string& key) {
+    const auto at = by_key_.find(key);
+    return at == by_key_.end() ? nullptr : &at->second;
+}
+
+Call* Calls::of(const Message& request, bool near) {
+    if (auto* call = find(key_of(request.call_id(), request.from_tag(), near))) return call;
+    for (const bool caller_near : {true, false}) {
+        auto* call = find(key_of(request.call_id(), request.to_tag(), caller_near));
+        if (call != nullptr && call->callee_near == near) return call;
+    }
+    return nullptr;
+}
+
+bool Calls::carry(const Fork& fork, const Target& target, Message& request, net::Now now) {
+    // Two calls where the dead centre between them is skipped: the body passes both anchors.
+    for (std::size_t i = 0; i < fork.calls.size(); ++i) {
+        auto* call = find(fork.calls[i]);
+        if (call == nullptr) continue;
+        const auto from = i == 0 ? fork.from : exchange_.to_centre();
+        const auto to = i + 1 == fork.calls.size() ? target.flow : exchange_.to_centre();
+        if (!pass(*call, request, from_caller(*call, request), from, to, now)) return false;
+    }
+    return true;
+}
+
+void Calls::carry_back(const Fork& fork, const Branch& branch, Message& response, net::Now now) {
+    for (std::size_t i = fork.calls.size(); i-- > 0;) {
+        auto* call = find(fork.calls[i]);
+        if (call == nullptr) continue;
+        const auto from = i + 1 == fork.calls.size() ? branch.target.flow : exchange_.to_centre();
+        const auto to = i == 0 ? fork.from : exchange_.to_centre();
+        pass(*call, response, !from_caller(*call, response), from, to, now);
+    }
+}
+
+void Calls::listen(Call& call, const Message& request, const Flow& from, net::Now now) {
+    auto copy = request;
+    pass(call, copy, from_caller(call, request), from, from, now);
+}
+
+bool Calls::pass(Call& call, Message& message, bool from_caller, const Flow& from, const Flow& to, net::Now now) {
+    if (!message.has_sdp() || message.body().empty()) return true;
+    auto body = call.media.pass(message.body(), media_from(call, from_caller, from), media_to(to), now);
+    if (!body) return false;
+    message.set_body(std::move(*body));
+    return true;
+}
+
+CallMedia::From Calls::media_from(const Call& call, bool from_caller, const Flow& from) const {
+    CallMedia::From out;
+    out.leg = from_caller == call.caller_near ? Leg::near : Leg::far;
+    if (from.side == Side::phone) {
+        out.source = from.remote.address;
+        return out;
+    }
+    out.exact = from.side == Side::mesh;
+    out.believes = [this](std::string_view node, const net::IpAddress& address) {
+        if (node == exchange_.settings.node) return exchange_.environment.overlay() == address;
+        const auto& directory = exchange_.directory();
+        return directory.node_at(address) == node && directory.overlay_of(NodeId(node)).has_value();
+    };
+    return out;
+}
+
+CallMedia::To Calls::media_to(const Flow& to) const {
+    CallMedia::To out{exchange_.local_toward(to).address, {}, {}};
+    const auto overlay = exchange_.environment.overlay();
+    if (to.side == Side::centre && overlay) {
+        out.node = exchange_.settings.node;
+        out.overlay = *overlay;
+    }
+    return out;
+}
+
+void Calls::ringing(Call& call, Path path, net::Now now) {
+    if (!call.up) call.view.state = "ringing";
+    call.view.path = name_of(path);
+    if (call.told) return;
+    call.told = true;
+    call.view.since = now;
+    exchange_.events.emplace_back(CallStarted{call.view});
+}
+
+void Calls::answered(Call& call, const Branch& branch, const Message& answer, net::Now now) {
+    ringing(call, branch.target.path, now);
+    if (call.up) return;
+    call.up = true;
+    call.view.state = "up";
+    call.answer = answer;
+    call.callee = branch.target.flow;
+    call.callee_near = branch.target.flow.side == Side::phone;
+    call.media_heard = now.steady;
+}
+
+void Calls::saw(Call& call, const Message& request) {
+    auto& highest = from_caller(call, request) ? call.caller_cseq : call.callee_cseq;
+    highest = std::max(highest, request.cseq().number);
+}
+
+void Calls::end(const std::string& key, std::string_view why, net::Now) {
+    const auto at = by_key_.find(key);
+    if (at == by_key_.end()) return;
+    if (at->second.told) exchange_.events.emplace_back(CallEnded{at->second.view, std::string(why)});
+    by_key_.erase(at);
+}
+
+void Calls::hang_up(Call& call, std::string_view why, net::Now now) {
+    if (call.up && call.answer && call.invite) {
+        auto& transactions = exchange_.transactions;
+        transactions.start(toward_caller("BYE", *call.invite, *call.answer, call.callee_cseq + 1), call.caller,
+                           exchange_.sent_by(call.caller), now);
+        transactions.start(toward_callee("BYE", *call.answer, call.caller_cseq + 1, exchange_.settings.node), call.callee,
+                           exchange_.sent_by(call.callee), now);
+    }
+    const auto key = call.key;
+    end(key, why, now);
+}
+
+void Calls::tick(net::Now now) {
+    if (by_key_.empty() || now.steady < next_look_) return;
+    next_look_ = now.steady + kLookEvery;
+    std::vector<std::string> ghosts;
+    for (auto& [key, call] : by_key_) {
+        if (!call.up || !call.media.active()) continue;
+        const auto packets = packets_of(call);
+        if (packets != call.media_seen) call.media_heard = now.steady;
+        call.media_seen = packets;
+        if (now.steady - call.media_heard >= exchange_.settings.media_timeout) ghosts.push_back(key);
+    }
+    for (const auto& key : ghosts) {
+        if (auto* call = find(key)) hang_up(*call, "no media either way", now);
+    }
+}
+
+std::vector<CallView> Calls::views() const {
+    std::vector<CallView> out;
+    for (const auto& [key, call] : by_key_) out.push_back(call.view);
+    std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
+        return std::tie(a.since.steady, a.id) < std::tie(b.since.steady, b.id);
+    });
+    return out;
+}
+
+}  // namespace voice

@@ -1,0 +1,75 @@
+/// The calls that run through this proxy: who, since when, by which path, with the media anchor of each; and the end
+/// of those that nobody ends.
+#pragma once
+
+#include <unordered_map>
+
+#include "voice/forking.hpp"
+#include "voice/media.hpp"
+
+namespace voice {
+
+struct Call {
+    Call(std::string key_, CallMedia media_) : key(std::move(key_)), media(std::move(media_)) {}
+
+    std::string key;
+    CallView view;
+    std::string from_tag;
+    bool caller_near = false;  ///< the caller's side is a phone of this office
+    bool callee_near = false;
+    bool told = false;         ///< CallStarted has been given
+    bool up = false;
+    CallMedia media;
+    std::optional<Message> invite;  ///< as it came
+    std::optional<Message> answer;  ///< the 2xx as it came
+    Flow caller;
+    Flow callee;                    ///< of the winning branch, once up
+    std::uint32_t caller_cseq = 0;  ///< the highest seen each way
+    std::uint32_t callee_cseq = 0;
+    std::uint64_t media_seen = 0;   ///< packets in all, when last looked
+    net::Steady media_heard;
+};
+
+class Calls {
+public:
+    explicit Calls(Exchange& exchange) : exchange_(exchange) {}
+
+    /// Replaces an earlier one of the same key (an INVITE sent again with credentials). Null when there are too many.
+    Call* open(const Message& invite, const Flow& from, const Aor& caller, const Aor& callee, net::Now now);
+    Call* find(const std::string& key);
+    /// Whether this very INVITE (or one of its dialog's) already rings or is up here from that side.
+    bool is_live(const Message& invite, const Flow& from);
+    /// The call that a request within a dialog belongs to, coming from a phone (near) or not.
+    Call* of(const Message& request, bool near);
+    static bool from_caller(const Call& call, const Message& request) { return request.from_tag() == call.from_tag; }
+
+    /// Takes the SDP of a request on its way through the calls of its fork, that of a response on its way back. False:
+    /// it cannot be anchored.
+    bool carry(const Fork& fork, const Target& target, Message& request, net::Now now);
+    void carry_back(const Fork& fork, const Branch& branch, Message& response, net::Now now);
+    /// Steers a call's far media by a body that is not passed on.
+    void listen(Call& call, const Message& request, const Flow& from, net::Now now);
+
+    void ringing(Call& call, Path path, net::Now now);
+    void answered(Call& call, const Branch& branch, const Message& answer, net::Now now);
+    void saw(Call& call, const Message& request);  ///< keeps the sequence numbers
+    void end(const std::string& key, std::string_view why, net::Now now);
+    /// BYE to both sides, and the end.
+    void hang_up(Call& call, std::string_view why, net::Now now);
+    void tick(net::Now now);
+    net::Steady next_deadline() const { return by_key_.empty() ? net::kNever : next_look_; }
+
+    std::size_t size() const { return by_key_.size(); }
+    std::vector<CallView> views() const;
+
+private:
+    bool pass(Call& call, Message& message, bool from_caller, const Flow& from, const Flow& to, net::Now now);
+    CallMedia::From media_from(const Call& call, bool from_caller, const Flow& from) const;
+    CallMedia::To media_to(const Flow& to) const;
+
+    Exchange& exchange_;
+    std::unordered_map<std::string, Call> by_key_;
+    net::Steady next_look_;
+};
+
+}  // namespace voice

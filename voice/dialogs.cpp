@@ -1,0 +1,132 @@
+#include "voice/dialogs.hpp"
+
+#include <algorithm>
+
+namespace voice {
+
+void Dialogs::arrived(const RequestArrived& event, net::Now now) {
+    const auto& request = event.message;
+    const bool centre_dead = exchange_.monitor && !exchange_.centre_up();
+    const auto step = next(request, event.flow, centre_dead);
+    Fork fork(event.id, request, event.flow, this);
+    fork.calls = calls_of(request, event.flow, step && step->past_centre);
+    for (const auto& key : fork.calls) calls_.saw(*calls_.find(key), request);
+    if (!step) {
+        // A BYE whose way is gone still ends what runs here; the far side ends when its media falls silent.
+        const bool known = !fork.calls.empty();
+        if (request.is("BYE")) {
+            for (const auto& key : fork.calls) calls_.end(key, "hung up, and no way to tell the far side", now);
+        }
+        return exchange_.answer(event.id, !known ? 481 : request.is("BYE") ? 200 : 408, now);
+    }
+    if (step->target.path == Path::central) {
+        fork.patience = now.steady + std::max<net::Duration>(exchange_.monitor->patience(), std::chrono::milliseconds(500));
+    }
+    forking_.open(std::move(fork), {step->target}, 480, now);
+}
+
+void Dialogs::ack(const AckArrived& event, net::Now now) {
+    const bool centre_dead = exchange_.monitor && !exchange_.centre_up();
+    // Nothing tells that an ACK was lost: while in doubt it goes both ways.
+    bool both = exchange_.centre_up() && exchange_.monitor->doubtful();
+    for (const bool avoid : {false, true}) {
+        if (avoid ? !(both || centre_dead) : centre_dead) continue;
+        const auto step = next(event.message, event.flow, avoid);
+        if (!step || event.message.max_forwards() == 0U) continue;
+        both &= step->target.path == Path::central;
+        Fork fork(0, event.message, event.flow, this);
+        fork.calls = calls_of(event.message, event.flow, step->past_centre);
+        auto request = event.message;
+        request.set_max_forwards(request.max_forwards().value_or(70 + 1) - 1);
+        request.set_uri(step->target.uri);
+        request.set_addresses("Route", step->target.routes);
+        calls_.carry(fork, step->target, request, now);
+        request.push_via(exchange_.transactions.make_via(step->target.flow, exchange_.sent_by(step->target.flow)));
+        exchange_.transactions.send(request, step->target.flow);
+    }
+}
+
+std::optional<Dialogs::Step> Dialogs::next(const Message& request, const Flow& from, bool avoid_centre) const {
+    const auto routes = request.routes();
+    std::string token;
+    bool past_centre = false;
+    auto at = routes.begin();
+    const auto rest = [&](auto from_here) { return std::vector<NameAddr>(from_here, routes.end()); };
+    for (;;) {
+        while (at != routes.end() && exchange_.is_us(at->uri, from)) {
+            const auto waypoint = waypoint_of(at->uri);
+            token = waypoint ? waypoint->token : "";
+            ++at;
+        }
+        if (at == routes.end()) break;
+        if (const auto waypoint = waypoint_of(at->uri)) {
+            if (const auto flow = exchange_.to_node(waypoint->node)) {
+                return Step{{Path::mesh, *flow, request.uri(), rest(at), {}}, past_centre};
+            }
+        }
+        if (!avoid_centre) {
+            if (!exchange_.settings.centre || from.side == Side::centre) return std::nullopt;
+            return Step{{Path::central, exchange_.to_centre(), request.uri(), rest(at), {}}, past_centre};
+        }
+        const auto bypass = std::find_if(at, routes.end(), [&](const auto& hop) {
+            const auto waypoint = waypoint_of(hop.uri);
+            return waypoint && (waypoint->node == exchange_.settings.node || exchange_.to_node(waypoint->node));
+        });
+        if (bypass == routes.end()) return std::nullopt;
+        past_centre |= exchange_.is_us(bypass->uri, from);
+        at = bypass;
+    }
+    auto target = last(request, from, token);
+    if (!target || (avoid_centre && target->path == Path::central)) return std::nullopt;
+    return Step{std::move(*target), past_centre};
+}
+
+std::optional<Target> Dialogs::last(const Message& request, const Flow& from, const std::string& token) const {
+    for (const auto& name : {token, request.uri().user}) {
+        const auto* binding = exchange_.location.by_token(name);
+        if (binding == nullptr || (from.side == Side::phone && binding->flow.remote == from.remote)) continue;
+        auto target = lookup_.phone(*binding);
+        if (name == token) target.uri = request.uri();
+        return target;
+    }
+    const auto endpoint = request.uri().endpoint();
+    if (endpoint && exchange_.is_phone_address(endpoint->address) && !exchange_.is_us(request.uri(), from)) {
+        const bool tcp = request.uri().params.get("transport") == "tcp";
+        return Target{Path::local, exchange_.flow_to(*endpoint, tcp ? Transport::tcp : Transport::udp, Side::phone),
+                      request.uri(), {}, {}};
+    }
+    if (from.side == Side::phone && exchange_.settings.centre) return lookup_.centre(request.uri());
+    return std::nullopt;
+}
+
+std::vector<std::string> Dialogs::calls_of(const Message& request, const Flow& from, bool past_centre) {
+    std::vector<std::string> out;
+    const bool near = from.side == Side::phone;
+    if (const auto* call = calls_.of(request, near)) out.push_back(call->key);
+    if (!past_centre) return out;
+    const auto* second = calls_.of(request, false);
+    if (second != nullptr && near && (out.empty() || second->key != out.front())) out.push_back(second->key);
+    return out;
+}
+
+bool Dialogs::shape(Fork& fork, const Target& target, Message& request, net::Now now) {
+    return calls_.carry(fork, target, request, now);
+}
+
+std::vector<Target> Dialogs::spare(Fork& fork, net::Now) {
+    const auto step = next(fork.request, fork.from, true);
+    if (!step) return {};
+    fork.calls = calls_of(fork.request, fork.from, step->past_centre);
+    return {step->target};
+}
+
+void Dialogs::passing(Fork& fork, const Branch& branch, Message& response, net::Now now) {
+    calls_.carry_back(fork, branch, response, now);
+}
+
+void Dialogs::ended(Fork& fork, int status, net::Now now) {
+    if (fork.request.method() != "BYE" || status == 401 || status == 407) return;
+    for (const auto& key : fork.calls) calls_.end(key, "hung up", now);
+}
+
+}  // namespace voice

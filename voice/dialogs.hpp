@@ -1,0 +1,40 @@
+/// Requests within a dialog (ACK, BYE, re-INVITE, UPDATE, INFO, REFER ...): they follow Route (RFC 3261 section 16.4
+/// and 16.5), but skip a dead centre where a waypoint behind it can be reached over the mesh, or is ourselves.
+#pragma once
+
+#include "voice/call.hpp"
+#include "voice/lookup.hpp"
+
+namespace voice {
+
+class Dialogs final : public ForkUser {
+public:
+    Dialogs(Exchange& exchange, Forking& forking, Calls& calls)
+        : exchange_(exchange), forking_(forking), calls_(calls), lookup_(exchange) {}
+
+    void arrived(const RequestArrived& event, net::Now now);
+    void ack(const AckArrived& event, net::Now now);
+
+    bool shape(Fork& fork, const Target& target, Message& request, net::Now now) override;
+    std::vector<Target> spare(Fork& fork, net::Now now) override;
+    void passing(Fork& fork, const Branch& branch, Message& response, net::Now now) override;
+    void heard(Fork&, const Branch&, int, net::Now) override {}
+    void ended(Fork& fork, int status, net::Now now) override;
+
+private:
+    struct Step {
+        Target target;
+        bool past_centre = false;  ///< the centre between two waypoints of ours was left out
+    };
+    /// Where the request goes next; nullopt: nowhere that it may go.
+    std::optional<Step> next(const Message& request, const Flow& from, bool avoid_centre) const;
+    std::optional<Target> last(const Message& request, const Flow& from, const std::string& token) const;
+    std::vector<std::string> calls_of(const Message& request, const Flow& from, bool past_centre);
+
+    Exchange& exchange_;
+    Forking& forking_;
+    Calls& calls_;
+    Lookup lookup_;
+};
+
+}  // namespace voice

@@ -1,0 +1,91 @@
+#include "voice/exchange.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "net/text.hpp"
+
+namespace voice {
+
+Exchange::Exchange(ProxySettings settings_, Environment& environment_, net::Random& random_, net::Now now)
+    : settings(std::move(settings_)),
+      environment(environment_),
+      random(random_),
+      transactions(random_),
+      location(settings.max_bindings) {
+    if (settings.centre) monitor.emplace(settings.centre_times, now);
+}
+
+std::optional<Side> Exchange::side_of(const Flow& flow) const {
+    if (flow.side == Side::mesh) return Side::mesh;
+    const bool phone = is_phone_address(flow.remote.address);
+    if (settings.centre && flow.remote.address == settings.centre->endpoint.address) {
+        // A phone may run on the centre's machine; then the port tells them apart, where it can (UDP).
+        if (flow.remote == settings.centre->endpoint || !phone) return Side::centre;
+        if (flow.transport == Transport::tcp && flow.side == Side::centre) return Side::centre;
+    }
+    if (phone) return Side::phone;
+    return std::nullopt;
+}
+
+bool Exchange::is_phone_address(const net::IpAddress& address) const {
+    return std::any_of(settings.phones.begin(), settings.phones.end(),
+                       [&](const auto& prefix) { return prefix.contains(address.unmapped()); });
+}
+
+Flow Exchange::flow_to(const net::Endpoint& remote, Transport transport, Side side) const {
+    return {transport, environment.local(remote, transport, side), remote, 0, side};
+}
+
+Flow Exchange::to_centre() const {
+    return flow_to(settings.centre->endpoint, settings.centre->transport, Side::centre);
+}
+
+std::optional<Flow> Exchange::to_node(const NodeId& node) const {
+    if (node == settings.node) return std::nullopt;
+    const auto address = directory().overlay_of(node);
+    if (!address) return std::nullopt;
+    return flow_to({*address, kMeshPort, 0}, Transport::udp, Side::mesh);
+}
+
+net::Endpoint Exchange::local_toward(const Flow& flow) const {
+    return environment.local(flow.remote, flow.transport, flow.side);
+}
+
+bool Exchange::is_us(const Uri& uri, const Flow& came_by) const {
+    if (const auto waypoint = waypoint_of(uri)) return waypoint->node == settings.node;
+    const auto endpoint = uri.endpoint();
+    if (!endpoint) return false;
+    if (*endpoint == came_by.local || *endpoint == local_toward(came_by)) return true;
+    return settings.centre && *endpoint == local_toward(to_centre());
+}
+
+std::optional<NodeId> Exchange::node_of(const Flow& flow) const {
+    if (flow.side != Side::mesh) return std::nullopt;
+    return directory().node_at(flow.remote.address);
+}
+
+Message Exchange::response_to(ServerId id, int status, std::string_view phrase) {
+    return Message::response(*transactions.request_of(id), status, phrase, transactions.make_tag());
+}
+
+void Exchange::answer(ServerId id, int status, net::Now now, std::string_view phrase) {
+    if (transactions.request_of(id) == nullptr) return;
+    auto response = response_to(id, status, phrase);
+    if (status == 503) response.set("Retry-After", "10");
+    transactions.respond(id, response, now);
+}
+
+std::string Exchange::new_token() {
+    std::array<std::byte, 12> bytes;
+    random.fill(bytes);
+    return net::to_base32(bytes).substr(0, 19);
+}
+
+std::string Exchange::mode() const {
+    if (!monitor) return "registrar";
+    if (monitor->state() == CentreMonitor::State::checking) return "checking";
+    return monitor->believed_up() ? "central" : "island";
+}
+
+}  // namespace voice

@@ -1,0 +1,52 @@
+/// What all parts of the proxy share: who we are, the tables, and the way to the centre, to the nodes and to phones.
+#pragma once
+
+#include "voice/proxy.hpp"
+#include "voice/transaction.hpp"
+#include "voice/waypoint.hpp"
+
+namespace voice {
+
+inline constexpr std::uint16_t kMeshPort = 5080;  ///< SIP between meshd, on overlay addresses
+inline constexpr std::string_view kAllow =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, INFO, PRACK, REFER, NOTIFY, SUBSCRIBE, MESSAGE, PUBLISH";
+
+struct Exchange {
+    Exchange(ProxySettings settings_, Environment& environment_, net::Random& random_, net::Now now);
+
+    ProxySettings settings;
+    Environment& environment;
+    net::Random& random;
+    Transactions transactions;
+    Location location;
+    std::optional<CentreMonitor> monitor;  ///< none without a centre
+    ProxyCounters counters;
+    std::vector<ProxyEvent> events;
+
+    const Directory& directory() const { return environment.directory(); }
+    bool centre_up() const { return monitor && monitor->believed_up(); }
+    /// Who is on the far end; nullopt for a stranger, who gets silence. What the owner said of mesh stays.
+    std::optional<Side> side_of(const Flow& flow) const;
+    bool is_centre(const net::Endpoint& endpoint) const { return settings.centre && settings.centre->endpoint == endpoint; }
+    bool is_phone_address(const net::IpAddress& address) const;
+
+    Flow flow_to(const net::Endpoint& remote, Transport transport, Side side) const;
+    Flow to_centre() const;                                   ///< requires a centre
+    std::optional<Flow> to_node(const NodeId& node) const;    ///< nullopt: not over the mesh, not now; or it is us
+    /// Our Via's sent-by, and the endpoint that stands in Contact and Record-Route, toward the far end of `flow`.
+    net::Endpoint local_toward(const Flow& flow) const;
+    std::string sent_by(const Flow& flow) const { return local_toward(flow).text(); }
+    /// Whether a URI names us: a waypoint of ours, or an address of ours.
+    bool is_us(const Uri& uri, const Flow& came_by) const;
+    /// The mesh member that a message on a mesh flow comes from.
+    std::optional<NodeId> node_of(const Flow& flow) const;
+
+    /// Answers a server transaction from here.
+    void answer(ServerId id, int status, net::Now now, std::string_view phrase = {});
+    Message response_to(ServerId id, int status, std::string_view phrase = {});
+
+    std::string new_token();  ///< 96 random bits, in letters and digits that stand in any URI
+    std::string mode() const;
+};
+
+}  // namespace voice

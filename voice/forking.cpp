@@ -1,0 +1,340 @@
+#include "voice/forking.hpp"
+
+#include <algorithm>
+
+#include "net/text.hpp"
+
+namespace voice {
+
+namespace {
+
+constexpr auto kTimerC = std::chrono::minutes(3) + std::chrono::seconds(1);  // RFC 3261 16.6 step 11: more than 3 minutes
+
+bool is_outage(int status) { return status == 408 || status == 500 || status == 503 || status == 504; }
+
+/// FNV-1a; no secret depends on it.
+std::uint64_t hash_of(std::string_view text, std::uint64_t hash = 0xcbf29ce484222325U) {
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+    return (hash ^ 0xff) * 0x100000001b3U;
+}
+
+}  // namespace
+
+std::string_view name_of(Path path) {
+    switch (path) {
+        case Path::local:
+            return "local";
+        case Path::mesh:
+            return "mesh";
+        case Path::central:
+            return "central";
+    }
+    return "";
+}
+
+std::string loop_mark(const Exchange& exchange, const Message& request) {
+    auto hash = hash_of(exchange.settings.node);
+    const auto to_tag = request.to_tag();
+    const auto route = to_tag.empty() ? std::string() : std::string(request.get("Route").value_or(""));
+    for (const auto& part : {std::string(request.call_id()), request.from_tag(), to_tag, request.cseq().text(),
+                             request.uri().text(), route}) {
+        hash = hash_of(part, hash);
+    }
+    return "m" + net::to_hex(std::as_bytes(std::span(&hash, 1)));
+}
+
+void Forking::open(Fork fork, const std::vector<Target>& targets, int otherwise, net::Now now) {
+    const auto id = fork.id;
+    auto& opened = forks_.insert_or_assign(id, std::move(fork)).first->second;
+    if (launch(opened, targets, false, now) == 0 && !try_spare(opened, now)) return finish(opened, otherwise, now);
+    wake(opened);
+}
+
+unsigned Forking::launch(Fork& fork, const std::vector<Target>& targets, bool spare, net::Now now) {
+    unsigned launched = 0;
+    for (const auto& target : targets) {
+        auto request = fork.request;
+        request.set_max_forwards(request.max_forwards().value_or(70 + 1) - 1);
+        request.set_uri(target.uri);
+        request.set_addresses("Route", target.routes);
+        if (!fork.user->shape(fork, target, request, now)) continue;
+        const auto id = exchange_.transactions.start(std::move(request), target.flow, exchange_.sent_by(target.flow), now,
+                                                     loop_mark(exchange_, fork.request));
+        if (id == 0) continue;
+        fork_of_[id] = fork.id;
+        fork.branches.push_back({id, target, spare, false, false, 0, fork.is_invite() ? now.steady + kTimerC : net::kNever});
+        ++launched;
+    }
+    return launched;
+}
+
+bool Forking::try_spare(Fork& fork, net::Now now) {
+    fork.patience = net::kNever;
+    if (fork.spare_tried || fork.final_status != 0) return false;
+    fork.spare_tried = true;
+    const auto targets = fork.user->spare(fork, now);
+    return launch(fork, targets, true, now) > 0;
+}
+
+void Forking::response(const ResponseArrived& event, net::Now now) {
+    Fork* fork = nullptr;
+    auto* branch = branch_of(event.id, fork);
+    if (branch == nullptr) return;
+    fork->user->heard(*fork, *branch, event.message.status(), now);
+    if (event.message.status() < 200) return provisional(*fork, *branch, event.message, now);
+    if (event.message.status() < 300) return success(*fork, *branch, event.message, now);
+    refused(*fork, *branch, event.message, now);
+}
+
+void Forking::provisional(Fork& fork, Branch& branch, Message response, net::Now now) {
+    if (!branch.pending()) return;
+    branch.status = response.status();
+    fork.patience = net::kNever;
+    if (branch.status == 100 || fork.final_status != 0) return;  // 100 is for the next hop only
+    if (fork.is_invite()) branch.timer_c = now.steady + kTimerC;
+    // One way has reached a phone: the other way is not wanted any more.
+    for (auto& rival : fork.branches) {
+        if (rival.spare != branch.spare) drop(fork, rival, now);
+    }
+    fork.user->passing(fork, branch, response, now);
+    fork.provisional = response;
+    reply(fork, response, now);
+}
+
+void Forking::success(Fork& fork, Branch& branch, Message response, net::Now now) {
+    branch.status = response.status();
+    const bool again = fork.final_status != 0 && fork.winner == branch.id && response.to_tag() == fork.winner_tag;
+    if (fork.final_status != 0 && !again) {
+        if (!fork.is_invite()) return;
+        // In a dialog that lives on it was a copy of what has been answered: no BYE.
+        forsaken_.end(response, branch.target.flow, !branch.ended && fork.request.to_tag().empty(), now);
+        branch.ended = true;
+        return;
+    }
+    if (again && !fork.is_invite()) return;
+    fork.user->passing(fork, branch, response, now);
+    reply(fork, response, now);
+    if (again) return;
+    fork.final_status = response.status();
+    fork.winner = branch.id;
+    fork.winner_tag = response.to_tag();
+    drop_others(fork, &branch, now);
+    fork.user->ended(fork, fork.final_status, now);
+    forget_if_over(fork.id);
+}
+
+void Forking::refused(Fork& fork, Branch& branch, Message response, net::Now now) {
+    const bool counts = !branch.dropped && fork.final_status == 0;
+    branch.status = response.status();
+    if (!counts) return;
+    const auto status = response.status();
+    // 482 to the spare: the callee's side has this call by its first way already, which goes on.
+    if (status != 482 || !branch.spare) fork.refusals.push_back(std::move(response));
+    if (status >= 600) drop_others(fork, &branch, now);
+    if (is_outage(status) && !branch.spare && try_spare(fork, now)) return wake(fork);
+    choose(fork, now);
+}
+
+void Forking::choose(Fork& fork, net::Now now) {
+    if (fork.final_status != 0) return;
+    if (std::any_of(fork.branches.begin(), fork.branches.end(), [](const auto& b) { return b.pending(); })) return;
+    if (fork.refusals.empty()) return finish(fork, 480, now);
+    auto& all = fork.refusals;
+    const auto best = std::min_element(all.begin(), all.end(),
+                                       [](const auto& a, const auto& b) { return rank_of(a.status()) < rank_of(b.status()); });
+    auto response = *best;
+    if (response.status() == 401 || response.status() == 407) {  // step 7: every challenge
+        for (const auto& other : all) {
+            if (&other == &*best) continue;
+            for (const auto* name : {"WWW-Authenticate", "Proxy-Authenticate"}) {
+                for (const auto value : other.get_all(name)) response.add(name, value);
+            }
+        }
+    }
+    const Branch none;
+    fork.user->passing(fork, none, response, now);
+    if (response.status() == 503) response.set_status(500);  // ours is not overloaded (step 6)
+    fork.final_status = response.status();
+    reply(fork, response, now);
+    fork.user->ended(fork, fork.final_status, now);
+    forget_if_over(fork.id);
+}
+
+void Forking::finish(Fork& fork, int status, net::Now now) {
+    drop_others(fork, nullptr, now);
+    if (fork.final_status != 0) return;
+    auto response = Message::response(fork.request, status, {}, exchange_.transactions.make_tag());
+    if (status == 503) response.set("Retry-After", "10");
+    const Branch none;
+    fork.user->passing(fork, none, response, now);
+    fork.final_status = response.status();
+    reply(fork, response, now);
+    fork.user->ended(fork, fork.final_status, now);
+    forget_if_over(fork.id);
+}
+
+void Forking::reply(Fork& fork, const Message& response, net::Now now) {
+    if (!fork.adopted) {
+        exchange_.transactions.respond(fork.id, response, now);
+        return;
+    }
+    auto moved = response;
+    moved.remove("Via");
+    const auto vias = fork.request.vias();
+    for (auto via = vias.rbegin(); via != vias.rend(); ++via) moved.push_via(*via);
+    exchange_.transactions.respond(fork.id, moved, now);
+}
+
+void Forking::failed(ClientId id, int status, net::Now now) {
+    Fork* fork = nullptr;
+    auto* branch = branch_of(id, fork);
+    if (branch == nullptr) return;
+    fork->user->heard(*fork, *branch, status, now);
+    const auto server = fork->id;
+    refused(*fork, *branch, Message::response(fork->request, status, {}, exchange_.transactions.make_tag()), now);
+    client_ended(id);
+    forget_if_over(server);
+}
+
+void Forking::drop(Fork& fork, Branch& branch, net::Now now) {
+    if (!branch.pending()) return;
+    branch.dropped = true;
+    branch.timer_c = net::kNever;
+    if (!fork.is_invite()) return;
+    if (branch.status > 0) return exchange_.transactions.cancel(branch.id, now);
+    if (const auto* sent = exchange_.transactions.request_of_client(branch.id)) {
+        forsaken_.add(*sent, branch.target.flow, now);
+    }
+    exchange_.transactions.abandon(branch.id);
+    fork_of_.erase(branch.id);
+}
+
+void Forking::drop_others(Fork& fork, const Branch* keep, net::Now now) {
+    for (auto& branch : fork.branches) {
+        if (&branch != keep) drop(fork, branch, now);
+    }
+}
+
+void Forking::cancelled(ServerId id, net::Now now) {
+    if (auto* fork = find(id)) finish(*fork, 487, now);
+}
+
+void Forking::server_ended(ServerId id, net::Now now) {
+    auto* fork = find(id);
+    if (fork == nullptr) return;
+    fork->server_gone = true;
+    if (fork->final_status == 0) finish(*fork, 487, now);
+    forget_if_over(id);
+}
+
+void Forking::client_ended(ClientId id) {
+    const auto at = fork_of_.find(id);
+    if (at == fork_of_.end()) return;
+    const auto server = at->second;
+    fork_of_.erase(at);
+    forget_if_over(server);
+}
+
+void Forking::centre_lost(net::Now now) {
+    std::vector<ServerId> waiting;
+    for (const auto& [id, fork] : forks_) {
+        if (fork.final_status == 0) waiting.push_back(id);
+    }
+    for (const auto id : waiting) {
+        auto* fork = find(id);
+        if (fork == nullptr || fork->final_status != 0) continue;
+        std::vector<ClientId> silent;
+        for (const auto& branch : fork->branches) {
+            if (branch.pending() && branch.target.path == Path::central) silent.push_back(branch.id);
+        }
+        if (silent.empty()) continue;
+        // The callee's side may have refused the spare for the sake of the way that is now dead.
+        for (const auto& branch : fork->branches) fork->spare_tried &= !(branch.spare && branch.status == 482);
+        if (try_spare(*fork, now)) continue;
+        for (const auto client : silent) {
+            fork = find(id);
+            if (fork != nullptr && !fork->is_invite()) failed(client, 503, now);
+        }
+    }
+}
+
+void Forking::adopt(ServerId old, ServerId id, const Message& request, const Flow& from, net::Now now) {
+    auto node = forks_.extract(old);
+    if (node.empty()) return;
+    exchange_.answer(old, 482, now);
+    node.key() = id;
+    auto& fork = forks_.insert(std::move(node)).position->second;
+    fork.id = id;
+    fork.request = request;
+    fork.from = from;
+    fork.adopted = true;
+    for (auto& [client, server] : fork_of_) {
+        if (server == old) server = id;
+    }
+    wake(fork);
+    if (fork.provisional) reply(fork, *fork.provisional, now);
+}
+
+void Forking::tick(net::Now now) {
+    forsaken_.tick(now);
+    while (!deadlines_.empty() && deadlines_.begin()->first <= now.steady) {
+        const auto id = deadlines_.begin()->second;
+        deadlines_.erase(deadlines_.begin());
+        auto* fork = find(id);
+        if (fork == nullptr) continue;
+        if (fork->patience <= now.steady) try_spare(*fork, now);
+        std::vector<ClientId> late;
+        for (const auto& branch : fork->branches) {
+            if (branch.pending() && branch.timer_c <= now.steady) late.push_back(branch.id);
+        }
+        for (const auto client : late) {
+            Fork* same = nullptr;
+            auto* branch = branch_of(client, same);
+            if (branch == nullptr) continue;
+            drop(*same, *branch, now);
+            same->refusals.push_back(Message::response(same->request, 408, {}, exchange_.transactions.make_tag()));
+            choose(*same, now);
+        }
+        if (auto* still = find(id)) wake(*still);
+    }
+}
+
+net::Steady Forking::next_deadline() const { return deadlines_.empty() ? net::kNever : deadlines_.begin()->first; }
+
+Fork* Forking::find(ServerId id) {
+    const auto at = forks_.find(id);
+    return at == forks_.end() ? nullptr : &at->second;
+}
+
+Branch* Forking::branch_of(ClientId id, Fork*& fork) {
+    const auto at = fork_of_.find(id);
+    if (at == fork_of_.end()) return nullptr;
+    fork = find(at->second);
+    if (fork == nullptr) return nullptr;
+    const auto branch = std::find_if(fork->branches.begin(), fork->branches.end(), [&](const auto& b) { return b.id == id; });
+    return branch == fork->branches.end() ? nullptr : &*branch;
+}
+
+void Forking::wake(const Fork& fork) {
+    auto at = fork.patience;
+    for (const auto& branch : fork.branches) {
+        if (branch.pending()) at = std::min(at, branch.timer_c);
+    }
+    if (at != net::kNever) deadlines_.emplace(at, fork.id);
+}
+
+void Forking::forget_if_over(ServerId id) {
+    const auto* fork = find(id);
+    if (fork == nullptr || !fork->server_gone) return;
+    const bool live = std::any_of(fork->branches.begin(), fork->branches.end(), [&](const auto& b) { return fork_of_.contains(b.id); });
+    if (!live) forks_.erase(id);
+}
+
+int rank_of(int status) {
+    if (status >= 600) return 0;
+    if (status == 401 || status == 407 || status == 415 || status == 420 || status == 484) return 400;
+    if (status == 408 || status == 482) return 499;  // says least about the callee
+    return status < 400 ? 300 : status < 500 ? 401 : 500 + status % 100;
+}
+
+}  // namespace voice

@@ -1,0 +1,130 @@
+/// A request that is passed on to one or more targets, and the one answer that goes back: the response context of
+/// RFC 3261 section 16.7, CANCEL (16.10) and timer C (16.8).
+///
+/// Beyond the RFC a fork has a spare: targets that are tried too when the first ones have answered nothing within its
+/// patience, or failed with 408, 500, 503 or 504. That is how a call placed before an outage is known goes through.
+/// Of the two ways the one that first has more than 100 is kept, the other is cancelled.
+#pragma once
+
+#include "voice/hang_up.hpp"
+
+namespace voice {
+
+enum class Path : std::uint8_t { local, mesh, central };
+std::string_view name_of(Path path);
+
+/// Where a request may go: by which flow, with which Request-URI and Route.
+struct Target {
+    Path path = Path::local;
+    Flow flow;
+    Uri uri;
+    std::vector<NameAddr> routes;
+    std::string token;  ///< the binding of the phone that it is, if it is one
+};
+
+struct Branch {
+    ClientId id = 0;
+    Target target;
+    bool spare = false;
+    bool dropped = false;  ///< cancelled or forsaken: its answers count no more
+    bool ended = false;    ///< a late 2xx has had its BYE
+    int status = 0;        ///< the last it said
+    net::Steady timer_c = net::kNever;
+
+    bool pending() const { return !dropped && status < 200; }
+};
+
+class ForkUser;
+
+struct Fork {
+    Fork(ServerId id_, Message request_, const Flow& from_, ForkUser* user_)
+        : id(id_), request(std::move(request_)), from(from_), user(user_) {}
+
+    ServerId id = 0;
+    Message request;  ///< as it came, without the Routes that were ours
+    Flow from;
+    ForkUser* user = nullptr;
+    std::vector<Branch> branches;
+    std::vector<Message> refusals;      ///< finals of 300 and above, to choose from
+    int final_status = 0;               ///< what the server transaction was given; 0: nothing yet
+    ClientId winner = 0;                ///< the branch whose 2xx that was
+    std::string winner_tag;
+    net::Steady patience = net::kNever; ///< when the spare is tried if nothing has answered
+    bool spare_tried = false;
+    bool server_gone = false;
+    bool adopted = false;  ///< answers go back by another way than their Vias say
+    std::optional<Message> provisional; ///< the last that was passed back
+    std::vector<std::string> calls;     ///< keys of the calls it belongs to, the requester's side first
+
+    bool is_invite() const { return request.method() == "INVITE"; }
+};
+
+/// What the rest of the proxy does to a fork. Borrowed arguments, valid during the call.
+class ForkUser {
+public:
+    virtual ~ForkUser() = default;
+    /// Gives the copy that goes to this target its last shape (Record-Route, SDP). False: it cannot go there.
+    virtual bool shape(Fork& fork, const Target& target, Message& request, net::Now now) = 0;
+    /// Where else; asked at most once.
+    virtual std::vector<Target> spare(Fork& fork, net::Now now) = 0;
+    /// A response is about to be passed back; it may be edited.
+    virtual void passing(Fork& fork, const Branch& branch, Message& response, net::Now now) = 0;
+    /// Every response of a branch, before it counts (408 and 503 made here too).
+    virtual void heard(Fork& fork, const Branch& branch, int status, net::Now now) = 0;
+    /// The final answer has been given.
+    virtual void ended(Fork& fork, int status, net::Now now) = 0;
+};
+
+class Forking {
+public:
+    explicit Forking(Exchange& exchange) : exchange_(exchange), forsaken_(exchange) {}
+
+    /// Starts a fork; an empty list, or one where nothing can be sent, tries the spare and else answers `otherwise`.
+    void open(Fork fork, const std::vector<Target>& targets, int otherwise, net::Now now);
+
+    void response(const ResponseArrived& event, net::Now now);
+    void stray(const StrayResponse& event, net::Now now);
+    void failed(ClientId id, int status, net::Now now);  ///< timed out: 408, could not be sent: 503
+    void client_ended(ClientId id);
+    void cancelled(ServerId id, net::Now now);
+    void server_ended(ServerId id, net::Now now);
+    /// The centre is lost: what waits for its first answer does not wait any longer.
+    void centre_lost(net::Now now);
+    void tick(net::Now now);
+    net::Steady next_deadline() const;
+
+    Fork* find(ServerId id);
+    Forsaken& forsaken() { return forsaken_; }
+    /// Answers from here and drops all branches.
+    void finish(Fork& fork, int status, net::Now now);
+    /// The same INVITE has come another way, its first way is dead: its answers go back by the new one from now on,
+    /// the last provisional at once.
+    void adopt(ServerId old, ServerId id, const Message& request, const Flow& from, net::Now now);
+
+private:
+    Branch* branch_of(ClientId id, Fork*& fork);
+    unsigned launch(Fork& fork, const std::vector<Target>& targets, bool spare, net::Now now);
+    bool try_spare(Fork& fork, net::Now now);
+    void drop(Fork& fork, Branch& branch, net::Now now);
+    void drop_others(Fork& fork, const Branch* keep, net::Now now);
+    void provisional(Fork& fork, Branch& branch, Message response, net::Now now);
+    void success(Fork& fork, Branch& branch, Message response, net::Now now);
+    void refused(Fork& fork, Branch& branch, Message response, net::Now now);
+    void choose(Fork& fork, net::Now now);
+    void reply(Fork& fork, const Message& response, net::Now now);
+    void wake(const Fork& fork);
+    void forget_if_over(ServerId id);
+
+    Exchange& exchange_;
+    Forsaken forsaken_;
+    std::unordered_map<ServerId, Fork> forks_;
+    std::unordered_map<ClientId, ServerId> fork_of_;
+    std::multimap<net::Steady, ServerId> deadlines_;  ///< may name a fork too early, never too late
+};
+
+/// What ends the branch of each request that we pass on, so that it is known should it come back unchanged (RFC 5393).
+std::string loop_mark(const Exchange& exchange, const Message& request);
+/// How good a refusal is to pass on: the least is best (16.7 step 6).
+int rank_of(int status);
+
+}  // namespace voice

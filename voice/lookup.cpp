@@ -1,0 +1,67 @@
+#include "voice/lookup.hpp"
+
+namespace voice {
+
+Aor Lookup::callee_of(const Uri& uri) const {
+    auto aor = uri.address_of_record();
+    if (is_known(aor)) return aor;
+    const auto user = uri.is_tel() ? uri.address_of_record() : uri.user_unescaped();
+    auto ours = user + "@" + exchange_.settings.domain;
+    if (is_known(ours)) return ours;
+    if (auto owner = exchange_.directory().aor_of_number(user)) return *owner;
+    return aor;
+}
+
+bool Lookup::is_known(const Aor& aor) const {
+    return !exchange_.location.of(aor).empty() || exchange_.directory().user(aor).has_value() ||
+           !exchange_.directory().nodes_with(aor).empty();
+}
+
+bool Lookup::may_speak_for(const Aor& caller, const Flow& flow) const {
+    switch (flow.side) {
+        case Side::centre:
+            return true;
+        case Side::mesh: {
+            const auto node = exchange_.node_of(flow);
+            return node && exchange_.directory().may_bind(*node, caller);
+        }
+        case Side::phone:
+            return exchange_.location.from(flow, caller) != nullptr;
+    }
+    return false;
+}
+
+Target Lookup::phone(const Binding& binding) const {
+    auto flow = binding.flow;
+    flow.side = Side::phone;
+    return {Path::local, flow, binding.contact.uri, {}, binding.token};
+}
+
+Target Lookup::centre(const Uri& uri) const { return {Path::central, exchange_.to_centre(), uri, {}, {}}; }
+
+std::vector<Target> Lookup::phones(const Aor& aor, const Flow& except) const {
+    std::vector<Target> out;
+    for (const auto* binding : exchange_.location.of(aor)) {
+        if (except.side == Side::phone && binding->flow.remote == except.remote) continue;
+        out.push_back(phone(*binding));
+    }
+    return out;
+}
+
+std::vector<Target> Lookup::nodes(const Aor& aor) const {
+    std::vector<Target> out;
+    const auto uri = Uri::parse("sip:" + aor);
+    if (!uri) return out;
+    for (const auto& node : exchange_.directory().nodes_with(aor)) {
+        if (const auto flow = exchange_.to_node(node)) out.push_back({Path::mesh, *flow, *uri, {}, {}});
+    }
+    return out;
+}
+
+std::vector<Target> Lookup::everywhere(const Aor& aor, const Flow& except) const {
+    auto out = phones(aor, except);
+    for (auto& target : nodes(aor)) out.push_back(std::move(target));
+    return out;
+}
+
+}  // namespace voice

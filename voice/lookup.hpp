@@ -1,0 +1,36 @@
+/// Whom a request is from, whom it is for, and where they are without the centre.
+#pragma once
+
+#include "voice/forking.hpp"
+
+namespace voice {
+
+class Lookup {
+public:
+    explicit Lookup(Exchange& exchange) : exchange_(exchange) {}
+
+    /// The address of record in From.
+    static Aor caller_of(const Message& request) { return request.from().uri.address_of_record(); }
+    /// The address of record that a Request-URI means here: itself, its user in our domain, or the owner of its number.
+    Aor callee_of(const Uri& uri) const;
+    /// Whether there is such a user, present or not.
+    bool is_known(const Aor& aor) const;
+
+    /// Without the centre's word: a phone may speak only for what is bound to it here, a node only for users who may
+    /// be bound there. What comes from the centre the centre has judged.
+    bool may_speak_for(const Aor& caller, const Flow& flow) const;
+
+    /// The phones here, without the one at `except`.
+    std::vector<Target> phones(const Aor& aor, const Flow& except) const;
+    /// The other offices' proxies that have phones of this user.
+    std::vector<Target> nodes(const Aor& aor) const;
+    /// Both.
+    std::vector<Target> everywhere(const Aor& aor, const Flow& except) const;
+    Target phone(const Binding& binding) const;
+    Target centre(const Uri& uri) const;  ///< requires one
+
+private:
+    Exchange& exchange_;
+};
+
+}  // namespace voice

@@ -1,0 +1,47 @@
+#include "voice/merging.hpp"
+
+#include <algorithm>
+
+namespace voice {
+
+std::string Merging::name_of(const Message& invite) {
+    return std::string(invite.call_id()) + '\n' + invite.from_tag() + '\n' + invite.cseq().text();
+}
+
+Merging::Judgement Merging::judge(const Message& invite, const Aor& caller, const Aor& callee, Side side, bool second,
+                                  bool centre_doubtful) const {
+    const auto [first, last] = by_pair_.equal_range(pair_of(caller, callee));
+    for (auto at = first; at != last; ++at) {
+        const auto& other = by_id_.at(at->second);
+        if (side == Side::centre && other.second) return {Verdict::hold, other.id};
+        if (side != Side::centre && second && other.side == Side::centre && !other.until) {
+            const bool same = other.invite == name_of(invite);
+            return {centre_doubtful && same ? Verdict::adopt : Verdict::refuse, other.id};
+        }
+    }
+    return {};
+}
+
+void Merging::deliver(ServerId id, const Message& invite, const Aor& caller, const Aor& callee, Side side, bool second) {
+    const auto pair = pair_of(caller, callee);
+    by_id_.insert_or_assign(id, Delivery{id, pair, name_of(invite), side, second, std::nullopt});
+    by_pair_.emplace(pair, id);
+}
+
+void Merging::ended(ServerId id, bool answered, net::Now now) {
+    const auto at = by_id_.find(id);
+    if (at == by_id_.end()) return;
+    at->second.until = now.steady + (answered ? net::Duration(kRememberAnswered) : net::Duration(kRememberEnded));
+}
+
+void Merging::tick(net::Now now) {
+    std::erase_if(by_id_, [&](const auto& entry) {
+        const auto& [id, delivery] = entry;
+        if (!delivery.until || *delivery.until > now.steady) return false;
+        const auto [first, last] = by_pair_.equal_range(delivery.pair);
+        by_pair_.erase(std::find_if(first, last, [&](const auto& other) { return other.second == id; }));
+        return true;
+    });
+}
+
+}  // namespace voice

@@ -1,0 +1,241 @@
+#include "voice/proxy.hpp"
+
+#include <algorithm>
+
+#include "voice/dialogs.hpp"
+#include "voice/probe.hpp"
+#include "voice/registration.hpp"
+#include "voice/requests.hpp"
+
+namespace voice {
+
+struct Proxy::Parts {
+    Parts(ProxySettings settings, Environment& environment, net::Random& random, net::Now now)
+        : exchange(std::move(settings), environment, random, now),
+          forking(exchange),
+          calls(exchange),
+          requests(exchange, forking, calls),
+          dialogs(exchange, forking, calls),
+          registration(exchange, forking),
+          probe(exchange),
+          mode(exchange.mode()),
+          mode_since(now) {}
+
+    void settle(net::Now now);
+    void handle(const TransactionEvent& event, net::Now now);
+    void arrived(const RequestArrived& event, net::Now now);
+    /// RFC 3261 section 16.3: the status that refuses the request, or 0.
+    int refused(const RequestArrived& event, Message& response) const;
+
+    Exchange exchange;
+    Forking forking;
+    Calls calls;
+    Requests requests;
+    Dialogs dialogs;
+    Registration registration;
+    Probe probe;
+    std::string mode;
+    net::Now mode_since;
+    std::uint64_t losses = 0;
+};
+
+Proxy::Proxy(ProxySettings settings, Environment& environment, net::Random& random, net::Now now)
+    : parts_(std::make_unique<Parts>(std::move(settings), environment, random, now)) {}
+Proxy::~Proxy() = default;
+
+void Proxy::receive(const Flow& flow, net::ByteView bytes, net::Now now) {
+    auto& exchange = parts_->exchange;
+    ++exchange.counters.received;
+    auto known = flow;
+    const auto side = exchange.side_of(flow);
+    if (!side || (*side == Side::mesh && !exchange.node_of(flow))) {
+        ++exchange.counters.stranger;
+        return;
+    }
+    known.side = *side;
+    auto message = Message::parse(bytes, flow.reliable());
+    if (!message) {
+        ++exchange.counters.malformed;
+        if (!message.error().response.empty()) exchange.transactions.send(message.error().response, known);
+        return;
+    }
+    if (message->is_response() && *side == Side::centre && exchange.monitor) exchange.monitor->answered(now);
+    exchange.transactions.receive(std::move(*message), known, now);
+    parts_->settle(now);
+}
+
+void Proxy::flow_failed(const Flow& flow, FlowFailure why, net::Now now) {
+    auto& exchange = parts_->exchange;
+    if (exchange.monitor && exchange.is_centre(flow.remote) && flow.transport == exchange.settings.centre->transport) {
+        switch (why) {
+            case FlowFailure::unreachable:
+                exchange.monitor->unreachable("it is unreachable (ICMP)", now);
+                break;
+            case FlowFailure::refused:
+                exchange.monitor->unreachable("it refuses connections", now);
+                break;
+            case FlowFailure::reset:
+                exchange.monitor->unreachable("it reset the connection", now);
+                break;
+            case FlowFailure::closed:
+            case FlowFailure::unanswered:
+                break;  // its silence will tell
+        }
+    }
+    exchange.location.lose_connection(flow.connection);
+    exchange.transactions.transport_failed(flow, now);
+    parts_->settle(now);
+}
+
+void Proxy::set_centre(const Centre& centre, net::Now now) {
+    auto& exchange = parts_->exchange;
+    exchange.settings.centre = centre;
+    if (!exchange.monitor) exchange.monitor.emplace(exchange.settings.centre_times, now);
+    parts_->settle(now);
+}
+
+void Proxy::tick(net::Now now) {
+    auto& parts = *parts_;
+    parts.exchange.transactions.tick(now);
+    parts.probe.tick(now);
+    if (parts.exchange.monitor) parts.exchange.monitor->tick(now);
+    parts.forking.tick(now);
+    parts.requests.tick(now);
+    parts.calls.tick(now);
+    parts.exchange.location.tick(now);
+    parts.settle(now);
+}
+
+net::Steady Proxy::next_deadline() const {
+    const auto& parts = *parts_;
+    auto next = std::min({parts.exchange.transactions.next_deadline(), parts.forking.next_deadline(),
+                          parts.requests.next_deadline(), parts.calls.next_deadline(),
+                          parts.exchange.location.next_deadline()});
+    if (parts.exchange.monitor) next = std::min(next, parts.exchange.monitor->next_deadline());
+    return next;
+}
+
+void Proxy::Parts::settle(net::Now now) {
+    // A new loss moves what waits for the centre, which may send and so bring events of its own.
+    for (unsigned turn = 0; turn < 100; ++turn) {
+        if (exchange.monitor && exchange.monitor->losses() != losses) {
+            losses = exchange.monitor->losses();
+            forking.centre_lost(now);
+        }
+        const auto happened = exchange.transactions.take_events();
+        if (happened.empty()) break;
+        for (const auto& event : happened) handle(event, now);
+    }
+    for (auto& change : exchange.location.take_changes()) exchange.events.emplace_back(std::move(change));
+    if (const auto current = exchange.mode(); current != mode) {
+        mode = current;
+        mode_since = now;
+        exchange.events.emplace_back(ModeChanged{mode, exchange.monitor ? exchange.monitor->why() : ""});
+    }
+}
+
+void Proxy::Parts::handle(const TransactionEvent& event, net::Now now) {
+    struct Handler {
+        Parts& parts;
+        net::Now now;
+        void operator()(const RequestArrived& e) const { parts.arrived(e, now); }
+        void operator()(const AckArrived& e) const { parts.dialogs.ack(e, now); }
+        void operator()(const Cancelled& e) const { parts.requests.cancelled(e.id, now); }
+        void operator()(const ResponseArrived& e) const { parts.forking.response(e, now); }
+        void operator()(const StrayResponse& e) const {
+            if (parts.probe.take(e.message, now) || parts.forking.forsaken().take(e.message, now)) return;
+            ++parts.exchange.counters.stray;
+        }
+        void operator()(const TimedOut& e) const { parts.forking.failed(e.id, 408, now); }
+        void operator()(const TransportFailed& e) const { parts.forking.failed(e.id, 503, now); }
+        void operator()(const ServerEnded& e) const { parts.forking.server_ended(e.id, now); }
+        void operator()(const ClientEnded& e) const { parts.forking.client_ended(e.id); }
+    };
+    std::visit(Handler{*this, now}, event);
+}
+
+void Proxy::Parts::arrived(const RequestArrived& event, net::Now now) {
+    auto response = exchange.response_to(event.id, 500);
+    if (const auto status = refused(event, response); status != 0) {
+        response.set_status(status);
+        exchange.transactions.respond(event.id, response, now);
+        return;
+    }
+    if (event.message.is("REGISTER")) return registration.arrived(event, now);
+    if (!event.message.to_tag().empty()) return dialogs.arrived(event, now);
+    requests.arrived(event, now);
+}
+
+int Proxy::Parts::refused(const RequestArrived& event, Message& response) const {
+    const auto& request = event.message;
+    if (!request.uri().is_sip() && !request.uri().is_tel()) return 416;
+    if (request.max_forwards() == 0U) return 483;
+    const auto mark = loop_mark(exchange, request);
+    for (const auto& via : request.vias()) {
+        if (via.branch().ends_with(mark)) return 482;
+    }
+    if (const auto demanded = request.get("Proxy-Require"); demanded && !demanded->empty()) {
+        response.set("Unsupported", *demanded);
+        return 420;
+    }
+    return 0;
+}
+
+std::vector<Outgoing> Proxy::take_outgoing() { return parts_->exchange.transactions.take_outgoing(); }
+std::vector<ProxyEvent> Proxy::take_events() { return std::exchange(parts_->exchange.events, {}); }
+
+std::vector<SavedBinding> Proxy::saved(const Aor& aor, net::Now now) const {
+    const auto wall = [&](net::Steady at) { return now.wall + (at - now.steady); };
+    std::vector<SavedBinding> out;
+    for (const auto* b : parts_->exchange.location.of(aor)) {
+        out.push_back({b->aor, b->contact.text(), b->token, b->flow.transport, b->flow.remote, b->call_id, b->cseq,
+                       wall(b->expires), wall(b->centre_expires), wall(b->confirmed)});
+    }
+    return out;
+}
+
+void Proxy::restore(const std::vector<SavedBinding>& bindings, net::Now now) {
+    const auto steady = [&](net::Wall at) { return now.steady + (at - now.wall); };
+    for (const auto& saved : bindings) {
+        auto contact = NameAddr::parse(saved.contact);
+        if (!contact || saved.expires <= now.wall) continue;
+        Binding binding;
+        binding.aor = saved.aor;
+        binding.contact = std::move(*contact);
+        binding.token = saved.token;
+        binding.flow = parts_->exchange.flow_to(saved.phone, saved.transport, Side::phone);
+        binding.call_id = saved.call_id;
+        binding.cseq = saved.cseq;
+        binding.expires = steady(saved.expires);
+        binding.centre_expires = steady(saved.centre_expires);
+        binding.confirmed = steady(saved.confirmed);
+        binding.since = now;
+        parts_->exchange.location.put(std::move(binding), now);
+    }
+    parts_->settle(now);
+}
+
+std::vector<PhoneView> Proxy::phones(net::Now now) const {
+    std::vector<PhoneView> out;
+    for (const auto* b : parts_->exchange.location.all()) {
+        const auto left = std::chrono::duration_cast<std::chrono::seconds>(b->expires - now.steady);
+        out.push_back({b->aor, b->contact.uri.text(), std::max(left, std::chrono::seconds(0))});
+    }
+    return out;
+}
+
+std::vector<CallView> Proxy::calls() const { return parts_->calls.views(); }
+
+VoiceView Proxy::voice() const {
+    const auto& monitor = parts_->exchange.monitor;
+    VoiceView view{parts_->mode, "there is no central server", parts_->mode_since, "", std::chrono::seconds(0)};
+    if (!monitor) return view;
+    view.why = monitor->why();
+    view.centre_state = name_of(monitor->state());
+    view.hold_down = std::chrono::duration_cast<std::chrono::seconds>(monitor->hold_down());
+    return view;
+}
+
+const ProxyCounters& Proxy::counters() const { return parts_->exchange.counters; }
+
+}  // namespace voice

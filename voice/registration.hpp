@@ -1,0 +1,42 @@
+/// REGISTER on its way from a phone to the centre and back:
+///
+///   phone --REGISTER Contact: phone--> meshd --Contact: token at meshd--> centre
+///   phone <--200 Contact: phone, short expires-- meshd <--200 or 401, learnt from-- centre
+///
+/// Challenges and passwords pass untouched. What the centre grants is kept for as long as it grants it, while the phone
+/// is told to come again soon: so its own next refresh finds out, and heals, whatever has happened since.
+#pragma once
+
+#include "voice/forking.hpp"
+#include "voice/registrar.hpp"
+
+namespace voice {
+
+class Registration final : public ForkUser {
+public:
+    Registration(Exchange& exchange, Forking& forking)
+        : exchange_(exchange), forking_(forking), registrar_(exchange) {}
+
+    void arrived(const RequestArrived& event, net::Now now);
+
+    bool shape(Fork& fork, const Target& target, Message& request, net::Now now) override;
+    std::vector<Target> spare(Fork&, net::Now) override { return {}; }
+    void passing(Fork& fork, const Branch& branch, Message& response, net::Now now) override;
+    void heard(Fork&, const Branch&, int, net::Now) override {}
+    void ended(Fork& fork, int status, net::Now now) override;
+
+private:
+    /// A Contact as the phone wrote it, and the token that stands for it at the centre.
+    struct Offered {
+        NameAddr contact;
+        std::string token;
+    };
+    void learn(const Fork& fork, Message& response, net::Now now);
+
+    Exchange& exchange_;
+    Forking& forking_;
+    Registrar registrar_;
+    std::unordered_map<ServerId, std::vector<Offered>> offered_;
+};
+
+}  // namespace voice

@@ -1,0 +1,228 @@
+#include "voice/requests.hpp"
+
+#include <algorithm>
+
+namespace voice {
+
+namespace {
+
+bool makes_dialog(const Message& request) {
+    return request.is("INVITE") || request.is("SUBSCRIBE") || request.is("REFER") || request.is("NOTIFY");
+}
+
+bool is_outage(int status) { return status == 408 || status == 500 || status == 503 || status == 504; }
+
+}  // namespace
+
+void record_route(const Exchange& exchange, const Flow& from, const Target& target, Message& request) {
+    std::string caller_token;
+    if (from.side == Side::phone) {
+        if (const auto* caller = exchange.location.from(from, request.from().uri.address_of_record())) {
+            caller_token = caller->token;
+        }
+    }
+    const auto& node = exchange.settings.node;
+    const auto inner = waypoint_uri({node, caller_token}, exchange.local_toward(from), from.transport);
+    const auto outer = waypoint_uri({node, target.token}, exchange.local_toward(target.flow), target.flow.transport);
+    request.prepend_address("Record-Route", NameAddr::of(inner));
+    if (outer != inner) request.prepend_address("Record-Route", NameAddr::of(outer));
+}
+
+void Requests::arrived(const RequestArrived& event, net::Now now) {
+    switch (event.flow.side) {
+        case Side::phone:
+            return from_phone(event, now);
+        case Side::centre:
+            return from_centre(event, now);
+        case Side::mesh:
+            return from_mesh(event, now);
+    }
+}
+
+void Requests::from_phone(const RequestArrived& event, net::Now now) {
+    const auto& request = event.message;
+    const auto caller = Lookup::caller_of(request);
+    const auto callee = lookup_.callee_of(request.uri());
+    if (request.is("OPTIONS") && (exchange_.is_us(request.uri(), event.flow) || !exchange_.centre_up())) {
+        if (request.uri().user.empty() || !exchange_.centre_up()) return options(event, now);
+    }
+    if (exchange_.centre_up()) {
+        return start(event, caller, callee, {lookup_.centre(request.uri())}, 500, now);
+    }
+    if (!lookup_.may_speak_for(caller, event.flow)) {
+        ++exchange_.counters.forged;
+        return exchange_.answer(event.id, 403, now, "Not registered here");
+    }
+    if (request.is("SUBSCRIBE")) return exchange_.answer(event.id, 480, now);
+    if (request.is("PUBLISH")) return exchange_.answer(event.id, 503, now);
+    start(event, caller, callee, lookup_.everywhere(callee, event.flow), lookup_.is_known(callee) ? 480 : 404, now);
+}
+
+void Requests::from_centre(const RequestArrived& event, net::Now now) {
+    const auto& request = event.message;
+    const auto* binding = exchange_.location.by_token(request.uri().user);
+    if (binding == nullptr && request.is("OPTIONS")) return options(event, now);
+    const auto callee = binding != nullptr ? binding->aor : lookup_.callee_of(request.uri());
+    const auto targets = binding != nullptr ? std::vector{lookup_.phone(*binding)} : lookup_.phones(callee, event.flow);
+    const auto caller = Lookup::caller_of(request);
+    if (request.is("INVITE") && merged(event, caller, callee, now)) return;
+    deliver(event, caller, callee, targets, now);
+}
+
+void Requests::from_mesh(const RequestArrived& event, net::Now now) {
+    const auto& request = event.message;
+    if (request.is("OPTIONS") && request.uri().user.empty()) return options(event, now);
+    const auto caller = Lookup::caller_of(request);
+    if (!lookup_.may_speak_for(caller, event.flow)) {
+        ++exchange_.counters.forged;
+        return exchange_.answer(event.id, 403, now, "Not a user of that node");
+    }
+    const auto callee = lookup_.callee_of(request.uri());
+    if (request.is("INVITE") && merged(event, caller, callee, now)) return;
+    deliver(event, caller, callee, lookup_.phones(callee, event.flow), now);
+}
+
+bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
+    const auto& invite = event.message;
+    const bool second = event.flow.side == Side::mesh && invite.has(kSecondBranch);
+    const bool doubtful = !exchange_.monitor || exchange_.monitor->doubtful();
+    const auto judgement = merging_.judge(invite, caller, callee, event.flow.side, second, doubtful);
+    switch (judgement.verdict) {
+        case Merging::Verdict::deliver:
+            return false;
+        case Merging::Verdict::hold:
+            held_.insert_or_assign(event.id, Held{event, now.steady + Merging::kHold});
+            return true;
+        case Merging::Verdict::refuse:
+            exchange_.answer(event.id, 482, now);
+            return true;
+        case Merging::Verdict::adopt:
+            if (auto* fork = forking_.find(judgement.other); fork != nullptr && !fork->calls.empty()) {
+                if (auto* call = calls_.find(fork->calls.front())) {
+                    calls_.listen(*call, invite, event.flow, now);
+                    call->invite = invite;
+                    call->caller = event.flow;
+                }
+                merging_.ended(judgement.other, false, now);
+                merging_.deliver(event.id, invite, caller, callee, event.flow.side, true);
+                forking_.adopt(judgement.other, event.id, invite, event.flow, now);
+                return true;
+            }
+            return false;
+    }
+    return false;
+}
+
+void Requests::deliver(const RequestArrived& event, const Aor& caller, const Aor& callee,
+                       const std::vector<Target>& targets, net::Now now) {
+    if (targets.empty()) return exchange_.answer(event.id, lookup_.is_known(callee) ? 480 : 404, now);
+    if (event.message.is("INVITE")) {
+        merging_.deliver(event.id, event.message, caller, callee, event.flow.side,
+                         event.flow.side == Side::mesh && event.message.has(kSecondBranch));
+    }
+    start(event, caller, callee, targets, 480, now);
+}
+
+void Requests::start(const RequestArrived& event, const Aor& caller, const Aor& callee,
+                     const std::vector<Target>& targets, int otherwise, net::Now now) {
+    Fork fork(event.id, event.message, event.flow, this);
+    fork.request.remove("Route");
+    if (fork.is_invite()) {
+        if (calls_.is_live(event.message, event.flow)) return exchange_.answer(event.id, 482, now);  // RFC 3261 8.2.2.2
+        auto* call = calls_.open(event.message, event.flow, caller, callee, now);
+        if (call == nullptr) {
+            ++exchange_.counters.overload;
+            return exchange_.answer(event.id, 503, now);
+        }
+        fork.calls.push_back(call->key);
+        const bool central = !targets.empty() && targets.front().path == Path::central;
+        if (central) fork.patience = now.steady + exchange_.monitor->patience();
+    }
+    forking_.open(std::move(fork), targets, otherwise, now);
+}
+
+bool Requests::shape(Fork& fork, const Target& target, Message& request, net::Now now) {
+    if (makes_dialog(request)) record_route(exchange_, fork.from, target, request);
+    request.remove(kSecondBranch);
+    if (fork.from.side == Side::phone && target.path != Path::central) request.remove("P-Asserted-Identity");
+    if (!fork.is_invite()) return true;
+    if (fork.spare_tried && target.path == Path::mesh) {
+        request.set(kSecondBranch, Lookup::caller_of(request) + ' ' + lookup_.callee_of(fork.request.uri()) + ' ' +
+                                       std::string(request.call_id()));
+    }
+    return calls_.carry(fork, target, request, now);
+}
+
+std::vector<Target> Requests::spare(Fork& fork, net::Now) {
+    if (!fork.is_invite() || fork.from.side != Side::phone) return {};
+    const auto caller = Lookup::caller_of(fork.request);
+    const auto callee = lookup_.callee_of(fork.request.uri());
+    if (!lookup_.may_speak_for(caller, fork.from)) return {};
+    auto targets = lookup_.everywhere(callee, fork.from);
+    const bool here = std::any_of(targets.begin(), targets.end(), [](const auto& t) { return t.path == Path::local; });
+    if (here) {
+        const auto judgement = merging_.judge(fork.request, caller, callee, Side::phone, true, false);
+        if (judgement.verdict != Merging::Verdict::deliver) return {};
+        merging_.deliver(fork.id, fork.request, caller, callee, Side::phone, true);
+    }
+    return targets;
+}
+
+void Requests::passing(Fork& fork, const Branch& branch, Message& response, net::Now now) {
+    if (fork.calls.empty()) return;
+    auto* call = calls_.find(fork.calls.front());
+    if (call != nullptr && branch.id != 0) {
+        if (response.status() < 200) calls_.ringing(*call, branch.target.path, now);
+        if (response.status() >= 200 && response.status() < 300) calls_.answered(*call, branch, response, now);
+    }
+    calls_.carry_back(fork, branch, response, now);
+}
+
+void Requests::heard(Fork& fork, const Branch& branch, int status, net::Now now) {
+    if (!fork.is_invite() || branch.target.path != Path::central || status <= 100 || !exchange_.monitor) return;
+    if (is_outage(status)) return exchange_.monitor->call_failed(now);
+    exchange_.monitor->call_went_through();
+}
+
+void Requests::ended(Fork& fork, int status, net::Now now) {
+    if (!fork.is_invite()) return;
+    merging_.ended(fork.id, status < 300, now);
+    if (status < 300) return;
+    for (const auto& key : fork.calls) calls_.end(key, std::to_string(status) + ' ' + std::string(reason_phrase(status)), now);
+}
+
+void Requests::cancelled(ServerId id, net::Now now) {
+    if (held_.erase(id) > 0) return exchange_.answer(id, 487, now);
+    forking_.cancelled(id, now);
+}
+
+void Requests::tick(net::Now now) {
+    merging_.tick(now);
+    std::vector<RequestArrived> due;
+    std::erase_if(held_, [&](auto& entry) {
+        if (entry.second.until > now.steady) return false;
+        due.push_back(std::move(entry.second.event));
+        return true;
+    });
+    for (const auto& event : due) {
+        const auto* binding = exchange_.location.by_token(event.message.uri().user);
+        const auto callee = binding != nullptr ? binding->aor : lookup_.callee_of(event.message.uri());
+        const auto targets = binding != nullptr ? std::vector{lookup_.phone(*binding)} : lookup_.phones(callee, event.flow);
+        deliver(event, Lookup::caller_of(event.message), callee, targets, now);
+    }
+}
+
+net::Steady Requests::next_deadline() const {
+    auto next = net::kNever;
+    for (const auto& [id, held] : held_) next = std::min(next, held.until);
+    return next;
+}
+
+void Requests::options(const RequestArrived& event, net::Now now) {
+    auto response = exchange_.response_to(event.id, 200);
+    response.set("Allow", kAllow);
+    response.set("Accept", "application/sdp");
+    exchange_.transactions.respond(event.id, response, now);
+}
+
+}  // namespace voice

@@ -1,0 +1,59 @@
+/// Requests outside a dialog: INVITE, MESSAGE, SUBSCRIBE, OPTIONS and whatever else is not REGISTER. Where they go in
+/// each mode, who may send them, and what happens to them when the centre does not answer.
+///
+///   phone -> centre while believed up --nothing in some round trips, 408, 500, 503, 504--> phones here, mesh (spare)
+///   phone -> phones here and mesh while it is down, or where there is none
+///   centre -> phone by the token of its Contact       mesh -> phones here, never on into the mesh
+#pragma once
+
+#include "voice/call.hpp"
+#include "voice/lookup.hpp"
+#include "voice/merging.hpp"
+
+namespace voice {
+
+class Requests final : public ForkUser {
+public:
+    Requests(Exchange& exchange, Forking& forking, Calls& calls)
+        : exchange_(exchange), forking_(forking), calls_(calls), lookup_(exchange) {}
+
+    void arrived(const RequestArrived& event, net::Now now);
+    void cancelled(ServerId id, net::Now now);
+    void tick(net::Now now);
+    net::Steady next_deadline() const;
+
+    bool shape(Fork& fork, const Target& target, Message& request, net::Now now) override;
+    std::vector<Target> spare(Fork& fork, net::Now now) override;
+    void passing(Fork& fork, const Branch& branch, Message& response, net::Now now) override;
+    void heard(Fork& fork, const Branch& branch, int status, net::Now now) override;
+    void ended(Fork& fork, int status, net::Now now) override;
+
+private:
+    /// An INVITE from the centre that waits until the caller's meshd has cancelled it, for the mesh has the same call.
+    struct Held {
+        RequestArrived event;
+        net::Steady until;
+    };
+    void from_phone(const RequestArrived& event, net::Now now);
+    void from_centre(const RequestArrived& event, net::Now now);
+    void from_mesh(const RequestArrived& event, net::Now now);
+    void deliver(const RequestArrived& event, const Aor& caller, const Aor& callee, const std::vector<Target>& targets,
+                 net::Now now);
+    /// True if it was dealt with: held, refused or adopted.
+    bool merged(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now);
+    void start(const RequestArrived& event, const Aor& caller, const Aor& callee, const std::vector<Target>& targets,
+               int otherwise, net::Now now);
+    void options(const RequestArrived& event, net::Now now);
+
+    Exchange& exchange_;
+    Forking& forking_;
+    Calls& calls_;
+    Lookup lookup_;
+    Merging merging_;
+    std::unordered_map<ServerId, Held> held_;
+};
+
+/// Adds Record-Route for both sides that a dialog passes here (RFC 5658). `token` names the callee's binding.
+void record_route(const Exchange& exchange, const Flow& from, const Target& target, Message& request);
+
+}  // namespace voice
