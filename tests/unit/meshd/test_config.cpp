@@ -220,3 +220,7 @@ TEST_CASE("a configuration is read from its file, and its errors name it") {
     CHECK_THROWS_WITH(meshd::load_config(path, false), StartsWith(std::string(path) + ":2: "));
     std::remove(path);
 }
+
+TEST_CASE("the configuration that is installed as an example is a good one") {
+    CHECK(meshd::load_config(MESHD_SOURCE_ROOT "/packaging/etc/meshd.json", false).voice.port == 5060);
+}
