@@ -48,6 +48,7 @@ bool PeerActivity::seen_from(const net::Endpoint& from, net::Steady now) {
         if (from == elsewhere_from_ && now - kReportAgainAfter < elsewhere_at_) return false;
         elsewhere_from_ = from;
         elsewhere_at_ = now;
+        moves_.fetch_add(1, std::memory_order_release);
     }
     return !elsewhere_.exchange(true) && look_by(now);
 }
@@ -67,10 +68,15 @@ bool PeerActivity::want_rekey(net::Steady now) {
     return look_by(now);
 }
 
-std::optional<net::Endpoint> PeerActivity::take_seen_from() {
-    if (!elsewhere_.load() || !elsewhere_.exchange(false)) return std::nullopt;
+net::Endpoint PeerActivity::last_seen_from() const {
     const std::lock_guard lock(endpoint_mutex_);
     return elsewhere_from_;
+}
+
+std::optional<PeerActivity::Move> PeerActivity::take_seen_from() {
+    if (!elsewhere_.load() || !elsewhere_.exchange(false)) return std::nullopt;
+    const std::lock_guard lock(endpoint_mutex_);
+    return Move{elsewhere_from_, moves_.load()};
 }
 
 }  // namespace mesh

@@ -24,6 +24,10 @@ public:
     /// A message authenticated from elsewhere than its endpoint (the same place is reported once a second at most).
     /// True: wake the control thread.
     [[nodiscard]] bool seen_from(const net::Endpoint& from, net::Steady now);
+    /// How often seen_from() had something to report. A table that was published at another count is out of date about
+    /// where a stock peer is: last_seen_from() is not.
+    std::uint32_t moves() const { return moves_.load(std::memory_order_acquire); }
+    net::Endpoint last_seen_from() const;
     /// A responder's session is being confirmed by a message from there. Look_by() is the caller's.
     void confirmed_from(const net::Endpoint& from);
     /// A new session is wanted soon; stays so until forget_rekey(). True: wake the control thread.
@@ -43,7 +47,11 @@ public:
     bool rekey_wanted() const { return rekey_wanted_.load(); }
     void forget_rekey() { rekey_wanted_.store(false); }
     bool elsewhere() const { return elsewhere_.load(); }  ///< take_seen_from() has something
-    std::optional<net::Endpoint> take_seen_from();
+    struct Move {
+        net::Endpoint from;
+        std::uint32_t moves = 0;
+    };
+    std::optional<Move> take_seen_from();
     net::Endpoint confirmed_from() const;
     net::Steady looks_at() const { return looks_at_.load(); }
     void promise_look(net::Steady at) { looks_at_.store(at); }
@@ -58,6 +66,7 @@ private:
     std::atomic<std::uint64_t> tx_bytes_{0};
     std::atomic<bool> rekey_wanted_{false};
     std::atomic<bool> elsewhere_{false};
+    std::atomic<std::uint32_t> moves_{0};
     mutable std::mutex endpoint_mutex_;
     net::Endpoint elsewhere_from_;
     net::Steady elsewhere_at_ = net::Steady::min();

@@ -71,7 +71,9 @@ Inbound receive_data(const ForwardingTable& table, net::MutableBytes datagram, c
     const auto& peer = *table.peers[found->second.slot];
     const auto payload = datagram.subspan(kDataHeaderBytes, datagram.size() - kMinDataBytes);
     bool wake = peer.activity->received(now, datagram.size(), !payload.empty());
-    if (from != peer.endpoint) wake |= peer.activity->seen_from(from, now);
+    if (from != peer.endpoint || (peer.stock && peer.activity->moves() != peer.moves)) {
+        wake |= peer.activity->seen_from(from, now);
+    }
     if (session.wants_rekey_after_receiving(now)) wake |= peer.activity->want_rekey(now);
     if (!session.confirmed()) {
         peer.activity->confirmed_from(from);  // first, so that whoever sees the session confirmed sees this too
@@ -81,6 +83,20 @@ Inbound receive_data(const ForwardingTable& table, net::MutableBytes datagram, c
         }
     }
     return judge_payload(table, found->second.slot, payload, wake);
+}
+
+// The answer to the packet that confirmed a session may come before the control thread has a new table out. The peer
+// may have forgotten the session before, so this one must be used at once.
+Session* session_to_send_with(const ForwardingPeer& peer) {
+    return peer.next && peer.next->confirmed() ? peer.next.get() : peer.session.get();
+}
+
+// As above: the packet to answer came from elsewhere than the table says. A stock peer is followed at once; where a
+// member's new session is confirmed from elsewhere, the control thread decides (none is returned).
+net::Endpoint endpoint_to_send_to(const ForwardingPeer& peer, const Session* session) {
+    if (peer.stock && peer.activity->moves() != peer.moves) return peer.activity->last_seen_from();
+    if (session != peer.session.get() && peer.activity->confirmed_from() != peer.endpoint) return {};
+    return peer.endpoint;
 }
 
 }  // namespace
@@ -93,12 +109,12 @@ Outbound outbound(const ForwardingTable& table, PacketBuffer packet, net::Steady
 
     Outbound result;
     result.peer = peer->key;
-    if (!peer->session || !peer->session->usable(now)) {
-        result.verdict = Outbound::Verdict::no_session;
-        return result;
-    }
-    if (peer->endpoint.is_none()) return drop<Outbound>(table, Drop::no_endpoint);
-    if (table.in_overlay(peer->endpoint.address)) return drop<Outbound>(table, Drop::underlay_loop);
+    auto* const session = session_to_send_with(*peer);
+    result.verdict = Outbound::Verdict::no_session;
+    if (session == nullptr || !session->usable(now)) return result;
+    result.endpoint = endpoint_to_send_to(*peer, session);
+    if (result.endpoint.is_none()) return result;
+    if (table.in_overlay(result.endpoint.address)) return drop<Outbound>(table, Drop::underlay_loop);
     const auto padded = padded_bytes(packet.size, table.mtu_bytes);
     if (packet.offset < kDataHeaderBytes || packet.storage.size() - packet.offset < padded + kTagBytes) {
         return drop<Outbound>(table, Drop::too_big);
@@ -106,14 +122,10 @@ Outbound outbound(const ForwardingTable& table, PacketBuffer packet, net::Steady
     const auto padding = packet.storage.subspan(packet.offset + packet.size, padded - packet.size);
     std::fill(padding.begin(), padding.end(), std::byte{0});
     const auto message = packet.storage.subspan(packet.offset - kDataHeaderBytes, kMinDataBytes + padded);
-    if (!peer->session->seal(message, now)) {  // its last message went by while we looked; the packet is untouched
-        result.verdict = Outbound::Verdict::no_session;
-        return result;
-    }
+    if (!session->seal(message, now)) return result;  // its last message went by just now; the packet is untouched
     result.wake = peer->activity->sent(now, message.size(), true);
-    if (peer->session->wants_rekey_after_sending(now)) result.wake |= peer->activity->want_rekey(now);
+    if (session->wants_rekey_after_sending(now)) result.wake |= peer->activity->want_rekey(now);
     result.verdict = Outbound::Verdict::send;
-    result.endpoint = peer->endpoint;
     result.bytes = message;
     return result;
 }

@@ -20,7 +20,8 @@ struct PacketBuffer {
 struct Outbound {
     enum class Verdict : std::uint8_t {
         send,        ///< send `bytes` to `endpoint`
-        no_session,  ///< hand the packet, unchanged, to WireGuard::send(peer, ...) on the control thread
+        no_session,  ///< hand the packet, unchanged, to WireGuard::send(peer, ...) on the control thread: no session,
+                     ///< or the endpoint is about to change
         drop,        ///< for `reason`, which has been counted
     };
     Verdict verdict = Verdict::drop;

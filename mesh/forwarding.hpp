@@ -16,8 +16,10 @@ struct ForwardingPeer {
     net::TunnelKey key;
     net::Endpoint endpoint;                  ///< none: not known yet
     std::shared_ptr<Session> session;        ///< to send with; null: none
+    std::shared_ptr<Session> next;           ///< takes over once the peer has confirmed it; null: none
     std::shared_ptr<PeerActivity> activity;  ///< never null
     std::vector<net::Prefix> allowed_ips;    ///< a member's inner sources (a stock peer's: ForwardingTable::stock_owners)
+    std::uint32_t moves = 0;                 ///< PeerActivity::moves() that `endpoint` takes account of
     bool stock = false;                      ///< no control frames; endpoint follows its packets
     bool carries_ip = true;                  ///< false: control frames only
 };

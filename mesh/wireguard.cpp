@@ -180,6 +180,8 @@ void WireGuard::send(const net::TunnelKey& key, net::ByteView payload, net::Now 
     if (peer->settings.follows_endpoint && !payload.empty() && !is_ip(payload)) {
         return core_->drops_->add(Drop::not_for_stock);
     }
+    // What the data path has seen comes first: a new session, a new endpoint.
+    if (peer->activity->looks_at() <= now.steady) core_->tick(*peer, now);
     if (WireGuardCore::has_session(*peer, now.steady)) {
         core_->transmit(*peer, payload, now, to);
     } else {

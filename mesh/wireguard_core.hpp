@@ -41,6 +41,7 @@ struct WireGuardPeer {
     CookieJar jar;
     std::shared_ptr<PeerActivity> activity = std::make_shared<PeerActivity>();
     net::Endpoint endpoint;
+    std::uint32_t moves = 0;  ///< PeerActivity::moves() that has been looked at
     std::vector<net::Endpoint> candidates;
 
     // As initiator.

@@ -39,7 +39,9 @@ std::shared_ptr<const ForwardingTable> WireGuardCore::table() {
             entry->key = peer->settings.key;
             entry->endpoint = peer->endpoint;
             entry->session = peer->told_up ? peer->current : nullptr;
+            entry->next = peer->next;
             entry->activity = peer->activity;
+            entry->moves = peer->moves;
             entry->allowed_ips = peer->settings.allowed_ips;
             entry->stock = peer->settings.follows_endpoint;
             entry->carries_ip = peer->settings.carries_ip;

@@ -33,11 +33,13 @@ void WireGuardCore::tick(Peer& peer, net::Now now) {
 
 void WireGuardCore::look_at_data_path(Peer& peer, net::Now now) {
     if (peer.next && peer.next->confirmed()) promote_next(peer, now);
-    if (const auto from = peer.activity->take_seen_from(); from && *from != peer.endpoint) {
+    if (const auto move = peer.activity->take_seen_from()) {
+        peer.moves = move->moves;
+        changed(peer);
         if (peer.settings.follows_endpoint) {
-            move_endpoint(peer, *from);
-        } else {
-            emit(Nominated{peer.settings.key, *from});
+            move_endpoint(peer, move->from);
+        } else if (move->from != peer.endpoint) {
+            emit(Nominated{peer.settings.key, move->from});
         }
     }
     if (peer.activity->rekey_wanted() && !handshake_is_wanted(peer)) {

@@ -174,7 +174,67 @@ TEST_CASE("what has no route, no room or is no packet is dropped with its reason
                          pair.wire.now.steady)
               .reason == Drop::too_big);
     pair.alice.wireguard.set_endpoint(pair.bob_key(), {});
-    CHECK(send(pair.alice, packet, pair.wire.now).reason == Drop::no_endpoint);
+    CHECK(send(pair.alice, packet, pair.wire.now).verdict == Outbound::Verdict::no_session);
+    pair.alice.wireguard.send(pair.bob_key(), packet, pair.wire.now);
+    CHECK(pair.alice.dropped(Drop::no_endpoint) == 1);
+}
+
+TEST_CASE("the answer to the packet that confirms a session goes by that session, whatever the control thread does") {
+    Pair pair;
+    pair.connect();
+    pair.wire.run(6s);
+    pair.wire.filter = [](Wire::Flying& one) { return one.type() != 4; };
+    pair.alice.wireguard.rekey(pair.bob_key(), pair.wire.now);
+    pair.wire.settle();  // alice's keepalive is lost, so bob's new session waits
+    const auto table = pair.bob.wireguard.table();
+    auto keepalive = pair.wire.log.back().bytes;
+    REQUIRE(keepalive.size() == mesh::kMinDataBytes);
+    REQUIRE(mesh::inbound(*table, keepalive, pair.alice.endpoint, pair.wire.now.steady).wake);
+    auto packet = ip_packet("10.0.0.2", "10.0.0.1");
+    net::Bytes storage(128);
+    std::copy(packet.begin(), packet.end(), storage.begin() + 16);
+    const auto answer = mesh::outbound(*table, {storage, 16, packet.size()}, pair.wire.now.steady);
+    REQUIRE(answer.verdict == Outbound::Verdict::send);
+    auto bytes = net::copy(answer.bytes);
+    const auto newest = pair.alice.wireguard.table()->peers[0]->session->local_index();
+    CHECK(net::Reader(net::ByteView(bytes).subspan(4)).u32le() == newest);
+
+    // Had it come from elsewhere, the control thread would decide where to.
+    Pair other;
+    other.wire.filter = [](Wire::Flying& one) { return one.type() != 4; };
+    other.connect();
+    auto moved = other.wire.log.back().bytes;
+    const auto old_table = other.bob.wireguard.table();
+    REQUIRE(mesh::inbound(*old_table, moved, at("203.0.113.1:5"), other.wire.now.steady).wake);
+    std::copy(packet.begin(), packet.end(), storage.begin() + 16);
+    CHECK(mesh::outbound(*old_table, {storage, 16, packet.size()}, other.wire.now.steady).verdict ==
+          Outbound::Verdict::no_session);
+    other.bob.wireguard.send(other.alice_key(), packet, other.wire.now);
+    CHECK(other.bob.seen<mesh::SessionUp>().empty());  // still in its outbox of events
+    other.wire.settle();
+    CHECK(other.bob.seen<mesh::SessionUp>().size() == 1);
+}
+
+TEST_CASE("the answer to a stock peer that has roamed follows it, by a table from before too") {
+    Pair pair;
+    auto stock = member(pair.alice, "10.0.0.1/32");
+    stock.follows_endpoint = true;
+    pair.bob.wireguard.set_peer(stock);
+    pair.connect();
+    const auto table = pair.bob.wireguard.table();
+    const auto answer_goes_to = [&] {
+        auto packet = ip_packet("10.0.0.2", "10.0.0.1");
+        net::Bytes storage(128);
+        std::copy(packet.begin(), packet.end(), storage.begin() + 16);
+        return mesh::outbound(*table, {storage, 16, packet.size()}, pair.wire.now.steady).endpoint;
+    };
+    CHECK(answer_goes_to() == pair.alice.endpoint);
+    for (const auto* const text : {"203.0.113.1:5", "203.0.113.2:6", "192.0.2.1:51820"}) {
+        net::Bytes message(mesh::kMinDataBytes);
+        REQUIRE(pair.alice.wireguard.table()->peers[0]->session->seal(message, pair.wire.now.steady));
+        REQUIRE(mesh::inbound(*table, message, at(text), pair.wire.now.steady).verdict == Inbound::Verdict::nothing);
+        CHECK(answer_goes_to() == at(text));
+    }
 }
 
 TEST_CASE("traffic wakes the control thread when it begins, not by the packet") {
