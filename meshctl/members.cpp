@@ -1,5 +1,6 @@
 #include "meshctl/command.hpp"
 #include "meshctl/table.hpp"
+#include "meshctl/units.hpp"
 
 namespace meshctl {
 namespace {
@@ -18,6 +19,17 @@ void run(Invocation& in) {
                    {revoked ? "revoked" : "good", revoked ? Colour::bad : Colour::good},
                    member["key"].text()});
     }
+    for (const auto& invitation : result["invitations"].elements()) {
+        const auto left = invitation["expires_s"].number();
+        const auto standing = "invited" + (left ? ", for " + duration(*left) : std::string());
+        table.add({invitation["name"].text(),
+                   "",
+                   invitation["subnets"].joined(),
+                   invitation["roles"].joined(","),
+                   "",
+                   {standing, Colour::warning},
+                   ""});
+    }
     if (table.empty()) {
         in.hints << "This machine is in no mesh yet: meshctl init MESH makes one; meshctl join joins one.\n";
     } else {
@@ -30,7 +42,7 @@ void run(Invocation& in) {
 extern const Command kMembers;
 const Command kMembers{
     .name = "members",
-    .summary = "list who belongs to the mesh, and who was put out",
+    .summary = "list who belongs to the mesh, who is invited, and who was put out",
     .details = "",
     .arguments = {},
     .options = {},

@@ -23,6 +23,10 @@ void run(Invocation& in) {
     if (in.printed_as_json(result)) return;
     const auto mesh = result["mesh"], node = result["node"];
     if (mesh["name"].text().empty()) {
+        if (result["state"].text() == "joining") {
+            in.out << "This machine is joining a mesh at this moment.\n";
+            return;
+        }
         in.out << "This machine is in no mesh yet.\n";
         in.hints << "Next: meshctl init MESH makes one; meshctl join, with a token, joins one.\n";
         return;
@@ -36,6 +40,9 @@ void run(Invocation& in) {
            << (roles.empty() ? "" : " (" + roles + ")") << '\n'
            << "peers  " << live << " of " << peers.size() << " in session\n"
            << "voice  " << voice_line(result["voice"], in.colour) << '\n';
+    for (const auto& warning : result["warnings"].elements()) {
+        in.out << coloured("beware", Colour::bad, in.colour) << ' ' << printable(warning.text()) << '\n';
+    }
     if (!peers.empty()) in.out << '\n' << peer_table(result["peers"]).text(in.colour);
     if (in.arguments.has("--counters")) print_counters(in, result["counters"]);
 }

@@ -175,6 +175,11 @@ TEST_CASE("the status says where this machine stands") {
                           "peers  1 of 2 in session\nvoice  calls go over the mesh: the central server is out "
                           "of reach, sip:203.0.113.5, for 3 min (no answer to 10 OPTIONS)\n\npeer "));
     CHECK_THAT(outcome.out, Contains("dropped_replay      3") && !Contains("dropped_mac1"));
+    status["warnings"] = {"cannot write state.db: the disk is full"};
+    asked({"status"}, status.dump(), &outcome);
+    CHECK_THAT(outcome.out, Contains("\nbeware cannot write state.db: the disk is full\n"));
+    asked({"status"}, R"({"mesh":null,"node":null,"state":"joining"})", &outcome);
+    CHECK(outcome.out == "This machine is joining a mesh at this moment.\n");
     asked({"status"}, R"({"mesh":null,"node":null,"peers":[],"voice":{},"counters":{}})", &outcome);
     CHECK(outcome.out == "This machine is in no mesh yet.\n");
     CHECK_THAT(outcome.err, Contains("meshctl init") && Contains("meshctl join"));
@@ -184,12 +189,14 @@ TEST_CASE("the other lists are tables too, and an empty one says what to do") {
     Outcome outcome;
     asked({"members"},
           R"({"members":[{"name":"a","key":"K","addresses":["10.1.0.1"],"subnets":[],"roles":["admin","voice"],
-      "stock":false,"revoked":false},{"name":"b","key":"L","addresses":[],"subnets":[],"roles":[],"stock":true,"revoked":true}]})",
+      "stock":false,"revoked":false},{"name":"b","key":"L","addresses":[],"subnets":[],"roles":[],"stock":true,"revoked":true}],
+      "invitations":[{"name":"c","subnets":["10.9.0.0/24"],"roles":["voice"],"expires_s":7300}]})",
           &outcome);
     CHECK(outcome.out ==
-          "member  addresses  roles        kind             standing  key\n"
-          "a       10.1.0.1   admin,voice  node             good      K\n"
-          "b       -          -            stock WireGuard  revoked   L\n");
+          "member  addresses  subnets      roles        kind             standing          key\n"
+          "a       10.1.0.1   -            admin,voice  node             good              K\n"
+          "b       -          -            -            stock WireGuard  revoked           L\n"
+          "c       -          10.9.0.0/24  voice        -                invited, for 2 h  -\n");
     asked(
         {"phones"},
         R"({"phones":[{"aor":"bob@a","contact":"sip:bob@192.168.1.9:5060","expires_s":100,"local":true,"node":"a"}]})",
