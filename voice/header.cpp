@@ -33,9 +33,7 @@ bool is_plain_display(std::string_view text) {
     while (!text.empty()) {
         std::size_t end = 0;
         while (end < text.size() && !is_space(text[end])) ++end;
-        // Bytes above ASCII stand unquoted in what many phones send; they hurt nobody.
-        const auto word = text.substr(0, end);
-        if (!std::all_of(word.begin(), word.end(), [](char c) { return (c & 0x80) != 0 || is_token({&c, 1}); })) return false;
+        if (!is_token(text.substr(0, end))) return false;
         text = net::trim(text.substr(end));
     }
     return true;

@@ -41,8 +41,8 @@ struct SessionDescription {
     std::vector<MediaLine> media;
     std::string origin_address;  ///< of o=, as written
 
-    /// Nullopt if it is no SDP: v=, o= and s= must open it in that order, lines must be "x=...", an m-line well-formed,
-    /// and sofia-sip's parser must agree. At most 64 kB and 32 m-lines.
+    /// Nullopt if it is no SDP: v=, o= and s= must open it in that order, only known lines may follow, each where it may
+    /// stand, and what says where media goes must be well-formed. At most 64 kB and 32 m-lines.
     static std::optional<SessionDescription> parse(std::string_view text);
 };
 

@@ -142,7 +142,7 @@ TEST_CASE("what is no SDP is refused") {
                              "o=- 1 1 IN IP4 1.1.1.1\r\n" + good, head + "t=0 0\r\nm=audio 4000 RTP/AVP 0\r\n",
                              good + "m=audio x RTP/AVP 0\r\n", good + "m=audio 70000 RTP/AVP 0\r\n", good + "m=audio 4000\r\n",
                              good + "c=IN IP4 fd00::1\r\n", good + "no line\r\n", good + std::string("a=\0x\r\n", 6),
-                             good + "a=rtcp:x\r\n", good + "\r\na=late\r\n", good + "a=one\ra=two\r\n", many,
+                             good + "a=rtcp:x\r\n", good + "t=0 0\r\n", good + "q=1\r\n", good + "\r\na=late\r\n", good + "a=one\ra=two\r\n", many,
                              good + "a=" + std::string(70000, 'x')}) {
         INFO(text.substr(0, 300));
         CHECK_FALSE(SessionDescription::parse(text));

@@ -87,7 +87,7 @@ TEST_CASE("addresses are read with and without brackets, and written with") {
     CHECK(bare->uri.params.all().empty());
     CHECK(bare->text() == "<sip:bob@example.com>;tag=1");
     CHECK(NameAddr::parse("*")->star);
-    for (const auto* text : {"", "<sip:a@b", "\"open <sip:a@b>", "a, b <sip:a@b>", "<sip:a@b> x", "sip:a@b?x=y", "<sip:a@b>;\"x\""}) {
+    for (const auto* text : {"", "<sip:a@b", "\"open <sip:a@b>", "a, b <sip:a@b>", "J\xc3\xb6rg <sip:a@b>", "<sip:a@b> x", "sip:a@b?x=y", "<sip:a@b>;\"x\""}) {
         INFO(text);
         CHECK_FALSE(NameAddr::parse(text));
     }
