@@ -25,6 +25,10 @@ struct Exchange {
 
     const Directory& directory() const { return environment.directory(); }
     bool centre_up() const { return monitor && monitor->believed_up(); }
+    /// The centre is back, but not every phone has come by since to register there again.
+    bool settling(net::Now now) const {
+        return centre_up() && monitor->losses() > 0 && now.steady - monitor->since().steady < settings.expires;
+    }
     /// Who is on the far end; nullopt for a stranger, who gets silence. What the owner said of mesh stays.
     std::optional<Side> side_of(const Flow& flow) const;
     bool is_centre(const net::Endpoint& endpoint) const { return settings.centre && settings.centre->endpoint == endpoint; }

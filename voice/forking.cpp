@@ -10,8 +10,6 @@ namespace {
 
 constexpr auto kTimerC = std::chrono::minutes(3) + std::chrono::seconds(1);  // RFC 3261 16.6 step 11: more than 3 minutes
 
-bool is_outage(int status) { return status == 408 || status == 500 || status == 503 || status == 504; }
-
 /// FNV-1a; no secret depends on it.
 std::uint64_t hash_of(std::string_view text, std::uint64_t hash = 0xcbf29ce484222325U) {
     for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
@@ -125,13 +123,16 @@ void Forking::success(Fork& fork, Branch& branch, Message response, net::Now now
 
 void Forking::refused(Fork& fork, Branch& branch, Message response, net::Now now) {
     const bool counts = !branch.dropped && fork.final_status == 0;
+    const bool rang = branch.status > 100;
     branch.status = response.status();
     if (!counts) return;
     const auto status = response.status();
     // 482 to the spare: the callee's side has this call by its first way already, which goes on.
     if (status != 482 || !branch.spare) fork.refusals.push_back(std::move(response));
     if (status >= 600) drop_others(fork, &branch, now);
-    if (is_outage(status) && !branch.spare && try_spare(fork, now)) return wake(fork);
+    // What comes after ringing is about the callee. After an outage the centre may not know yet who is there.
+    const bool unsure = is_outage(status) || ((status == 404 || status == 480) && exchange_.settling(now));
+    if (unsure && !rang && !branch.spare && try_spare(fork, now)) return wake(fork);
     choose(fork, now);
 }
 
@@ -329,6 +330,8 @@ void Forking::forget_if_over(ServerId id) {
     const bool live = std::any_of(fork->branches.begin(), fork->branches.end(), [&](const auto& b) { return fork_of_.contains(b.id); });
     if (!live) forks_.erase(id);
 }
+
+bool is_outage(int status) { return status == 408 || status == 500 || status == 503 || status == 504; }
 
 int rank_of(int status) {
     if (status >= 600) return 0;

@@ -124,6 +124,8 @@ private:
 
 /// What ends the branch of each request that we pass on, so that it is known should it come back unchanged (RFC 5393).
 std::string loop_mark(const Exchange& exchange, const Message& request);
+/// 408, 500, 503, 504: what a front proxy says whose back end is gone.
+bool is_outage(int status);
 /// How good a refusal is to pass on: the least is best (16.7 step 6).
 int rank_of(int status);
 

@@ -62,6 +62,8 @@ bool Forsaken::take(const Message& response, net::Now now) {
 }
 
 void Forsaken::tick(net::Now now) {
+    if (now.steady < next_sweep_) return;
+    next_sweep_ = now.steady + std::chrono::seconds(1);
     std::erase_if(by_branch_, [&](const auto& entry) { return entry.second.until <= now.steady; });
 }
 

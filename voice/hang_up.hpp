@@ -37,6 +37,7 @@ private:
     static constexpr std::size_t kMax = 2000;
     Exchange& exchange_;
     std::unordered_map<std::string, Entry> by_branch_;
+    net::Steady next_sweep_;
 };
 
 }  // namespace voice

@@ -35,6 +35,8 @@ void Merging::ended(ServerId id, bool answered, net::Now now) {
 }
 
 void Merging::tick(net::Now now) {
+    if (now.steady < next_sweep_) return;
+    next_sweep_ = now.steady + std::chrono::seconds(1);
     std::erase_if(by_id_, [&](const auto& entry) {
         const auto& [id, delivery] = entry;
         if (!delivery.until || *delivery.until > now.steady) return false;

@@ -50,6 +50,7 @@ private:
 
     std::unordered_map<ServerId, Delivery> by_id_;
     std::unordered_multimap<std::string, ServerId> by_pair_;
+    net::Steady next_sweep_;
 };
 
 }  // namespace voice

@@ -9,8 +9,6 @@ namespace {
 
 constexpr auto kSlack = std::chrono::seconds(10);  // as in registrar.cpp
 
-bool is_outage(int status) { return status == 408 || status == 500 || status == 503 || status == 504; }
-
 /// Options that are about the phone's own Contact, which the centre does not see.
 void hide_options(Message& request) {
     std::string rest;

@@ -10,8 +10,6 @@ bool makes_dialog(const Message& request) {
     return request.is("INVITE") || request.is("SUBSCRIBE") || request.is("REFER") || request.is("NOTIFY");
 }
 
-bool is_outage(int status) { return status == 408 || status == 500 || status == 503 || status == 504; }
-
 }  // namespace
 
 void record_route(const Exchange& exchange, const Flow& from, const Target& target, Message& request) {
@@ -180,7 +178,7 @@ void Requests::passing(Fork& fork, const Branch& branch, Message& response, net:
 
 void Requests::heard(Fork& fork, const Branch& branch, int status, net::Now now) {
     if (!fork.is_invite() || branch.target.path != Path::central || status <= 100 || !exchange_.monitor) return;
-    if (is_outage(status)) return exchange_.monitor->call_failed(now);
+    if (is_outage(status) && branch.status <= 100) return exchange_.monitor->call_failed(now);
     exchange_.monitor->call_went_through();
 }
 

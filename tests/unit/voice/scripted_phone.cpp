@@ -134,7 +134,10 @@ void Phone::request(const voice::RequestArrived& event) {
     history.push_back({world_.now.steady, event.message.method(), 0, event.message});
     if (event.message.has_sdp()) heard_sdp = event.message.body();
     if (!event.message.is("INVITE")) {
-        if (event.message.is("BYE")) dialog_.reset();
+        if (event.message.is("BYE")) {
+            dialog_.reset();
+            resend_at_ = net::kNever;
+        }
         transactions_.respond(event.id, Message::response(event.message, 200, {}, tag_), world_.now);
         return;
     }
@@ -149,6 +152,11 @@ void Phone::request(const voice::RequestArrived& event) {
     ringing.set_contacts({NameAddr::of(Uri::of(contact_user, at))});
     transactions_.respond(ringing_, ringing, world_.now);
     if (manner == Manner::answers) answer_at_ = world_.now.steady + answer_after;
+}
+
+void Phone::fail(int status) {
+    answer(status);
+    world_.flush();
 }
 
 void Phone::pick_up() {
@@ -231,7 +239,7 @@ void Phone::tick(net::Now now) {
     if (resend_at_ <= now.steady) {
         transactions_.respond(answered_, *unacknowledged_, now);
         resend_after_ = std::min<net::Duration>(2 * resend_after_, 4s);
-        resend_at_ = resend_after_ < 4s ? now.steady + resend_after_ : net::kNever;
+        resend_at_ = now.steady + resend_after_;
     }
     if (refresh_at_ <= now.steady) {
         refresh_at_ = net::kNever;

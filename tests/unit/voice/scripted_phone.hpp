@@ -25,6 +25,7 @@ public:
     void hang_up();
     void reinvite();
     void pick_up();  ///< what rings
+    void fail(int status);
     void send(std::string_view method, const std::string& uri, std::string body = {});
 
     struct Told {

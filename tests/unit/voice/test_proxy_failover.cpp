@@ -191,6 +191,35 @@ TEST_CASE("when the centre comes back no call is dropped, and new calls go throu
     CHECK(scene.munich.proxy.calls().front().path == "central");
 }
 
+TEST_CASE("a callee who has not come back to the centre yet is reached over the mesh") {
+    Scene scene(1, true, [](auto& settings) { settings.outage_expires = 120s; });
+    scene.register_all();
+    scene.centre.alive = false;
+    scene.world.run(20s);
+    scene.centre.alive = true;
+    scene.centre.forget();
+    REQUIRE(scene.world.run_until([&] { return scene.trento.mode() == "central"; }, 200s));
+    REQUIRE(scene.centre.contacts("bob").empty());
+    scene.alice.call("sip:bob@acme.example");
+    scene.world.run(3s);
+    CHECK(scene.alice.in_call());
+    CHECK(scene.trento.proxy.calls().front().path == "mesh");
+}
+
+TEST_CASE("a phone that rang in vain is not rung again over the mesh") {
+    Scene scene;
+    scene.register_all();
+    scene.bob.manner = Phone::Manner::rings;
+    scene.alice.call("sip:bob@acme.example");
+    scene.world.run(2s);
+    REQUIRE(scene.alice.last("INVITE") == 180);
+    scene.bob.fail(408);
+    scene.world.run(2s);
+    CHECK(scene.alice.last("INVITE") == 408);
+    CHECK(scene.bob.count("INVITE") == 1);
+    CHECK(scene.trento.mode() == "central");
+}
+
 TEST_CASE("five per cent loss each way for a day: no office leaves the centre by mistake, and calls work") {
     Scene scene(5);
     scene.register_all();
