@@ -234,19 +234,28 @@ const Record* Roster::find(const RecordKey& key) const {
     return found == entries_.end() ? nullptr : &found->second.record;
 }
 
+template <class Each>
+void Roster::for_each_signer(RecordType type, std::string_view subject, Each each) const {
+    for (auto entry = entries_.lower_bound({type, std::string(subject), {}});
+         entry != entries_.end() && entry->first.type == type && entry->first.subject == subject; ++entry)
+        each(entry->second.record);
+}
+
 const Record* Roster::counting(RecordType type, std::string_view subject) const {
     const Record* best = nullptr;
-    for (auto entry = entries_.lower_bound({type, std::string(subject), {}});
-         entry != entries_.end() && entry->first.type == type && entry->first.subject == subject; ++entry) {
-        const auto& record = entry->second.record;
+    const auto about = node_key(subject);
+    const bool roots_affair = type == RecordType::member && about && admins_.contains(*about);
+    for_each_signer(type, subject, [&](const Record& record) {
+        if (roots_affair && record.key.signer != mesh_id_) return;
         if (best == nullptr || record.newer_than(*best)) best = &record;
-    }
+    });
     return best;
 }
 
 std::uint64_t Roster::next_sequence(RecordType type, std::string_view subject) const {
-    const auto* last = counting(type, subject);
-    return last == nullptr ? 1 : last->sequence + 1;
+    std::uint64_t last = 0;
+    for_each_signer(type, subject, [&](const Record& record) { last = std::max(last, record.sequence); });
+    return last + 1;
 }
 
 void Roster::set_time(std::optional<net::Wall> trusted) {

@@ -129,6 +129,8 @@ public:
 private:
     std::optional<Refusal> refused_by_itself(const Record& record, const Body& body) const;
     std::optional<Refusal> refused_by_standing(const RecordKey& key) const;
+    template <class Each>
+    void for_each_signer(RecordType type, std::string_view subject, Each each) const;
     void keep(Record record, Body body);
     void erase(Entries::iterator entry);
     void learn_standing();
