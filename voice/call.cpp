@@ -156,8 +156,8 @@ void Calls::hang_up(Call& call, std::string_view why, net::Now now) {
         auto& transactions = exchange_.transactions;
         transactions.start(toward_caller("BYE", *call.invite, *call.answer, call.callee_cseq + 1), call.caller,
                            exchange_.sent_by(call.caller), now);
-        transactions.start(toward_callee("BYE", *call.answer, call.caller_cseq + 1, exchange_.settings.node), call.callee,
-                           exchange_.sent_by(call.callee), now);
+        transactions.start(toward_callee("BYE", *call.answer, call.caller_cseq + 1, exchange_.settings.node),
+                           call.callee, exchange_.sent_by(call.callee), now);
     }
     const auto key = call.key;
     end(key, why, now);

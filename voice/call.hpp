@@ -17,7 +17,7 @@ struct Call {
     std::string from_tag;
     bool caller_near = false;  ///< the caller's side is a phone of this office
     bool callee_near = false;
-    bool told = false;         ///< CallStarted has been given
+    bool told = false;  ///< CallStarted has been given
     bool up = false;
     CallMedia media;
     std::optional<Message> invite;  ///< as it came
@@ -26,7 +26,7 @@ struct Call {
     Flow callee;                    ///< of the winning branch, once up
     std::uint32_t caller_cseq = 0;  ///< the highest seen each way
     std::uint32_t callee_cseq = 0;
-    std::uint64_t media_seen = 0;   ///< packets in all, when last looked
+    std::uint64_t media_seen = 0;  ///< packets in all, when last looked
     net::Steady media_heard;
 };
 

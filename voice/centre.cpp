@@ -7,7 +7,11 @@ namespace voice {
 using namespace std::chrono_literals;
 
 CentreMonitor::CentreMonitor(const CentreTimes& times, net::Now now)
-    : times_(times), since_(now), last_answer_(now.steady), last_probe_(now.steady), next_probe_(now.steady),
+    : times_(times),
+      since_(now),
+      last_answer_(now.steady),
+      last_probe_(now.steady),
+      next_probe_(now.steady),
       hold_down_(times.hold_down) {}
 
 bool CentreMonitor::probe_due(net::Now now) {
@@ -17,9 +21,9 @@ bool CentreMonitor::probe_due(net::Now now) {
     // A probe that is lost costs 500 ms and not 2 s, and the last second before the verdict asks twice as often: at
     // 5 % loss each way six lost in a row would otherwise happen once a month.
     const auto silence = now.steady - last_answer_;
-    next_probe_ = now.steady + (state_ == State::down                             ? times_.probe_every
+    next_probe_ = now.steady + (state_ == State::down                                   ? times_.probe_every
                                 : silence >= times_.silent_for - 4 * times_.probe_hurry ? times_.probe_hurry
-                                                                                  : times_.probe_again);
+                                                                                        : times_.probe_again);
     return true;
 }
 
@@ -50,7 +54,9 @@ void CentreMonitor::call_failed(net::Now now) {
     lose(State::failing, "it answers, but " + std::to_string(calls_failed_) + " calls in a row failed there", now);
 }
 
-void CentreMonitor::call_went_through() { calls_failed_ = 0; }
+void CentreMonitor::call_went_through() {
+    calls_failed_ = 0;
+}
 
 void CentreMonitor::unreachable(std::string_view why, net::Now now) {
     if (state_ == State::down) return;
@@ -68,7 +74,8 @@ void CentreMonitor::tick(net::Now now) {
         case State::failing:
         case State::holding:
             if (silent(now)) return lose(State::down, "it no longer answers", now);
-            if (now.steady - since_.steady >= hold_down_) enter(State::up, "it answers, and has for the hold-down", now);
+            if (now.steady - since_.steady >= hold_down_)
+                enter(State::up, "it answers, and has for the hold-down", now);
             return;
     }
 }

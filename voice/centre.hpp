@@ -16,11 +16,11 @@ namespace voice {
 
 struct CentreTimes {
     net::Duration probe_every = std::chrono::seconds(2);
-    net::Duration probe_again = std::chrono::milliseconds(500);   ///< while a probe is unanswered
-    net::Duration probe_hurry = std::chrono::milliseconds(250);   ///< in the last second before the verdict
-    net::Duration silent_for = std::chrono::seconds(5);           ///< down when silent this long, and ...
-    unsigned silent_probes = 6;                                   ///< ... after at least so many transmissions
-    unsigned failed_calls = 3;                                    ///< so many 408/500/503/504 in a row: failing
+    net::Duration probe_again = std::chrono::milliseconds(500);  ///< while a probe is unanswered
+    net::Duration probe_hurry = std::chrono::milliseconds(250);  ///< in the last second before the verdict
+    net::Duration silent_for = std::chrono::seconds(5);          ///< down when silent this long, and ...
+    unsigned silent_probes = 6;                                  ///< ... after at least so many transmissions
+    unsigned failed_calls = 3;                                   ///< so many 408/500/503/504 in a row: failing
     net::Duration hold_down = std::chrono::seconds(60);
     net::Duration hold_down_max = std::chrono::minutes(16);
     /// Up for less than this before it went down again is flapping, and doubles the hold-down.

@@ -20,7 +20,8 @@ void Dialogs::arrived(const RequestArrived& event, net::Now now) {
         return exchange_.answer(event.id, !known ? 481 : request.is("BYE") ? 200 : 408, now);
     }
     if (step->target.path == Path::central) {
-        fork.patience = now.steady + std::max<net::Duration>(exchange_.monitor->patience(), std::chrono::milliseconds(500));
+        fork.patience =
+            now.steady + std::max<net::Duration>(exchange_.monitor->patience(), std::chrono::milliseconds(500));
     }
     forking_.open(std::move(fork), {step->target}, 480, now);
 }
@@ -92,8 +93,11 @@ std::optional<Target> Dialogs::last(const Message& request, const Flow& from, co
     const auto endpoint = request.uri().endpoint();
     if (endpoint && exchange_.is_phone_address(endpoint->address) && !exchange_.is_us(request.uri(), from)) {
         const bool tcp = request.uri().params.get("transport") == "tcp";
-        return Target{Path::local, exchange_.flow_to(*endpoint, tcp ? Transport::tcp : Transport::udp, Side::phone),
-                      request.uri(), {}, {}};
+        return Target{Path::local,
+                      exchange_.flow_to(*endpoint, tcp ? Transport::tcp : Transport::udp, Side::phone),
+                      request.uri(),
+                      {},
+                      {}};
     }
     if (from.side == Side::phone && exchange_.settings.centre) return lookup_.centre(request.uri());
     return std::nullopt;

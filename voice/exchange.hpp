@@ -31,12 +31,14 @@ struct Exchange {
     }
     /// Who is on the far end; nullopt for a stranger, who gets silence. What the owner said of mesh stays.
     std::optional<Side> side_of(const Flow& flow) const;
-    bool is_centre(const net::Endpoint& endpoint) const { return settings.centre && settings.centre->endpoint == endpoint; }
+    bool is_centre(const net::Endpoint& endpoint) const {
+        return settings.centre && settings.centre->endpoint == endpoint;
+    }
     bool is_phone_address(const net::IpAddress& address) const;
 
     Flow flow_to(const net::Endpoint& remote, Transport transport, Side side) const;
-    Flow to_centre() const;                                   ///< requires a centre
-    std::optional<Flow> to_node(const NodeId& node) const;    ///< nullopt: not over the mesh, not now; or it is us
+    Flow to_centre() const;                                 ///< requires a centre
+    std::optional<Flow> to_node(const NodeId& node) const;  ///< nullopt: not over the mesh, not now; or it is us
     /// Our Via's sent-by, and the endpoint that stands in Contact and Record-Route, toward the far end of `flow`.
     net::Endpoint local_toward(const Flow& flow) const;
     std::string sent_by(const Flow& flow) const { return local_toward(flow).text(); }

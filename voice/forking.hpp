@@ -45,16 +45,16 @@ struct Fork {
     Flow from;
     ForkUser* user = nullptr;
     std::vector<Branch> branches;
-    std::vector<Message> refusals;      ///< finals of 300 and above, to choose from
-    int final_status = 0;               ///< what the server transaction was given; 0: nothing yet
-    ClientId winner = 0;                ///< the branch whose 2xx that was
+    std::vector<Message> refusals;  ///< finals of 300 and above, to choose from
+    int final_status = 0;           ///< what the server transaction was given; 0: nothing yet
+    ClientId winner = 0;            ///< the branch whose 2xx that was
     std::string winner_tag;
-    net::Steady patience = net::kNever; ///< when the spare is tried if nothing has answered
+    net::Steady patience = net::kNever;  ///< when the spare is tried if nothing has answered
     bool spare_tried = false;
     bool server_gone = false;
-    bool adopted = false;  ///< answers go back by another way than their Vias say
-    std::optional<Message> provisional; ///< the last that was passed back
-    std::vector<std::string> calls;     ///< keys of the calls it belongs to, the requester's side first
+    bool adopted = false;                ///< answers go back by another way than their Vias say
+    std::optional<Message> provisional;  ///< the last that was passed back
+    std::vector<std::string> calls;      ///< keys of the calls it belongs to, the requester's side first
 
     bool is_invite() const { return request.method() == "INVITE"; }
 };

@@ -74,7 +74,8 @@ void Forsaken::end(const Message& answer, const Flow& flow, bool first, net::Now
     ack.push_via(exchange_.transactions.make_via(flow, sent_by));
     exchange_.transactions.send(ack, flow);
     if (first) {
-        exchange_.transactions.start(toward_callee("BYE", answer, cseq + 1, exchange_.settings.node), flow, sent_by, now);
+        exchange_.transactions.start(toward_callee("BYE", answer, cseq + 1, exchange_.settings.node), flow, sent_by,
+                                     now);
     }
 }
 

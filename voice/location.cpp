@@ -55,7 +55,9 @@ void Location::tick(net::Now now) {
     }
 }
 
-net::Steady Location::next_deadline() const { return by_expiry_.empty() ? net::kNever : by_expiry_.begin()->first; }
+net::Steady Location::next_deadline() const {
+    return by_expiry_.empty() ? net::kNever : by_expiry_.begin()->first;
+}
 
 const Binding* Location::by_token(const std::string& token) const {
     const auto at = by_token_.find(token);

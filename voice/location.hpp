@@ -18,15 +18,15 @@ namespace voice {
 /// One phone of one user.
 struct Binding {
     Aor aor;
-    NameAddr contact;      ///< as the phone wrote it: where requests for it go, and what it is given back
-    std::string token;     ///< stands for this binding in the user part of the URI that others are given
-    Flow flow;             ///< where its REGISTER came from; requests go back the same way
+    NameAddr contact;   ///< as the phone wrote it: where requests for it go, and what it is given back
+    std::string token;  ///< stands for this binding in the user part of the URI that others are given
+    Flow flow;          ///< where its REGISTER came from; requests go back the same way
     std::string call_id;
     std::uint32_t cseq = 0;
-    net::Steady expires;         ///< toward the phone
-    net::Steady centre_expires;  ///< what the centre granted; the past if it never did
+    net::Steady expires;              ///< toward the phone
+    net::Steady centre_expires;       ///< what the centre granted; the past if it never did
     std::uint64_t centre_losses = 0;  ///< CentreMonitor::losses() when the centre last confirmed it
-    net::Steady confirmed;       ///< when the centre or a password last vouched for this device
+    net::Steady confirmed;            ///< when the centre or a password last vouched for this device
     net::Now since;
 };
 

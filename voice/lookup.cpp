@@ -37,7 +37,9 @@ Target Lookup::phone(const Binding& binding) const {
     return {Path::local, flow, binding.contact.uri, {}, binding.token};
 }
 
-Target Lookup::centre(const Uri& uri) const { return {Path::central, exchange_.to_centre(), uri, {}, {}}; }
+Target Lookup::centre(const Uri& uri) const {
+    return {Path::central, exchange_.to_centre(), uri, {}, {}};
+}
 
 std::vector<Target> Lookup::phones(const Aor& aor, const Flow& except) const {
     std::vector<Target> out;

@@ -22,7 +22,8 @@ Merging::Judgement Merging::judge(const Message& invite, const Aor& caller, cons
     return {};
 }
 
-void Merging::deliver(ServerId id, const Message& invite, const Aor& caller, const Aor& callee, Side side, bool second) {
+void Merging::deliver(ServerId id, const Message& invite, const Aor& caller, const Aor& callee, Side side,
+                      bool second) {
     const auto pair = pair_of(caller, callee);
     by_id_.insert_or_assign(id, Delivery{id, pair, name_of(invite), side, second, std::nullopt});
     by_pair_.emplace(pair, id);

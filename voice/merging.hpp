@@ -1,7 +1,8 @@
 /// One call that reaches the callee's office twice: through the centre and, as the caller's second branch, through the
 /// mesh. Told apart from two calls by (caller, callee), for a centre that is a B2BUA changes Call-ID and tags.
 ///
-///   mesh first, then centre   hold the centre's INVITE up to 2 s until the caller's meshd has cancelled it; then let it
+///   mesh first, then centre   hold the centre's INVITE up to 2 s until the caller's meshd has cancelled it; then let
+///   it
 ///                             through as a second call
 ///   centre first, then mesh   refuse the mesh's with 482; adopt it where the centre does not answer any more
 #pragma once

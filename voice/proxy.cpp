@@ -181,8 +181,12 @@ int Proxy::Parts::refused(const RequestArrived& event, Message& response) const 
     return 0;
 }
 
-std::vector<Outgoing> Proxy::take_outgoing() { return parts_->exchange.transactions.take_outgoing(); }
-std::vector<ProxyEvent> Proxy::take_events() { return std::exchange(parts_->exchange.events, {}); }
+std::vector<Outgoing> Proxy::take_outgoing() {
+    return parts_->exchange.transactions.take_outgoing();
+}
+std::vector<ProxyEvent> Proxy::take_events() {
+    return std::exchange(parts_->exchange.events, {});
+}
 
 std::vector<SavedBinding> Proxy::saved(const Aor& aor, net::Now now) const {
     const auto wall = [&](net::Steady at) { return now.wall + (at - now.steady); };
@@ -224,7 +228,9 @@ std::vector<PhoneView> Proxy::phones(net::Now now) const {
     return out;
 }
 
-std::vector<CallView> Proxy::calls() const { return parts_->calls.views(); }
+std::vector<CallView> Proxy::calls() const {
+    return parts_->calls.views();
+}
 
 VoiceView Proxy::voice() const {
     const auto& monitor = parts_->exchange.monitor;
@@ -236,6 +242,8 @@ VoiceView Proxy::voice() const {
     return view;
 }
 
-const ProxyCounters& Proxy::counters() const { return parts_->exchange.counters; }
+const ProxyCounters& Proxy::counters() const {
+    return parts_->exchange.counters;
+}
 
 }  // namespace voice

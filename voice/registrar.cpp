@@ -101,7 +101,8 @@ Message Registrar::with_password(const Message& request, const Flow& flow, std::
     };
     const auto check = digest_.check(request, "Authorization", ha1_of, now);
     if (check.verdict != DigestServer::Verdict::good) {
-        const bool stale = check.verdict == DigestServer::Verdict::stale || check.verdict == DigestServer::Verdict::replayed;
+        const bool stale =
+            check.verdict == DigestServer::Verdict::stale || check.verdict == DigestServer::Verdict::replayed;
         auto challenge = reply(request, 401);
         for (const auto& value : digest_.challenges(now, stale)) challenge.add("WWW-Authenticate", value);
         return challenge;

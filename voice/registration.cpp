@@ -85,7 +85,8 @@ void Registration::learn(const Fork& fork, Message& response, net::Now now) {
     for (auto& contact : contacts) {
         if (contact.uri.endpoint() != local) continue;  // another's
         const auto token = contact.uri.user;
-        const auto offer = std::find_if(offered.begin(), offered.end(), [&](const auto& o) { return o.token == token; });
+        const auto offer =
+            std::find_if(offered.begin(), offered.end(), [&](const auto& o) { return o.token == token; });
         const auto* known = location.by_token(token);
         if (offer == offered.end() && known == nullptr) continue;
         listed.insert(token);
@@ -122,7 +123,8 @@ void Registration::learn(const Fork& fork, Message& response, net::Now now) {
         if (!listed.contains(binding->token)) missing.push_back(*binding);
     }
     for (auto& binding : missing) {
-        const bool mine = std::any_of(offered.begin(), offered.end(), [&](const auto& o) { return o.token == binding.token; });
+        const bool mine =
+            std::any_of(offered.begin(), offered.end(), [&](const auto& o) { return o.token == binding.token; });
         if (all || mine) {
             location.remove(binding.token, now);
         } else {
@@ -138,6 +140,8 @@ void Registration::learn(const Fork& fork, Message& response, net::Now now) {
     response.remove("Service-Route");
 }
 
-void Registration::ended(Fork& fork, int, net::Now) { offered_.erase(fork.id); }
+void Registration::ended(Fork& fork, int, net::Now) {
+    offered_.erase(fork.id);
+}
 
 }  // namespace voice

@@ -14,8 +14,7 @@ namespace voice {
 
 class Registration final : public ForkUser {
 public:
-    Registration(Exchange& exchange, Forking& forking)
-        : exchange_(exchange), forking_(forking), registrar_(exchange) {}
+    Registration(Exchange& exchange, Forking& forking) : exchange_(exchange), forking_(forking), registrar_(exchange) {}
 
     void arrived(const RequestArrived& event, net::Now now);
 

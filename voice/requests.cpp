@@ -186,7 +186,8 @@ void Requests::ended(Fork& fork, int status, net::Now now) {
     if (!fork.is_invite()) return;
     merging_.ended(fork.id, status < 300, now);
     if (status < 300) return;
-    for (const auto& key : fork.calls) calls_.end(key, std::to_string(status) + ' ' + std::string(reason_phrase(status)), now);
+    for (const auto& key : fork.calls)
+        calls_.end(key, std::to_string(status) + ' ' + std::string(reason_phrase(status)), now);
 }
 
 void Requests::cancelled(ServerId id, net::Now now) {
@@ -205,7 +206,8 @@ void Requests::tick(net::Now now) {
     for (const auto& event : due) {
         const auto* binding = exchange_.location.by_token(event.message.uri().user);
         const auto callee = binding != nullptr ? binding->aor : lookup_.callee_of(event.message.uri());
-        const auto targets = binding != nullptr ? std::vector{lookup_.phone(*binding)} : lookup_.phones(callee, event.flow);
+        const auto targets =
+            binding != nullptr ? std::vector{lookup_.phone(*binding)} : lookup_.phones(callee, event.flow);
         deliver(event, Lookup::caller_of(event.message), callee, targets, now);
     }
 }

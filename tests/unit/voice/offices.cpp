@@ -41,19 +41,27 @@ Office::Office(World& world, Roster& roster, voice::NodeId name, std::uint8_t n,
     roster.offices[name_] = this;
 }
 
-void Office::receive(const voice::Flow& flow, net::ByteView bytes, net::Now now) { proxy.receive(flow, bytes, now); }
+void Office::receive(const voice::Flow& flow, net::ByteView bytes, net::Now now) {
+    proxy.receive(flow, bytes, now);
+}
 
-void Office::tick(net::Now now) { proxy.tick(now); }
+void Office::tick(net::Now now) {
+    proxy.tick(now);
+}
 
 std::vector<voice::Outgoing> Office::take_outgoing() {
     for (const auto& event : proxy.take_events()) {
         if (const auto* changed = std::get_if<voice::BindingChanged>(&event)) {
-            if (changed->until) bound.insert(changed->aor);
-            else bound.erase(changed->aor);
+            if (changed->until)
+                bound.insert(changed->aor);
+            else
+                bound.erase(changed->aor);
         }
         if (const auto* mode = std::get_if<voice::ModeChanged>(&event)) told.push_back("mode " + mode->mode);
-        if (const auto* started = std::get_if<voice::CallStarted>(&event)) told.push_back("call " + started->call.to + " by " + started->call.path);
-        if (const auto* ended = std::get_if<voice::CallEnded>(&event)) told.push_back("end " + ended->call.to + ": " + ended->why);
+        if (const auto* started = std::get_if<voice::CallStarted>(&event))
+            told.push_back("call " + started->call.to + " by " + started->call.path);
+        if (const auto* ended = std::get_if<voice::CallEnded>(&event))
+            told.push_back("end " + ended->call.to + ": " + ended->why);
     }
     return proxy.take_outgoing();
 }
@@ -67,7 +75,8 @@ net::Endpoint Office::local(const net::Endpoint& remote, voice::Transport, voice
 std::vector<voice::NodeId> Office::nodes_with(const voice::Aor& aor) const {
     std::vector<voice::NodeId> out;
     for (const auto& [name, office] : roster_.offices) {
-        if (name != name_ && office->bound.contains(aor) && may_bind(name, aor) && overlay_of(name)) out.push_back(name);
+        if (name != name_ && office->bound.contains(aor) && may_bind(name, aor) && overlay_of(name))
+            out.push_back(name);
     }
     return out;
 }
@@ -113,7 +122,9 @@ void Office::set_remote(voice::RelayId id, voice::Leg leg, const voice::LegRemot
     relays.at(id)[static_cast<std::size_t>(leg)] = remote;
 }
 
-void Office::close(voice::RelayId id) { relays.erase(id); }
+void Office::close(voice::RelayId id) {
+    relays.erase(id);
+}
 
 std::optional<voice::RelayStats> Office::stats(voice::RelayId) const {
     voice::RelayStats stats;
@@ -131,7 +142,8 @@ Scene::Scene(std::uint64_t seed, bool with_centre, const std::function<void(voic
       bob(world, "bob", munich.phone(10), munich.lan()),
       carol(world, "carol", london.phone(10), london.lan()),
       dave(world, "dave", london.phone(11), london.lan()) {
-    for (const auto& [user, node] : {std::pair("alice", "trento"), {"bob", "munich"}, {"carol", "london"}, {"dave", "london"}}) {
+    for (const auto& [user, node] :
+         {std::pair("alice", "trento"), {"bob", "munich"}, {"carol", "london"}, {"dave", "london"}}) {
         roster.add_user(user, node, with_centre ? "" : "secret");
         centre.passwords[user] = "secret";
     }

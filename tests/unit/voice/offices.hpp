@@ -34,10 +34,10 @@ public:
     net::Endpoint phone(std::uint8_t i) const { return {net::IpAddress::v4(10, n_, 0, i), 5060, 0}; }
     net::IpAddress overlay_address() const { return net::IpAddress::v4(10, 99, 0, n_); }
     std::string mode() const { return proxy.voice().mode; }
-    std::set<voice::Aor> bound;        ///< as its events said
-    std::vector<std::string> told;     ///< its events as text
+    std::set<voice::Aor> bound;     ///< as its events said
+    std::vector<std::string> told;  ///< its events as text
     std::map<voice::RelayId, std::array<voice::LegRemote, 2>> relays;
-    std::uint64_t media_packets = 0;   ///< what every relay says it has carried
+    std::uint64_t media_packets = 0;  ///< what every relay says it has carried
 
     // Host
     void receive(const voice::Flow& flow, net::ByteView bytes, net::Now now) override;

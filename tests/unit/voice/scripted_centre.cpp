@@ -76,7 +76,8 @@ bool ScriptedCentre::challenged(const voice::RequestArrived& event, int status) 
         return std::optional(voice::digest_ha1(algorithm, user, "acme.example", password->second));
     };
     const auto* header = status == 401 ? "Authorization" : "Proxy-Authorization";
-    if (digest_.check(event.message, header, ha1, world_.now).verdict == voice::DigestServer::Verdict::good) return false;
+    if (digest_.check(event.message, header, ha1, world_.now).verdict == voice::DigestServer::Verdict::good)
+        return false;
     auto challenge = Message::response(event.message, status, {}, "c");
     for (const auto& value : digest_.challenges(world_.now, false, {voice::DigestAlgorithm::md5})) {
         challenge.add(status == 401 ? "WWW-Authenticate" : "Proxy-Authenticate", value);
@@ -108,8 +109,10 @@ void ScriptedCentre::forward(const voice::RequestArrived& event) {
     const auto to_us = [&](const Uri& uri) { return uri.endpoint() == at; };
     while (!request.routes().empty() && to_us(request.routes().front().uri)) request.pop_first_address("Route");
     if (request.to_tag().empty()) {
-        if (bounces) targets.push_back(request.uri());
-        else for (const auto& contact : contacts_[request.uri().user]) targets.push_back(contact.uri);
+        if (bounces)
+            targets.push_back(request.uri());
+        else
+            for (const auto& contact : contacts_[request.uri().user]) targets.push_back(contact.uri);
         if (targets.empty()) {
             transactions_.respond(event.id, Message::response(request, 404, {}, "c"), world_.now);
             return;

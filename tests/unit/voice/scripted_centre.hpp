@@ -12,11 +12,11 @@ class ScriptedCentre final : public Host {
 public:
     ScriptedCentre(World& world, net::Endpoint at);
 
-    bool alive = true;        ///< false: hears nothing, says nothing
-    bool asleep = false;      ///< hears, and deals with it once it is awake again
+    bool alive = true;    ///< false: hears nothing, says nothing
+    bool asleep = false;  ///< hears, and deals with it once it is awake again
     bool b2bua = false;
-    bool bounces = false;     ///< sends every INVITE back where it came from
-    int invite_status = 0;    ///< answers every INVITE so
+    bool bounces = false;                          ///< sends every INVITE back where it came from
+    int invite_status = 0;                         ///< answers every INVITE so
     std::map<std::string, std::string> passwords;  ///< by user; those without are not asked
     std::uint32_t grants_s = 3600;
     unsigned registrations = 0;  ///< that it accepted
@@ -40,7 +40,9 @@ private:
     void forward(const voice::RequestArrived& event);
     void response(const voice::ResponseArrived& event);
     bool challenged(const voice::RequestArrived& event, int status);
-    voice::Flow flow_to(const net::Endpoint& to) const { return {voice::Transport::udp, at, to, 0, voice::Side::phone}; }
+    voice::Flow flow_to(const net::Endpoint& to) const {
+        return {voice::Transport::udp, at, to, 0, voice::Side::phone};
+    }
 
     World& world_;
     voice::Transactions transactions_;

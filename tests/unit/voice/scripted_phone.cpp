@@ -173,8 +173,8 @@ void Phone::answer(int status) {
         response.set_contacts({NameAddr::of(Uri::of(contact_user, at))});
         response.set_body("application/sdp", sdp());
         if (invite->to_tag().empty()) {
-            dialog_ = Dialog{response.to(), invite->from(), invite->first_address("Contact")->uri, invite->record_routes(),
-                             std::string(invite->call_id())};
+            dialog_ = Dialog{response.to(), invite->from(), invite->first_address("Contact")->uri,
+                             invite->record_routes(), std::string(invite->call_id())};
         }
     }
     transactions_.respond(ringing_, response, world_.now);
@@ -200,7 +200,8 @@ void Phone::response(const voice::ResponseArrived& event) {
         again.set("CSeq", voice::CSeq{++cseq_, message.method()}.text());
         const bool proxy = message.status() == 407;
         const auto challenge = message.get_all(proxy ? "Proxy-Authenticate" : "WWW-Authenticate").back();
-        const auto credentials = voice::digest_answer(challenge, user_, password_, again.method(), again.uri().text(), world_.random);
+        const auto credentials =
+            voice::digest_answer(challenge, user_, password_, again.method(), again.uri().text(), world_.random);
         if (!credentials) return;
         again.set(proxy ? "Proxy-Authorization" : "Authorization", *credentials);
         const auto id = send(std::move(again));
@@ -211,13 +212,15 @@ void Phone::response(const voice::ResponseArrived& event) {
         for (const auto& contact : message.contacts()) {
             if (contact.uri == Uri::of(contact_user, at)) granted_s = contact.expires_s().value_or(0);
         }
-        if (keeps_registered && wanted_expires_s_ > 0) refresh_at_ = world_.now.steady + std::chrono::seconds(granted_s) * 2 / 3;
+        if (keeps_registered && wanted_expires_s_ > 0)
+            refresh_at_ = world_.now.steady + std::chrono::seconds(granted_s) * 2 / 3;
     }
     if (message.method() == "INVITE" && message.status() >= 200 && message.status() < 300) {
         auto routes = message.record_routes();
         std::reverse(routes.begin(), routes.end());
         if (event.id == calling_ || !dialog_) {
-            dialog_ = Dialog{message.from(), message.to(), message.first_address("Contact")->uri, routes, std::string(message.call_id())};
+            dialog_ = Dialog{message.from(), message.to(), message.first_address("Contact")->uri, routes,
+                             std::string(message.call_id())};
         }
         ack(message);
     }
@@ -247,7 +250,9 @@ void Phone::tick(net::Now now) {
     }
 }
 
-net::Steady Phone::next_deadline() const { return std::min({transactions_.next_deadline(), answer_at_, refresh_at_, resend_at_}); }
+net::Steady Phone::next_deadline() const {
+    return std::min({transactions_.next_deadline(), answer_at_, refresh_at_, resend_at_});
+}
 
 int Phone::last(std::string_view method) const {
     for (auto told = history.rbegin(); told != history.rend(); ++told) {

@@ -35,7 +35,7 @@ public:
         voice::Message message;
     };
     std::vector<Told> history;
-    int last(std::string_view method) const;                       ///< last status to a request of ours
+    int last(std::string_view method) const;  ///< last status to a request of ours
     std::optional<net::Steady> first(std::string_view method, int status) const;
     std::size_t count(std::string_view method, int status = 0) const;
     bool in_call() const { return dialog_.has_value(); }
@@ -43,7 +43,7 @@ public:
 
     Manner manner = Manner::answers;
     net::Duration answer_after = 500ms;
-    std::string from_user;   ///< claims to be this one
+    std::string from_user;  ///< claims to be this one
     std::string domain = "acme.example";
     net::Endpoint at;
     std::string contact_user;

@@ -7,7 +7,9 @@ using namespace test;
 namespace {
 
 /// From the INVITE to the first 180, in the clock of the scene; kNever - start if there was none.
-net::Duration ring_back(const Phone& phone, net::Steady start) { return phone.first("INVITE", 180).value_or(net::kNever) - start; }
+net::Duration ring_back(const Phone& phone, net::Steady start) {
+    return phone.first("INVITE", 180).value_or(net::kNever) - start;
+}
 
 }  // namespace
 
@@ -174,8 +176,12 @@ TEST_CASE("when the centre comes back no call is dropped, and new calls go throu
     scene.centre.alive = true;
     scene.centre.forget();
     const auto back = scene.world.now.steady;
-    REQUIRE(scene.world.run_until([&] { return scene.trento.mode() == "central" && !scene.centre.contacts("bob").empty() &&
-                                               !scene.centre.contacts("alice").empty(); }, 200s));
+    REQUIRE(scene.world.run_until(
+        [&] {
+            return scene.trento.mode() == "central" && !scene.centre.contacts("bob").empty() &&
+                   !scene.centre.contacts("alice").empty();
+        },
+        200s));
     CHECK(scene.world.now.steady - back < 90s);
     for (auto* phone : {&scene.alice, &scene.bob, &scene.carol, &scene.dave}) CHECK(phone->in_call());
     scene.bob.reinvite();

@@ -79,10 +79,12 @@ TEST_CASE("a request without hops left is answered 483, and one that demands wha
     Scene scene;
     scene.register_all();
     const auto send = [&](std::string_view headers) {
-        const auto text = "OPTIONS sip:bob@acme.example SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.0.10:5060;branch=z9hG4bK" +
-                          std::to_string(scene.world.random.u64()) +
-                          "\r\nFrom: <sip:alice@acme.example>;tag=1\r\nTo: <sip:bob@acme.example>\r\nCall-ID: x\r\nCSeq: 1 "
-                          "OPTIONS\r\n" + std::string(headers) + "Content-Length: 0\r\n\r\n";
+        const auto text =
+            "OPTIONS sip:bob@acme.example SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.0.10:5060;branch=z9hG4bK" +
+            std::to_string(scene.world.random.u64()) +
+            "\r\nFrom: <sip:alice@acme.example>;tag=1\r\nTo: <sip:bob@acme.example>\r\nCall-ID: x\r\nCSeq: 1 "
+            "OPTIONS\r\n" +
+            std::string(headers) + "Content-Length: 0\r\n\r\n";
         scene.trento.receive({voice::Transport::udp, scene.trento.lan(), scene.alice.at, 0, voice::Side::phone},
                              net::as_bytes(text), scene.world.now);
         const auto sent = scene.trento.proxy.take_outgoing();
@@ -135,8 +137,12 @@ TEST_CASE("a forked request from a mesh address that is no member's is met with 
     Scene scene;
     scene.register_all();
     const auto before = scene.munich.proxy.counters().stranger;
-    scene.munich.receive({voice::Transport::udp, {scene.munich.overlay_address(), 5080, 0}, *net::Endpoint::parse("10.99.0.77:5080"),
-                          0, voice::Side::mesh}, net::as_bytes("OPTIONS sip:x SIP/2.0\r\n\r\n"), scene.world.now);
+    scene.munich.receive({voice::Transport::udp,
+                          {scene.munich.overlay_address(), 5080, 0},
+                          *net::Endpoint::parse("10.99.0.77:5080"),
+                          0,
+                          voice::Side::mesh},
+                         net::as_bytes("OPTIONS sip:x SIP/2.0\r\n\r\n"), scene.world.now);
     CHECK(scene.munich.proxy.take_outgoing().empty());
     CHECK(scene.munich.proxy.counters().stranger == before + 1);
 }

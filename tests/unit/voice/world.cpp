@@ -53,7 +53,8 @@ void World::run(net::Duration duration) {
 }
 
 std::size_t World::seen(std::string_view start) const {
-    return static_cast<std::size_t>(std::count_if(log.begin(), log.end(), [&](const auto& m) { return m.second.starts_with(start); }));
+    return static_cast<std::size_t>(
+        std::count_if(log.begin(), log.end(), [&](const auto& m) { return m.second.starts_with(start); }));
 }
 
 }  // namespace test

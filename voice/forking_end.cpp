@@ -1,0 +1,119 @@
+/// How branches and forks end: cancelled, forsaken, timed out, moved past a dead centre, forgotten.
+#include <algorithm>
+
+#include "voice/forking.hpp"
+
+namespace voice {
+
+void Forking::drop(Fork& fork, Branch& branch, net::Now now) {
+    if (!branch.pending()) return;
+    branch.dropped = true;
+    branch.timer_c = net::kNever;
+    if (!fork.is_invite()) return;
+    if (branch.status > 0) return exchange_.transactions.cancel(branch.id, now);
+    if (const auto* sent = exchange_.transactions.request_of_client(branch.id)) {
+        forsaken_.add(*sent, branch.target.flow, now);
+    }
+    exchange_.transactions.abandon(branch.id);
+    fork_of_.erase(branch.id);
+}
+
+void Forking::drop_others(Fork& fork, const Branch* keep, net::Now now) {
+    for (auto& branch : fork.branches) {
+        if (&branch != keep) drop(fork, branch, now);
+    }
+}
+
+void Forking::cancelled(ServerId id, net::Now now) {
+    if (auto* fork = find(id)) finish(*fork, 487, now);
+}
+
+void Forking::server_ended(ServerId id, net::Now now) {
+    auto* fork = find(id);
+    if (fork == nullptr) return;
+    fork->server_gone = true;
+    if (fork->final_status == 0) finish(*fork, 487, now);
+    forget_if_over(id);
+}
+
+void Forking::client_ended(ClientId id) {
+    const auto at = fork_of_.find(id);
+    if (at == fork_of_.end()) return;
+    const auto server = at->second;
+    fork_of_.erase(at);
+    forget_if_over(server);
+}
+
+void Forking::centre_lost(net::Now now) {
+    std::vector<ServerId> waiting;
+    for (const auto& [id, fork] : forks_) {
+        if (fork.final_status == 0) waiting.push_back(id);
+    }
+    for (const auto id : waiting) {
+        auto* fork = find(id);
+        if (fork == nullptr || fork->final_status != 0) continue;
+        std::vector<ClientId> silent;
+        for (const auto& branch : fork->branches) {
+            if (branch.pending() && branch.target.path == Path::central) silent.push_back(branch.id);
+        }
+        if (silent.empty()) continue;
+        // The callee's side may have refused the spare for the sake of the way that is now dead.
+        for (const auto& branch : fork->branches) fork->spare_tried &= !(branch.spare && branch.status == 482);
+        if (try_spare(*fork, now)) continue;
+        for (const auto client : silent) {
+            fork = find(id);
+            if (fork != nullptr && !fork->is_invite()) failed(client, 503, now);
+        }
+    }
+}
+
+void Forking::adopt(ServerId old, ServerId id, const Message& request, const Flow& from, net::Now now) {
+    auto node = forks_.extract(old);
+    if (node.empty()) return;
+    exchange_.answer(old, 482, now);
+    node.key() = id;
+    auto& fork = forks_.insert(std::move(node)).position->second;
+    fork.id = id;
+    fork.request = request;
+    fork.from = from;
+    fork.adopted = true;
+    for (auto& [client, server] : fork_of_) {
+        if (server == old) server = id;
+    }
+    wake(fork);
+    if (fork.provisional) reply(fork, *fork.provisional, now);
+}
+
+void Forking::tick(net::Now now) {
+    forsaken_.tick(now);
+    while (!deadlines_.empty() && deadlines_.begin()->first <= now.steady) {
+        const auto id = deadlines_.begin()->second;
+        deadlines_.erase(deadlines_.begin());
+        auto* fork = find(id);
+        if (fork == nullptr) continue;
+        if (fork->patience <= now.steady) try_spare(*fork, now);
+        std::vector<ClientId> late;
+        for (const auto& branch : fork->branches) {
+            if (branch.pending() && branch.timer_c <= now.steady) late.push_back(branch.id);
+        }
+        for (const auto client : late) {
+            Fork* same = nullptr;
+            auto* branch = branch_of(client, same);
+            if (branch == nullptr) continue;
+            drop(*same, *branch, now);
+            same->refusals.push_back(Message::response(same->request, 408, {}, exchange_.transactions.make_tag()));
+            choose(*same, now);
+        }
+        if (auto* still = find(id)) wake(*still);
+    }
+}
+
+void Forking::forget_if_over(ServerId id) {
+    const auto* fork = find(id);
+    if (fork == nullptr || !fork->server_gone) return;
+    const bool live = std::any_of(fork->branches.begin(), fork->branches.end(),
+                                  [&](const auto& b) { return fork_of_.contains(b.id); });
+    if (!live) forks_.erase(id);
+}
+
+}  // namespace voice
