@@ -394,6 +394,13 @@ TEST_CASE("received and rport are filled in, whatever the sender said (RFC 3261 
     CHECK(via->received() == net::IpAddress::v4(203, 0, 113, 5));
     CHECK(via->rport() == 40000);
 
+    // Not even where sent-by is true.
+    Bench honest;
+    auto half = request("OPTIONS");
+    half.replace(half.find(";rport"), 6, ";received=10.0.0.1");
+    honest.receive(half);
+    CHECK(honest.only<RequestArrived>().message.top_via()->received() == kPhone.address);
+
     // Without rport the response goes to the port of sent-by.
     auto plain = request("OPTIONS", "z9hG4bKx");
     plain.replace(plain.find(";rport"), 6, "");
