@@ -45,6 +45,15 @@ private:
     std::unique_ptr<EVP_MD_CTX, FreeDigest> context_;
 };
 
+// libsodium declares its pointers non-null, also where the length beside them is zero.
+const std::uint8_t* non_null(net::ByteView bytes) {
+    static const std::uint8_t nothing = 0;
+    return bytes.empty() ? &nothing : net::u8(bytes);
+}
+std::uint8_t* non_null(net::MutableBytes bytes, std::uint8_t& nothing) {
+    return bytes.empty() ? &nothing : net::u8(bytes);
+}
+
 std::array<std::uint8_t, crypto_aead_chacha20poly1305_ietf_NPUBBYTES> nonce_of(std::uint64_t counter) {
     std::array<std::uint8_t, crypto_aead_chacha20poly1305_ietf_NPUBBYTES> nonce{};
     for (unsigned i = 0; i < 8; ++i) nonce[4 + i] = static_cast<std::uint8_t>(counter >> 8 * i & 0xff);
@@ -98,12 +107,12 @@ net::NodeKey public_key(const net::NodeSecret& secret) {
 
 Signature sign(const net::NodeSecret& secret, net::ByteView message) {
     Signature signature;
-    crypto_sign_detached(signature.data(), nullptr, net::u8(message), message.size(), secret.data());
+    crypto_sign_detached(signature.data(), nullptr, non_null(message), message.size(), secret.data());
     return signature;
 }
 
 bool verify(const net::NodeKey& signer, net::ByteView message, const Signature& signature) {
-    return crypto_sign_verify_detached(signature.data(), net::u8(message), message.size(), signer.data()) == 0;
+    return crypto_sign_verify_detached(signature.data(), non_null(message), message.size(), signer.data()) == 0;
 }
 
 Hash blake2s(std::initializer_list<net::ByteView> parts) {
@@ -162,39 +171,45 @@ void kdf(std::initializer_list<SymmetricKey*> outputs, net::ByteView chaining_ke
 }
 
 bool equal_in_constant_time(net::ByteView a, net::ByteView b) {
-    return a.size() == b.size() && sodium_memcmp(a.data(), b.data(), a.size()) == 0;
+    return a.size() == b.size() && sodium_memcmp(non_null(a), non_null(b), a.size()) == 0;
 }
 
 void aead_seal(net::MutableBytes out, const SymmetricKey& key, std::uint64_t counter, net::ByteView plain,
                net::ByteView associated) {
-    crypto_aead_chacha20poly1305_ietf_encrypt(net::u8(out), nullptr, net::u8(plain), plain.size(), net::u8(associated),
-                                              associated.size(), nullptr, nonce_of(counter).data(), key.data());
+    crypto_aead_chacha20poly1305_ietf_encrypt(net::u8(out), nullptr, non_null(plain), plain.size(),
+                                              non_null(associated), associated.size(), nullptr,
+                                              nonce_of(counter).data(), key.data());
 }
 
 bool aead_open(net::MutableBytes out, const SymmetricKey& key, std::uint64_t counter, net::ByteView sealed,
                net::ByteView associated) {
-    return crypto_aead_chacha20poly1305_ietf_decrypt(net::u8(out), nullptr, nullptr, net::u8(sealed), sealed.size(),
-                                                     net::u8(associated), associated.size(), nonce_of(counter).data(),
-                                                     key.data()) == 0;
+    std::uint8_t nothing = 0;
+    return crypto_aead_chacha20poly1305_ietf_decrypt(non_null(out, nothing), nullptr, nullptr, non_null(sealed),
+                                                     sealed.size(), non_null(associated), associated.size(),
+                                                     nonce_of(counter).data(), key.data()) == 0;
 }
 
 void xaead_seal(net::MutableBytes out, const SymmetricKey& key, const XNonce& nonce, net::ByteView plain,
                 net::ByteView associated) {
-    crypto_aead_xchacha20poly1305_ietf_encrypt(net::u8(out), nullptr, net::u8(plain), plain.size(),
-                                               net::u8(associated), associated.size(), nullptr, nonce.data(),
+    crypto_aead_xchacha20poly1305_ietf_encrypt(net::u8(out), nullptr, non_null(plain), plain.size(),
+                                               non_null(associated), associated.size(), nullptr, nonce.data(),
                                                key.data());
 }
 
 bool xaead_open(net::MutableBytes out, const SymmetricKey& key, const XNonce& nonce, net::ByteView sealed,
                 net::ByteView associated) {
-    return crypto_aead_xchacha20poly1305_ietf_decrypt(net::u8(out), nullptr, nullptr, net::u8(sealed), sealed.size(),
-                                                      net::u8(associated), associated.size(), nonce.data(),
+    std::uint8_t nothing = 0;
+    return crypto_aead_xchacha20poly1305_ietf_decrypt(non_null(out, nothing), nullptr, nullptr, non_null(sealed),
+                                                      sealed.size(),
+                                                      non_null(associated), associated.size(), nonce.data(),
                                                       key.data()) == 0;
 }
 
 net::Bytes seal_to(const net::TunnelKey& receiver, net::ByteView plain) {
     net::Bytes sealed(plain.size() + crypto_box_SEALBYTES);
-    if (crypto_box_seal(net::u8(net::MutableBytes(sealed)), net::u8(plain), plain.size(), receiver.data()) != 0) sealed.clear();
+    if (crypto_box_seal(net::u8(net::MutableBytes(sealed)), non_null(plain), plain.size(), receiver.data()) != 0) {
+        sealed.clear();
+    }
     return sealed;
 }
 
@@ -202,7 +217,9 @@ std::optional<net::Bytes> open_sealed(const net::TunnelSecret& receiver, net::By
     if (sealed.size() < crypto_box_SEALBYTES) return std::nullopt;
     net::Bytes plain(sealed.size() - crypto_box_SEALBYTES);
     const auto key = public_key(receiver);
-    if (crypto_box_seal_open(net::u8(net::MutableBytes(plain)), net::u8(sealed), sealed.size(), key.data(), receiver.data()) != 0) {
+    std::uint8_t nothing = 0;
+    if (crypto_box_seal_open(non_null(plain, nothing), net::u8(sealed), sealed.size(), key.data(), receiver.data()) !=
+        0) {
         return std::nullopt;
     }
     return plain;
