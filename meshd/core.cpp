@@ -77,4 +77,9 @@ net::Endpoint Core::local(const net::Endpoint& remote, voice::Transport, voice::
     return {voice_->local_toward(remote.address), voice_->port};
 }
 
+std::optional<net::IpAddress> Core::overlay() const {
+    const auto address = voice_address(node_.self().says);
+    return address.is_none() ? std::nullopt : std::optional(address);
+}
+
 }  // namespace meshd

@@ -49,6 +49,7 @@ public:
 
 private:
     net::Endpoint local(const net::Endpoint& remote, voice::Transport transport, voice::Side side) const override;
+    std::optional<net::IpAddress> overlay() const override;
     voice::MediaPorts& media() override { return *voice_->media; }
     const voice::Directory& directory() const override { return directory_; }
 

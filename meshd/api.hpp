@@ -1,0 +1,18 @@
+/// The methods of the control API: what `meshctl` asks of a running daemon.
+#pragma once
+
+#include "meshd/control.hpp"
+
+namespace meshd {
+
+class Daemon;
+
+/// `daemon` must outlive `methods`.
+void add_api(Methods& methods, Daemon& daemon);
+
+// Parts, by subject.
+void add_membership_api(Methods& methods, Daemon& daemon);  ///< init, invite, join, revoke, stock
+void add_status_api(Methods& methods, Daemon& daemon);      ///< status, peers, members
+void add_voice_api(Methods& methods, Daemon& daemon);       ///< user.*, phones, calls, voice
+
+}  // namespace meshd

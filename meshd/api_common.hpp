@@ -1,0 +1,37 @@
+/// What the parts of the control API share.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "meshd/control.hpp"
+#include "meshd/daemon.hpp"
+
+namespace meshd {
+
+/// The live node, or the reason why there is none yet.
+inline LiveNode& member(Daemon& daemon) {
+    if (auto* live = daemon.live()) return *live;
+    throw CallRefused(daemon.is_joining() ? "this machine is joining a mesh at this moment" : "this machine is in no mesh yet",
+                      daemon.is_joining() ? "wait for it to end" : "make one with 'meshctl init', or enter one with 'meshctl join'");
+}
+
+/// Moved out of the call, to be answered later.
+inline std::shared_ptr<Answer> shared(Answer& answer) { return std::make_shared<Answer>(std::move(answer)); }
+
+/// The text forms of addresses, prefixes or endpoints.
+template <class Values>
+nlohmann::json texts(const Values& values) {
+    auto out = nlohmann::json::array();
+    for (const auto& value : values) out.push_back(value.text());
+    return out;
+}
+
+template <class Duration>
+std::int64_t seconds(Duration duration) {
+    return std::chrono::duration_cast<std::chrono::seconds>(duration).count();
+}
+
+nlohmann::json peers_json(Daemon& daemon);
+nlohmann::json voice_json(Daemon& daemon);
+
+}  // namespace meshd

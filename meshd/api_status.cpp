@@ -1,0 +1,146 @@
+#include <nlohmann/json.hpp>
+
+#include "meshd/api.hpp"
+#include "meshd/api_common.hpp"
+#include "net/text.hpp"
+
+namespace meshd {
+
+using nlohmann::json;
+
+namespace {
+
+const char* name_of(mesh::PeerState state) {
+    switch (state) {
+        case mesh::PeerState::idle: return "idle";
+        case mesh::PeerState::connecting: return "connecting";
+        case mesh::PeerState::session: return "session";
+    }
+    return "";
+}
+
+template <class T, class Show>
+json or_null(const std::optional<T>& value, Show show) {
+    return value ? json(show(*value)) : json(nullptr);
+}
+
+json member_json(const net::NodeKey& key, const mesh::Member& says, bool revoked) {
+    return {{"name", says.name},
+            {"key", net::to_base64(key.view())},
+            {"tunnel_key", net::to_base64(says.tunnel_key.view())},
+            {"addresses", texts(says.addresses)},
+            {"subnets", texts(says.subnets)},
+            {"roles", says.roles.names()},
+            {"stock", says.stock},
+            {"revoked", revoked}};
+}
+
+/// Flat, so that a reader need not know the parts: what was dropped by its reason, then records, then SIP.
+json counters_json(LiveNode& live) {
+    json out = json::object();
+    for (std::size_t i = 0; i < mesh::kDropReasons; ++i) {
+        const auto reason = static_cast<mesh::Drop>(i);
+        if (const auto count = live.drops().get(reason); count > 0) out["drop_" + std::string(mesh::name_of(reason))] = count;
+    }
+    const auto& gossip = live.core().node().gossip_counters();
+    out["records_received"] = gossip.received;
+    out["records_refused"] = gossip.refused;
+    out["records_pushed"] = gossip.pushed;
+    if (const auto* proxy = live.core().proxy()) {
+        const auto& sip = proxy->counters();
+        out["sip_received"] = sip.received;
+        out["sip_malformed"] = sip.malformed;
+        out["sip_stranger"] = sip.stranger;
+        out["sip_forged"] = sip.forged;
+        out["sip_overload"] = sip.overload;
+        out["sip_stray"] = sip.stray;
+    }
+    if (const auto* sockets = live.sip_counters()) {
+        out["sip_refused_connections"] = sockets->refused_connections;
+        out["sip_broken_streams"] = sockets->broken_streams;
+        out["sip_unsent"] = sockets->unsent;
+    }
+    return out;
+}
+
+json status_json(Daemon& daemon) {
+    if (daemon.live() == nullptr) {
+        return {{"mesh", nullptr}, {"node", nullptr}, {"state", daemon.is_joining() ? "joining" : "in no mesh"}};
+    }
+    auto& live = *daemon.live();
+    const auto& node = live.core().node();
+    const auto& self = node.self();
+    json warnings = json::array();
+    if (node.revoked()) warnings.push_back("this node has been revoked: it is out of the mesh");
+    if (self.expired) warnings.push_back("this node's membership has expired");
+    if (!daemon.store_trouble().empty()) warnings.push_back(daemon.store_trouble());
+    return {{"mesh", {{"name", node.mesh_name()}, {"id", net::to_base64(node.identity().mesh_id.view())}}},
+            {"node",
+             {{"name", self.says.name},
+              {"key", net::to_base64(node.key().view())},
+              {"tunnel_key", net::to_base64(self.says.tunnel_key.view())},
+              {"addresses", texts(self.says.addresses)},
+              {"subnets", texts(self.says.subnets)},
+              {"roles", self.says.roles.names()},
+              {"endpoints", texts(node.own_endpoints())},
+              {"device", live.device().name()},
+              {"up_s", seconds(live.up_for())}}},
+            {"state", node.revoked() ? "revoked" : "member"},
+            {"peers", peers_json(daemon)},
+            {"voice", voice_json(daemon)},
+            {"warnings", std::move(warnings)},
+            {"counters", counters_json(live)}};
+}
+
+json members_json(Daemon& daemon) {
+    const auto& view = member(daemon).core().node().view();
+    json out = json::array();
+    for (const auto& [key, known] : view.members) out.push_back(member_json(key, known.says, false));
+    for (const auto& [key, says] : view.gone) out.push_back(member_json(key, says, true));
+    json invitations = json::array();
+    for (const auto& [key, invitation] : view.invitations) {
+        const auto left = invitation.says.until - net::unix_seconds(daemon.loop().now().wall);
+        if (invitation.revoked || invitation.spent_by || left <= 0) continue;
+        invitations.push_back({{"name", invitation.says.name},
+                               {"subnets", texts(invitation.says.subnets)},
+                               {"roles", invitation.says.roles.names()},
+                               {"expires_s", left}});
+    }
+    return {{"members", std::move(out)}, {"invitations", std::move(invitations)}};
+}
+
+}  // namespace
+
+json peers_json(Daemon& daemon) {
+    json out = json::array();
+    for (const auto& peer : member(daemon).core().node().peers(daemon.loop().now())) {
+        out.push_back({{"name", peer.name},
+                       {"key", net::to_base64(peer.key.view())},
+                       {"tunnel_key", net::to_base64(peer.tunnel_key.view())},
+                       {"addresses", texts(peer.addresses)},
+                       {"subnets", texts(peer.subnets)},
+                       {"roles", peer.roles.names()},
+                       {"state", name_of(peer.state)},
+                       {"stock", peer.stock},
+                       {"endpoint", or_null(peer.endpoint, [](const auto& endpoint) { return endpoint.text(); })},
+                       {"last_handshake_s", or_null(peer.last_handshake, [](auto ago) { return ago.count(); })},
+                       {"rtt_ms", or_null(peer.rtt, [](auto rtt) { return static_cast<double>(rtt.count()) / 1000; })},
+                       {"rx_bytes", peer.rx_bytes},
+                       {"tx_bytes", peer.tx_bytes},
+                       {"via", or_null(peer.via, [](auto via) { return std::string(mesh::text(via)); })}});
+    }
+    return out;
+}
+
+void add_status_api(Methods& methods, Daemon& daemon) {
+    const auto add = [&](const char* name, auto method) {
+        methods.add(name, Access::read, {}, [&daemon, method](const Params&, const loop::Credentials&, Answer& answer) {
+            answer.result(method(daemon));
+        });
+    };
+    add("status", status_json);
+    add("peers", [](Daemon& from) { return json{{"peers", peers_json(from)}}; });
+    add("members", members_json);
+}
+
+}  // namespace meshd

@@ -1,0 +1,156 @@
+#include <nlohmann/json.hpp>
+
+#include "meshd/api.hpp"
+#include "meshd/api_common.hpp"
+#include "meshd/credentials.hpp"
+
+namespace meshd {
+
+using nlohmann::json;
+
+namespace {
+
+voice::Proxy& proxy(Daemon& daemon) {
+    if (auto* proxy = member(daemon).core().proxy()) return *proxy;
+    throw CallRefused("voice is off on this node", "set \"voice\": {\"enabled\": true} in its configuration");
+}
+
+/// "bob" is bob at this mesh's own voice domain.
+std::string read_aor(Daemon& daemon, const Params& params) {
+    auto text = params.text("aor");
+    if (text.starts_with("sip:")) text.erase(0, 4);
+    if (text.find('@') == std::string::npos) {
+        const auto& domain = daemon.config().voice.domain;
+        text += "@" + domain.value_or(member(daemon).core().node().mesh_name() + ".internal");
+    }
+    const auto aor = mesh::normal_aor(text);
+    if (!aor) {
+        throw CallRefused("\"" + text + "\" is no SIP address", "write it like bob@acme.example", RpcError::invalid_params);
+    }
+    return *aor;
+}
+
+void add_user(Daemon& daemon, const Params& params, Answer& answer) {
+    auto& live = member(daemon);
+    mesh::UserRequest request;
+    request.aor = read_aor(daemon, params);
+    request.numbers = params.texts("numbers");
+    request.nodes = params.texts("nodes");
+    if (const auto password = params.optional_text("password"); password && !password->empty()) {
+        const auto realm = request.aor.substr(request.aor.find('@') + 1);
+        request.credentials = make_credentials(request.aor, realm, *password);
+    }
+    const auto done = live.core().node().put_user(request, daemon.loop().now());
+    live.pump();
+    if (!done) throw CallRefused(done.error().message);
+    answer.result({{"aor", request.aor}, {"numbers", request.numbers}, {"password", !request.credentials.empty()}});
+}
+
+void remove_user(Daemon& daemon, const Params& params, Answer& answer) {
+    auto& live = member(daemon);
+    const auto aor = read_aor(daemon, params);
+    const auto done = live.core().node().remove_user(aor, daemon.loop().now());
+    live.pump();
+    if (!done) throw CallRefused(done.error().message);
+    answer.result({{"aor", aor}});
+}
+
+json users_json(Daemon& daemon) {
+    const auto& node = member(daemon).core().node();
+    json out = json::array();
+    for (const auto& [aor, user] : node.view().users) {
+        json nodes = json::array();
+        for (const auto& key : user.says.nodes) {
+            if (const auto* at = node.view().member(key)) nodes.push_back(at->says.name);
+        }
+        if (user.says.any_node) nodes.push_back("any");
+        out.push_back({{"aor", aor},
+                       {"numbers", user.says.numbers},
+                       {"nodes", std::move(nodes)},
+                       {"password", !user.says.credentials.empty()}});
+    }
+    return {{"users", std::move(out)}};
+}
+
+json phones_json(Daemon& daemon) {
+    const auto now = daemon.loop().now();
+    const auto& node = member(daemon).core().node();
+    json out = json::array();
+    if (const auto* local = member(daemon).core().proxy()) {
+        for (const auto& phone : local->phones(now)) {
+            out.push_back({{"aor", phone.aor},
+                           {"contact", phone.contact},
+                           {"expires_s", phone.expires.count()},
+                           {"local", true},
+                           {"node", node.self().says.name}});
+        }
+    }
+    for (const auto& [key, at] : node.view().members) {
+        if (key == node.key()) continue;
+        for (const auto& binding : node.roster().bindings_of(key, now.wall)) {
+            out.push_back({{"aor", binding.aor},
+                           {"contact", nullptr},
+                           {"expires_s", binding.until - net::unix_seconds(now.wall)},
+                           {"local", false},
+                           {"node", at.says.name}});
+        }
+    }
+    return {{"phones", std::move(out)}};
+}
+
+json calls_json(Daemon& daemon) {
+    const auto now = daemon.loop().now().steady;
+    json out = json::array();
+    for (const auto& call : proxy(daemon).calls()) {
+        out.push_back({{"id", call.id},
+                       {"from", call.from},
+                       {"to", call.to},
+                       {"state", call.state},
+                       {"path", call.path},
+                       {"since_s", seconds(now - call.since.steady)}});
+    }
+    return {{"calls", std::move(out)}};
+}
+
+}  // namespace
+
+json voice_json(Daemon& daemon) {
+    const auto* voice = member(daemon).core().proxy();
+    if (voice == nullptr) return {{"mode", "off"}};
+    const auto view = voice->voice();
+    const auto& centre = daemon.config().voice.centre;
+    return {{"mode", view.mode},
+            {"why", view.why},
+            {"since_s", seconds(daemon.loop().now().steady - view.since.steady)},
+            {"centre", centre ? json(centre->uri) : json(nullptr)},
+            {"centre_state", view.centre_state},
+            {"hold_down_s", view.hold_down.count()}};
+}
+
+void add_voice_api(Methods& methods, Daemon& daemon) {
+    const auto change = [&](const char* name, std::vector<std::string> params, auto method) {
+        methods.add(name, Access::change, std::move(params),
+                    [&daemon, method](const Params& given, const loop::Credentials&, Answer& answer) {
+                        method(daemon, given, answer);
+                    });
+    };
+    const auto read = [&](const char* name, auto method) {
+        methods.add(name, Access::read, {}, [&daemon, method](const Params&, const loop::Credentials&, Answer& answer) {
+            answer.result(method(daemon));
+        });
+    };
+    change("user.add", {"aor", "numbers", "nodes", "password"}, add_user);
+    change("user.remove", {"aor"}, remove_user);
+    read("user.list", users_json);
+    read("phones", phones_json);
+    read("calls", calls_json);
+    read("voice", voice_json);
+}
+
+void add_api(Methods& methods, Daemon& daemon) {
+    add_membership_api(methods, daemon);
+    add_status_api(methods, daemon);
+    add_voice_api(methods, daemon);
+}
+
+}  // namespace meshd

@@ -1,0 +1,151 @@
+#include "meshd/daemon.hpp"
+
+#include <csignal>
+#include <spdlog/spdlog.h>
+
+#include "meshd/api.hpp"
+
+namespace meshd {
+
+/// A Joiner on sockets of its own: the port is the mesh's own once it has been admitted.
+class Daemon::Joining {
+public:
+    Joining(Daemon& daemon, const mesh::Token& token, std::function<void(const std::string&)> progress,
+            std::function<void(net::Result<void>)> done)
+        : daemon_(daemon),
+          progress_(std::move(progress)),
+          done_(std::move(done)),
+          joiner_(token, daemon.random_, daemon.loop_.now()),
+          timer_(daemon.loop_, [this] {
+              joiner_.tick(daemon_.loop_.now());
+              pump();
+          }) {
+        for (const auto* any : {"0.0.0.0", "::"}) {
+            const net::Endpoint local{*net::IpAddress::parse(any), daemon.config_.listen_port};
+            auto socket = loop::Datagram::open(local);
+            if (!socket) continue;  // one family is enough
+            sockets_.push_back(std::make_unique<loop::UdpSocket>(
+                daemon.loop_, std::move(*socket), loop::UdpSocket::Events{[this](const loop::Received& datagram) {
+                    joiner_.receive(datagram.bytes, datagram.from, daemon_.loop_.now());
+                    pump();
+                }, {}}));
+        }
+        timer_.at(daemon.loop_.now().steady);
+    }
+
+private:
+    void pump() {
+        for (const auto& datagram : joiner_.take_datagrams()) {
+            for (const auto& socket : sockets_) {
+                if (socket->local().address.bits() == datagram.to.address.bits()) socket->send(datagram.to, datagram.bytes);
+            }
+        }
+        if (const auto status = joiner_.status(); status != told_) {
+            told_ = status;
+            progress_(status);
+        }
+        switch (joiner_.state()) {
+            case mesh::Joiner::State::connecting:
+            case mesh::Joiner::State::asking: timer_.at(joiner_.next_deadline()); return;
+            case mesh::Joiner::State::joined: break;
+            case mesh::Joiner::State::failed:
+                finish([this] { done_(net::fail(told_)); });
+                return;
+        }
+        finish([this] {
+            auto joined = joiner_.take_joined();
+            daemon_.become_member(std::move(joined.identity), std::move(joined.records), std::move(joined.contacts), {},
+                                  std::move(done_));
+        });
+    }
+
+    /// Frees the port, does `what`, and is gone.
+    void finish(std::function<void()> what) {
+        timer_.cancel();
+        daemon_.loop_.defer([this, what = std::move(what)] {
+            sockets_.clear();
+            const auto self = std::move(daemon_.joining_);
+            what();
+        });
+    }
+
+    Daemon& daemon_;
+    std::function<void(const std::string&)> progress_;
+    std::function<void(net::Result<void>)> done_;
+    mesh::Joiner joiner_;
+    std::vector<std::unique_ptr<loop::UdpSocket>> sockets_;
+    loop::Timer timer_;
+    std::string told_;
+};
+
+Daemon::Daemon(Config config, const DaemonPaths& paths, net::Random& random)
+    : config_(std::move(config)),
+      random_(random),
+      signals_(loop_, {SIGTERM, SIGINT},
+               [this](int number) {
+                   spdlog::info("{}: leaving", number == SIGTERM ? "SIGTERM" : "SIGINT");
+                   loop_.stop();
+               }),
+      store_(paths.state, {[this](Store::Task task) { loop_.post(std::move(task)); },
+                           [this](const std::string& why) {
+                               store_trouble_ = why;
+                               if (why.empty()) {
+                                   spdlog::info("state is being written again");
+                               } else {
+                                   spdlog::error("{}", why);
+                               }
+                           }}) {
+    auto state = store_.take_loaded();
+    if (state.identity) {
+        live_ = std::make_unique<LiveNode>(loop_, config_, store_, std::move(state), random_);
+    } else {
+        spdlog::info("in no mesh yet: make one with 'meshctl init', or enter one with 'meshctl join'");
+    }
+    add_api(methods_, *this);
+    control_ = std::make_unique<ControlSocket>(loop_, paths.control, methods_);
+}
+
+Daemon::~Daemon() = default;
+
+void Daemon::run() {
+    spdlog::info("ready");
+    loop_.run();
+}
+
+void Daemon::become_member(mesh::NodeIdentity identity, std::vector<net::Bytes> records,
+                           std::vector<std::pair<net::TunnelKey, net::Endpoint>> contacts,
+                           const std::vector<net::Endpoint>& advertise, std::function<void(net::Result<void>)> done) {
+    Batch batch;
+    batch.identity = identity;
+    batch.records = keyed_records(identity.mesh_id, records);
+    if (!advertise.empty()) batch.values[kAdvertiseValue] = to_value(advertise);
+    StoredState state;
+    state.values = batch.values;
+    state.identity = std::move(identity);
+    state.records = std::move(records);
+    // Nothing is said to anybody before the keys are on the disk: a name that was given away must not be lost.
+    auto shared = std::make_shared<StoredState>(std::move(state));
+    store_.submit(std::move(batch), Durability::synced,
+                  [this, shared, contacts = std::move(contacts), done = std::move(done)] {
+                      try {
+                          live_ = std::make_unique<LiveNode>(loop_, config_, store_, std::move(*shared), random_);
+                      } catch (const std::exception& error) {
+                          spdlog::critical("{}", error.what());
+                          done(net::fail(std::string(error.what()) +
+                                         " This machine is in the mesh all the same: mend that and start meshd again."));
+                          loop_.stop();
+                          return;
+                      }
+                      for (const auto& [key, endpoint] : contacts) live_->add_contact(key, endpoint);
+                      spdlog::info("this is {} of the mesh {}", live_->core().node().self().says.name,
+                                   live_->core().node().mesh_name());
+                      done({});
+                  });
+}
+
+void Daemon::join(const mesh::Token& token, std::function<void(const std::string&)> progress,
+                  std::function<void(net::Result<void>)> done) {
+    joining_ = std::make_unique<Joining>(*this, token, std::move(progress), std::move(done));
+}
+
+}  // namespace meshd

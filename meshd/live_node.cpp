@@ -1,0 +1,432 @@
+#include "meshd/live_node.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <spdlog/spdlog.h>
+
+#include "loop/interfaces.hpp"
+#include "meshd/saved_phones.hpp"
+#include "net/text.hpp"
+
+namespace meshd {
+namespace {
+
+constexpr auto kSettleNetwork = std::chrono::milliseconds(150);
+constexpr auto kResolveCentreEvery = std::chrono::minutes(5);
+constexpr auto kResolveCentreAgain = std::chrono::seconds(10);
+constexpr std::uint16_t kSipPort = 5060;  // RFC 3261 section 19.1.2
+constexpr const char* kStampValue = "stamp";
+constexpr const char* kCentreValue = "centre";
+constexpr std::string_view kPhonePrefix = "phone:";
+
+template <class T>
+T unwrap(net::Result<T> result) {
+    if (!result) throw std::runtime_error(result.error().message);
+    return std::move(*result);
+}
+
+mesh::Tai64n stamp_of(const StoredState& state) {
+    const auto found = state.values.find(kStampValue);
+    if (found == state.values.end()) return {};
+    return mesh::Tai64n::from(net::ByteView(found->second)).value_or(mesh::Tai64n{});
+}
+
+std::vector<net::Endpoint> endpoints_of(const StoredState& state, const char* name) {
+    std::vector<net::Endpoint> out;
+    const auto found = state.values.find(name);
+    if (found == state.values.end()) return out;
+    for (auto text = net::as_text(found->second); !text.empty();) {
+        const auto end = std::min(text.find('\n'), text.size());
+        if (const auto endpoint = net::Endpoint::parse(text.substr(0, end))) out.push_back(*endpoint);
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return out;
+}
+
+bool forwards_packets() {
+    std::ifstream file("/proc/sys/net/ipv4/ip_forward");
+    char value = '1';
+    file >> value;
+    return value != '0';
+}
+
+}  // namespace
+
+net::Bytes to_value(const std::vector<net::Endpoint>& endpoints) {
+    std::string text;
+    for (const auto& endpoint : endpoints) text += endpoint.text() + "\n";
+    return net::copy(net::as_bytes(text));
+}
+
+LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredState state, net::Random& random)
+    : loop_(loop),
+      config_(config),
+      store_(store),
+      random_(random),
+      started_(loop.now().steady),
+      timer_(loop,
+             [this] {
+                 core_->tick(loop_.now());
+                 pump();
+             }),
+      bootstrap_timer_(loop,
+                       [this] {
+                           bootstrap_->tick(loop_.now());
+                           resolve_bootstrap();
+                       }),
+      network_timer_(loop, [this] { network_changed(); }),
+      centre_timer_(loop, [this] { resolve_centre(); }) {
+    DataThreads::Settings underlay;
+    underlay.port = config_.listen_port;
+    underlay.wake = [this, alive = alive_] {
+        loop_.post([this, alive] {
+            if (*alive) take_upward();
+        });
+    };
+    threads_ = std::make_unique<DataThreads>(underlay);
+    device_ = unwrap(tun::Device::open({config_.device, config_.mtu_bytes}));
+    addressing_ = unwrap(tun::Addressing::open(device_->index()));
+    watch_ = unwrap(tun::NetworkWatch::open(device_->index()));
+    watch_fd_ = std::make_unique<loop::FdWatch>(loop_, watch_->fd(), [this](loop::Readiness) {
+        if (watch_->take().any()) network_timer_.after(kSettleNetwork);
+    });
+    watch_fd_->want(true, false);
+
+    mesh::NodeSettings settings;
+    settings.listen_port = threads_->port();
+    settings.local_endpoints = local_endpoints();
+    settings.advertise = config_.advertise;
+    for (const auto& endpoint : endpoints_of(state, kAdvertiseValue)) settings.advertise.push_back(endpoint);
+    std::optional<CoreVoice> voice;
+    if (config_.voice.enabled) {
+        media_ = std::make_unique<MediaThread>(
+            MediaThread::Settings{config_.voice.first_media_port, config_.voice.last_media_port});
+        voice.emplace();
+        voice->port = config_.voice.port;
+        voice->media = media_.get();
+        voice->local_toward = [this](const net::IpAddress& remote) { return local_toward(remote); };
+        auto& proxy = voice->settings;
+        proxy.domain = config_.voice.domain.value_or("");
+        proxy.phones = config_.voice.phones;
+        proxy.expires = config_.voice.expires;
+        proxy.outage_expires = config_.voice.outage_expires;
+        proxy.centre_times.hold_down = config_.voice.hold_down;
+        if (const auto& centre = config_.voice.centre) {
+            // A name is resolved below; until then the centre is where it was last time, or nowhere, which is down.
+            net::Endpoint endpoint;
+            if (const auto known = state.values.find(kCentreValue); known != state.values.end()) {
+                endpoint = net::Endpoint::parse(net::as_text(known->second)).value_or(net::Endpoint{});
+            }
+            if (const auto address = net::IpAddress::parse(centre->host)) {
+                endpoint = {*address, centre->port.value_or(kSipPort)};
+            }
+            proxy.centre = voice::Centre{centre->tcp.value_or(false) ? voice::Transport::tcp : voice::Transport::udp, endpoint};
+        }
+    }
+    const auto stamp = stamp_of(state);
+    core_ = std::make_unique<Core>(std::move(*state.identity), state.records,
+                                   stamp == mesh::Tai64n{} ? std::nullopt : std::optional(stamp), random_, settings,
+                                   std::move(voice), loop_.now());
+    core_->node().wireguard().set_mtu(config_.mtu_bytes);
+    settle_device();
+    threads_->attach_tun(device_->fd());
+    resolver_ = std::make_unique<loop::Resolver>(loop_);
+    if (config_.voice.enabled) {
+        start_voice();
+        restore_phones(state.values);
+    }
+    start_discovery();
+    for (const auto& [key, cached] : state.endpoints) {
+        core_->node().add_candidate(key, cached.endpoint, mesh::Source::cache, loop_.now());
+    }
+    const auto& self = core_->node().self().says;
+    if (!self.subnets.empty() && !forwards_packets()) {
+        spdlog::warn("this node offers {} but the kernel does not forward packets; run: sysctl -w net.ipv4.ip_forward=1",
+                     self.subnets.front().text());
+    }
+    core_->tick(loop_.now());
+    pump();
+}
+
+LiveNode::~LiveNode() {
+    *alive_ = false;
+    core_->node().leave(loop_.now());
+    for (const auto& datagram : core_->node().take_datagrams()) threads_->send(datagram);
+    mdns_.reset();
+    threads_->stop();
+    if (addressing_) {
+        if (const auto cleared = addressing_->clear(); !cleared) spdlog::warn("{}", cleared.error().message);
+    }
+}
+
+void LiveNode::start_voice() {
+    sip_ = std::make_unique<SipSockets>(
+        loop_, config_.voice.port,
+        SipSockets::Events{[this](const voice::Flow& flow, net::ByteView bytes) {
+                               core_->proxy()->receive(flow, bytes, loop_.now());
+                               pump();
+                           },
+                           [this](const voice::Flow& flow, voice::FlowFailure why) {
+                               core_->proxy()->flow_failed(flow, why, loop_.now());
+                               pump();
+                           }});
+    sip_->set_overlay(core_->node().self().says.addresses);
+    resolve_centre();
+}
+
+void LiveNode::start_discovery() {
+    std::vector<discovery::BootstrapEntry> entries;
+    for (const auto& [host, port] : config_.bootstrap) entries.push_back({host, port});
+    bootstrap_ = std::make_unique<discovery::Bootstrap>(std::move(entries), random_, loop_.now());
+    resolve_bootstrap();
+    if (!config_.mdns.enabled) return;
+    avahi_poll_ = std::make_unique<LoopAvahiPoll>(loop_);
+    discovery::Sightings sightings;
+    sightings.found = [this](const discovery::Member& member) {
+        for (const auto& endpoint : member.endpoints) {
+            spdlog::debug("mdns: a member at {}", endpoint.text());
+            core_->node().add_candidate(member.node, endpoint, mesh::Source::mdns, loop_.now());
+        }
+        pump();
+    };
+    sightings.lost = [](const net::NodeKey&) {};
+    discovery::Mdns::Settings settings;
+    settings.key = discovery::DiscoveryKey(std::span<const std::byte, 32>(core_->node().discovery_key().view()));
+    settings.self = core_->node().key();
+    settings.port = threads_->port();
+    settings.interfaces = config_.mdns.interfaces;
+    settings.denied_interfaces = {device_->name()};
+    auto mdns = discovery::Mdns::open(avahi_poll_->api(), std::move(settings), std::move(sightings), random_);
+    if (!mdns) {
+        // A machine without multicast still has its bootstrap list.
+        spdlog::warn("mdns is off: {}", mdns.error().message);
+        return;
+    }
+    mdns_ = std::move(*mdns);
+    mdns_->set_addresses(mdns_addresses());
+}
+
+void LiveNode::take_upward() {
+    const auto now = loop_.now();
+    auto upward = threads_->take();
+    auto& node = core_->node();
+    if (upward.tick) node.tick(now);
+    for (auto& frame : upward.frames) node.receive_control(frame.peer, frame.bytes, frame.from, now);
+    for (auto& packet : upward.packets) node.send_ip(packet.bytes, now);
+    for (auto& handshake : upward.handshakes) {
+        node.receive_handshake(handshake.bytes, handshake.from, now, upward.under_load);
+    }
+    pump();
+}
+
+void LiveNode::pump() {
+    if (pumping_) return;  // whoever called from inside is served by the loop below
+    pumping_ = true;
+    const auto now = loop_.now();
+    auto& node = core_->node();
+    core_->settle(now);
+    store_durable();
+    for (const auto& datagram : node.take_datagrams()) threads_->send(datagram);
+    if (auto table = node.table(); table != table_) {
+        table_ = table;
+        threads_->swap_table(std::move(table));
+    }
+    on_events();
+    if (sip_) {
+        for (const auto& outgoing : core_->proxy()->take_outgoing()) sip_->send(outgoing);
+    }
+    pumping_ = false;
+    timer_.at(core_->next_deadline());
+}
+
+void LiveNode::store_durable() {
+    auto durable = core_->node().take_durable();
+    if (!durable) return;
+    Batch batch;
+    for (auto& record : durable->records) batch.records[std::move(record.key)] = std::move(record.wire);
+    if (durable->stamp) {
+        const auto bytes = durable->stamp->bytes();
+        batch.values[kStampValue] = net::Bytes(bytes.begin(), bytes.end());
+    }
+    const auto durability = durable->sync ? Durability::synced : Durability::written;
+    store_.submit(std::move(batch), durability, [this, alive = alive_, id = durable->id] {
+        if (!*alive) return;
+        core_->node().durable(id, loop_.now());
+        pump();
+    });
+}
+
+void LiveNode::on_events() {
+    const auto name_of = [this](const net::NodeKey& key) {
+        const auto* member = core_->node().view().member(key);
+        return member == nullptr ? net::to_base64(key.view()) : member->says.name;
+    };
+    for (const auto& event : core_->take_node_events()) {
+        if (const auto* up = std::get_if<mesh::PeerUp>(&event)) {
+            spdlog::info("{} is up, at {}", name_of(up->key), up->endpoint.text());
+        } else if (const auto* down = std::get_if<mesh::PeerDown>(&event)) {
+            spdlog::info("{} is down", name_of(down->key));
+        } else if (std::holds_alternative<mesh::RoutesChanged>(event)) {
+            settle_device();
+        } else if (const auto* good = std::get_if<mesh::EndpointGood>(&event)) {
+            if (good->endpoint.address.is_link_local()) continue;  // its interface's number may mean another next time
+            Batch batch;
+            batch.endpoints[good->key] = CachedEndpoint{good->tunnel_key, good->endpoint, loop_.now().wall};
+            store_.submit(std::move(batch), Durability::written);
+        } else if (std::holds_alternative<mesh::SelfRevoked>(event)) {
+            spdlog::error("this node has been revoked: it is out of the mesh. To come back it needs a new invitation and "
+                          "an empty state folder");
+        } else if (const auto* admitted = std::get_if<mesh::Admitted>(&event)) {
+            spdlog::info("{} has joined", admitted->name);
+        } else if (const auto* refused = std::get_if<mesh::Refused>(&event)) {
+            spdlog::warn("refused a record: {}", mesh::text(refused->why));
+        }
+    }
+    std::set<voice::Aor> changed_phones;
+    for (const auto& event : core_->take_voice_events()) {
+        if (const auto* binding = std::get_if<voice::BindingChanged>(&event)) {
+            changed_phones.insert(binding->aor);
+        } else if (const auto* mode = std::get_if<voice::ModeChanged>(&event)) {
+            spdlog::info("voice: {} ({})", mode->mode, mode->why);
+        } else if (const auto* started = std::get_if<voice::CallStarted>(&event)) {
+            spdlog::info("call from {} to {}, {}", started->call.from, started->call.to, started->call.path);
+        } else if (const auto* ended = std::get_if<voice::CallEnded>(&event)) {
+            spdlog::info("call from {} to {} has ended: {}", ended->call.from, ended->call.to, ended->why);
+        }
+    }
+    if (!changed_phones.empty()) store_phones(changed_phones);
+}
+
+void LiveNode::settle_device() {
+    auto config = core_->node().device();
+    tun::Wanted wanted;
+    for (const auto& prefix : config.addresses) wanted.addresses.push_back(prefix.address());
+    wanted.routes = config.routes;
+    const auto outcome = addressing_->reconcile(wanted);
+    if (!outcome) {
+        spdlog::error("{}", outcome.error().message);
+        return;
+    }
+    for (const auto& attached : outcome->attached) {
+        if (complained_.insert(attached.text()).second) {
+            spdlog::info("{} is attached to this machine, so the mesh's route to it is not used", attached.text());
+        }
+    }
+    for (const auto& error : outcome->refused) {
+        if (complained_.insert(error.message).second) spdlog::warn("{}", error.message);
+    }
+    const bool addresses_changed = !device_config_ || device_config_->addresses != config.addresses;
+    device_config_ = std::move(config);
+    if (addresses_changed && sip_) sip_->set_overlay(core_->node().self().says.addresses);
+}
+
+void LiveNode::network_changed() {
+    spdlog::debug("the network has changed");
+    const auto now = loop_.now();
+    toward_.clear();
+    settle_device();
+    core_->node().set_local_endpoints(local_endpoints(), now);
+    bootstrap_->network_changed(now);
+    resolve_bootstrap();
+    if (mdns_) mdns_->set_addresses(mdns_addresses());
+    if (config_.voice.enabled) resolve_centre();
+    pump();
+}
+
+std::vector<net::Endpoint> LiveNode::local_endpoints() const {
+    std::vector<net::Endpoint> out;
+    for (const auto& interface : loop::interfaces()) {
+        if (!interface.up || interface.loopback || interface.name == device_->name()) continue;
+        for (const auto& [address, length] : interface.addresses) {
+            // Link-local addresses mean nothing elsewhere; mDNS tells those who can use them.
+            if (!address.is_link_local()) out.push_back({address, threads_->port()});
+        }
+    }
+    return out;
+}
+
+std::vector<discovery::LocalAddress> LiveNode::mdns_addresses() const {
+    std::vector<discovery::LocalAddress> out;
+    for (const auto& interface : loop::interfaces()) {
+        if (!interface.up || interface.loopback || interface.name == device_->name()) continue;
+        for (const auto& [address, length] : interface.addresses) out.push_back({interface.index, address});
+    }
+    return out;
+}
+
+void LiveNode::resolve_bootstrap() {
+    for (const auto& name : bootstrap_->take_questions()) {
+        resolver_->resolve(name, [this, name](const net::Result<loop::Addresses>& answer) {
+            if (answer) {
+                bootstrap_->resolved(name, answer->addresses, answer->ttl, loop_.now());
+            } else {
+                if (complained_.insert(name).second) spdlog::warn("bootstrap: {}: {}", name, answer.error().message);
+                bootstrap_->failed(name, loop_.now());
+            }
+            resolve_bootstrap();
+        });
+    }
+    if (bootstrap_->take_changed()) {
+        for (const auto& endpoint : bootstrap_->endpoints()) {
+            core_->node().add_candidate(std::nullopt, endpoint, mesh::Source::bootstrap, loop_.now());
+        }
+        pump();
+    }
+    bootstrap_timer_.at(bootstrap_->next_deadline());
+}
+
+void LiveNode::resolve_centre() {
+    const auto& centre = config_.voice.centre;
+    if (!centre || net::IpAddress::parse(centre->host)) return;
+    resolver_->resolve(centre->host, [this, centre](const net::Result<loop::Addresses>& answer) {
+        centre_timer_.after(answer ? net::Duration(kResolveCentreEvery) : net::Duration(kResolveCentreAgain));
+        if (!answer) {
+            if (complained_.insert(centre->host).second) spdlog::warn("centre: {}: {}", centre->host, answer.error().message);
+            return;
+        }
+        const net::Endpoint endpoint{answer->addresses.front(), centre->port.value_or(kSipPort)};
+        core_->proxy()->set_centre(
+            {centre->tcp.value_or(false) ? voice::Transport::tcp : voice::Transport::udp, endpoint}, loop_.now());
+        Batch batch;
+        batch.values[kCentreValue] = net::copy(net::as_bytes(endpoint.text()));
+        store_.submit(std::move(batch), Durability::written);
+        pump();
+    });
+}
+
+net::IpAddress LiveNode::local_toward(const net::IpAddress& remote) {
+    // Few remotes matter: the centre and the phones of an office. The bound is for those who are neither.
+    if (toward_.size() > 4096) toward_.clear();
+    const auto [entry, is_new] = toward_.try_emplace(remote);
+    if (is_new) entry->second = loop::local_address_toward(remote);
+    return entry->second;
+}
+
+void LiveNode::add_contact(const net::TunnelKey& tunnel_key, const net::Endpoint& endpoint) {
+    const auto* member = core_->node().view().by_tunnel_key(tunnel_key);
+    core_->node().add_candidate(member == nullptr ? std::nullopt : std::optional(member->key), endpoint,
+                                mesh::Source::join, loop_.now());
+    pump();
+}
+
+const mesh::DropCounters& LiveNode::drops() { return core_->node().wireguard().drops(); }
+
+void LiveNode::restore_phones(const std::map<std::string, net::Bytes>& values) {
+    std::vector<voice::SavedBinding> saved;
+    for (auto value = values.lower_bound(std::string(kPhonePrefix)); value != values.end(); ++value) {
+        if (!value->first.starts_with(kPhonePrefix)) break;
+        const auto phones = saved_phones(value->second);
+        saved.insert(saved.end(), phones.begin(), phones.end());
+    }
+    core_->proxy()->restore(saved, loop_.now());
+}
+
+void LiveNode::store_phones(const std::set<voice::Aor>& changed) {
+    Batch batch;
+    for (const auto& aor : changed) {
+        batch.values[std::string(kPhonePrefix) + aor] = to_value(core_->proxy()->saved(aor, loop_.now()));
+    }
+    store_.submit(std::move(batch), Durability::written);
+}
+
+}  // namespace meshd

@@ -1,0 +1,98 @@
+/// A Core on real ground: the TUN device, the data threads, sockets for SIP, the media thread, discovery, the store.
+/// Exists while this machine belongs to a mesh. Control thread only.
+///
+///   anything comes in -> Core -> pump(): what is to be stored goes to the store, what is to be sent to the sockets,
+///   tables to the data threads, addresses and routes to the device; then the timer is set to Core's next deadline.
+#pragma once
+
+#include <set>
+
+#include "discovery/bootstrap.hpp"
+#include "discovery/mdns.hpp"
+#include "loop/resolver.hpp"
+#include "loop/timer.hpp"
+#include "meshd/avahi_poll.hpp"
+#include "meshd/config.hpp"
+#include "meshd/core.hpp"
+#include "meshd/data_threads.hpp"
+#include "meshd/media_thread.hpp"
+#include "meshd/sip_sockets.hpp"
+#include "meshd/store.hpp"
+#include "tun/addressing.hpp"
+#include "tun/device.hpp"
+#include "tun/network_watch.hpp"
+
+namespace meshd {
+
+/// The store's value under which endpoints are kept that a person named at `init`, and how they are written there.
+inline constexpr const char* kAdvertiseValue = "advertise";
+net::Bytes to_value(const std::vector<net::Endpoint>& endpoints);
+
+class LiveNode {
+public:
+    /// Takes what the store had, identity included. All references are borrowed for life. Throws std::runtime_error
+    /// with what to do if the device, a port or the state cannot be had.
+    LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredState state, net::Random& random);
+    /// Tells the peers that it leaves. Device, addresses and routes go with it.
+    ~LiveNode();
+    LiveNode(const LiveNode&) = delete;
+    LiveNode& operator=(const LiveNode&) = delete;
+
+    Core& core() { return *core_; }
+    /// After every call to core() that may have changed something.
+    void pump();
+    /// A member may be there, as the join exchange or a person says.
+    void add_contact(const net::TunnelKey& tunnel_key, const net::Endpoint& endpoint);
+
+    std::chrono::steady_clock::duration up_for() const { return loop_.now().steady - started_; }
+    const mesh::DropCounters& drops();
+    const SipSockets::Counters* sip_counters() const { return sip_ ? &sip_->counters() : nullptr; }
+    const tun::Device& device() const { return *device_; }
+
+private:
+    void start_voice();
+    void start_discovery();
+    void take_upward();
+    void store_durable();
+    void on_events();
+    void settle_device();
+    void network_changed();
+    std::vector<net::Endpoint> local_endpoints() const;
+    std::vector<discovery::LocalAddress> mdns_addresses() const;
+    void resolve_bootstrap();
+    void resolve_centre();
+    net::IpAddress local_toward(const net::IpAddress& remote);
+    void restore_phones(const std::map<std::string, net::Bytes>& values);
+    void store_phones(const std::set<voice::Aor>& changed);
+
+    loop::Loop& loop_;
+    const Config& config_;
+    Store& store_;
+    net::Random& random_;
+    net::Steady started_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  ///< what is posted looks whether this still stands
+
+    std::unique_ptr<MediaThread> media_;
+    std::unique_ptr<Core> core_;
+    std::optional<tun::Device> device_;
+    std::optional<tun::Addressing> addressing_;
+    std::optional<tun::NetworkWatch> watch_;
+    std::unique_ptr<loop::FdWatch> watch_fd_;
+    std::unique_ptr<DataThreads> threads_;
+    std::unique_ptr<SipSockets> sip_;
+    std::unique_ptr<LoopAvahiPoll> avahi_poll_;
+    std::unique_ptr<discovery::Mdns> mdns_;
+    std::unique_ptr<discovery::Bootstrap> bootstrap_;
+    std::unique_ptr<loop::Resolver> resolver_;
+    loop::Timer timer_;
+    loop::Timer bootstrap_timer_;
+    loop::Timer network_timer_;  ///< several changes at once are one
+    loop::Timer centre_timer_;
+    std::shared_ptr<const mesh::ForwardingTable> table_;
+    std::optional<mesh::DeviceConfig> device_config_;
+    std::map<net::IpAddress, net::IpAddress> toward_;  ///< until the network changes
+    std::set<std::string> complained_;  ///< once each
+    bool pumping_ = false;
+};
+
+}  // namespace meshd

@@ -1,0 +1,172 @@
+/// Whole nodes, the daemon's own objects, on a network in memory under a virtual clock. A run is a function of its seed.
+///
+/// Each host has one underlay address, a disk that takes a moment to write, and a node that can be crashed and started
+/// again from what the disk had. What a node sends travels with delay, jitter and loss, unless the hosts are cut apart.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <set>
+#include <string>
+
+#include "mesh/join.hpp"
+#include "meshd/core.hpp"
+
+namespace sim {
+
+class World;
+
+/// Whatever has an address on the network and is no meshd: a phone, a central server. Owned by the test.
+class Actor {
+public:
+    virtual ~Actor() = default;
+    virtual void receive(const net::Endpoint& from, const net::Endpoint& to, net::ByteView bytes, net::Now now) = 0;
+    virtual void tick(net::Now) {}
+    virtual net::Steady next_deadline() const { return net::kNever; }
+};
+
+struct Weather {
+    net::Duration delay = std::chrono::milliseconds(10);  ///< one way
+    net::Duration jitter{};                               ///< added, uniform
+    double loss = 0;                                      ///< share of packets
+};
+
+/// Ports by number, relays that carry nothing: enough for signalling.
+class MemoryMediaPorts final : public voice::MediaPorts {
+public:
+    std::optional<voice::RelayPorts> open(net::Now) override;
+    void set_remote(voice::RelayId id, voice::Leg leg, const voice::LegRemote& remote, net::Now) override;
+    void close(voice::RelayId id) override { open_.erase(id); }
+    std::optional<voice::RelayStats> stats(voice::RelayId) const override { return voice::RelayStats{}; }
+    std::size_t open_relays() const { return open_.size(); }
+
+private:
+    std::map<voice::RelayId, std::map<voice::Leg, voice::LegRemote>> open_;
+    voice::RelayId next_ = 1;
+};
+
+/// What survives a crash.
+struct Disk {
+    std::optional<mesh::NodeIdentity> identity;
+    std::map<net::Bytes, net::Bytes> records;
+    std::optional<mesh::Tai64n> stamp;
+    std::vector<std::pair<net::NodeKey, net::Endpoint>> endpoints;
+};
+
+class Host {
+public:
+    Host(World& world, std::string name, net::IpAddress address);
+
+    const std::string name;
+    const net::IpAddress address;
+    Disk disk;
+    mesh::NodeSettings settings;              ///< for the next start
+    std::optional<voice::ProxySettings> voice;  ///< for the next start; none: no proxy
+    net::Duration clock_offset{};             ///< of the wall clock
+    MemoryMediaPorts media;
+
+    bool running() const { return core_ != nullptr; }
+    meshd::Core& core() { return *core_; }
+    mesh::Node& node() { return core_->node(); }
+
+    void start();  ///< from the disk
+    void crash();  ///< now, with what had not reached the disk
+    void stop();   ///< in order
+    /// Members this node has a session with, itself left out.
+    std::size_t peers_up() const;
+    /// An IP packet of this host's own programs into the mesh.
+    void send_overlay(const net::IpAddress& to, std::uint16_t from_port, std::uint16_t to_port, net::ByteView payload);
+
+    /// Inner UDP payloads that came for this host on ports that nothing here listens on.
+    struct Inner {
+        net::IpAddress from;
+        std::uint16_t to_port;
+        net::Bytes payload;
+    };
+    std::vector<Inner> inner;
+    std::vector<mesh::NodeEvent> events;         ///< all since the last start
+    std::vector<voice::ProxyEvent> voice_events; ///< likewise
+
+private:
+    friend class World;
+    net::Now now() const;
+    void receive(const net::Endpoint& from, const net::Endpoint& to, net::MutableBytes bytes);
+    void tick();
+    net::Steady next_deadline() const;
+    void drain();
+    void written(const mesh::DurableBatch& batch, std::uint64_t life);
+    void deliver(net::ByteView packet);
+
+    World& world_;
+    std::unique_ptr<meshd::Core> core_;
+    std::unique_ptr<mesh::Joiner> joiner_;
+    std::uint64_t life_ = 0;  ///< counts starts: what was under way in an earlier life is void
+};
+
+class World {
+public:
+    explicit World(std::uint64_t seed);
+    ~World();
+
+    net::SeededRandom& random() { return random_; }
+    net::Now now() const { return now_; }
+    std::uint64_t seed() const { return seed_; }
+
+    Host& host(const std::string& name);
+    Host& add_host(const std::string& name, std::string_view address);
+    /// A new mesh with this host as its first member and admin.
+    Host& found(const std::string& name, std::string_view address, std::vector<net::Prefix> subnets = {});
+    /// Invited by `admin`, joined, and started; runs the world until then. Throws with the reason if it is refused.
+    Host& join(const std::string& name, std::string_view address, Host& admin, std::vector<net::Prefix> subnets = {});
+    /// Runs the join exchange from a token. Gives the joiner's last word if it failed.
+    std::optional<std::string> join_with(Host& host, const std::string& token);
+    std::vector<Host*> hosts();
+
+    void attach(Actor& actor, const net::IpAddress& address) { actors_[address] = &actor; }
+    void detach(const net::IpAddress& address) { actors_.erase(address); }
+    void send(const net::Endpoint& from, const net::Endpoint& to, net::Bytes bytes);
+
+    Weather weather;
+    /// Only hosts in the same set reach each other; hosts in no set reach nobody. Empty: all reach all.
+    void partition(std::vector<std::set<net::IpAddress>> sets) { sets_ = std::move(sets); }
+    void heal() { sets_.clear(); }
+    void unplug(const net::IpAddress& address) { unplugged_.insert(address); }
+    void plug_in(const net::IpAddress& address) { unplugged_.erase(address); }
+    bool connected(const net::IpAddress& a, const net::IpAddress& b) const;
+
+    void at(net::Steady when, std::function<void()> what);
+    void run_for(net::Duration time);
+    /// True as soon as `holds`; false if it does not within `limit`.
+    bool run_until(const std::function<bool()>& holds, net::Duration limit);
+    /// Every running node has a session with every other one.
+    bool full_mesh();
+    /// All running nodes see the same members, users and revocations.
+    bool same_rosters();
+
+private:
+    bool step(net::Steady limit);
+
+    struct Event {
+        net::Steady when;
+        std::uint64_t order;
+        std::function<void()> what;
+        bool operator<(const Event& other) const {
+            return when != other.when ? when > other.when : order > other.order;
+        }
+    };
+    std::uint64_t seed_;
+    net::SeededRandom random_;
+    net::Now now_;
+    std::priority_queue<Event> events_;
+    std::uint64_t order_ = 0;
+    std::map<std::string, std::unique_ptr<Host>> hosts_;
+    std::map<net::IpAddress, Host*> by_address_;
+    std::map<net::IpAddress, Actor*> actors_;
+    std::vector<std::set<net::IpAddress>> sets_;
+    std::set<net::IpAddress> unplugged_;
+};
+
+}  // namespace sim
