@@ -35,6 +35,7 @@ public:
 
 private:
     void pump() {
+        if (ended_) return;  // the socket may still give what came before it is closed
         for (const auto& datagram : joiner_.take_datagrams()) {
             for (const auto& socket : sockets_) {
                 if (socket->local().address.bits() == datagram.to.address.bits()) socket->send(datagram.to, datagram.bytes);
@@ -61,6 +62,7 @@ private:
 
     /// Frees the port, does `what`, and is gone.
     void finish(std::function<void()> what) {
+        ended_ = true;
         timer_.cancel();
         daemon_.loop_.defer([this, what = std::move(what)] {
             sockets_.clear();
@@ -76,6 +78,7 @@ private:
     std::vector<std::unique_ptr<loop::UdpSocket>> sockets_;
     loop::Timer timer_;
     std::string told_;
+    bool ended_ = false;
 };
 
 Daemon::Daemon(Config config, const DaemonPaths& paths, net::Random& random)
