@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "mesh/cookie.hpp"
+#include "mesh/introduction.hpp"
 #include "net/packet.hpp"
 
 namespace mesh {
@@ -16,6 +17,13 @@ Result drop(const ForwardingTable& table, Drop reason, bool wake = false) {
     result.verdict = Result::Verdict::drop;
     result.reason = reason;
     result.wake = wake;
+    return result;
+}
+
+Inbound hand_up(net::MutableBytes datagram) {
+    Inbound result;
+    result.verdict = Inbound::Verdict::handshake;
+    result.bytes = datagram;
     return result;
 }
 
@@ -131,6 +139,10 @@ Outbound outbound(const ForwardingTable& table, PacketBuffer packet, net::Steady
 }
 
 Inbound inbound(const ForwardingTable& table, net::MutableBytes datagram, const net::Endpoint& from, net::Steady now) {
+    if (is_introduction(datagram)) {
+        if (!mac1_valid(datagram, table.mac1_key)) return drop<Inbound>(table, Drop::bad_mac1);
+        return hand_up(datagram);
+    }
     const auto type = type_of(datagram);
     if (!type) return drop<Inbound>(table, Drop::malformed_datagram);
     switch (*type) {
@@ -146,10 +158,7 @@ Inbound inbound(const ForwardingTable& table, net::MutableBytes datagram, const 
             if (!table.awaits(index_at(datagram, 4))) return drop<Inbound>(table, Drop::unknown_index);
             break;
     }
-    Inbound result;
-    result.verdict = Inbound::Verdict::handshake;
-    result.bytes = datagram;
-    return result;
+    return hand_up(datagram);
 }
 
 }  // namespace mesh

@@ -38,7 +38,7 @@ struct Inbound {
     enum class Verdict : std::uint8_t {
         tun,        ///< write `bytes`, an IP packet whose source has been checked, to the device
         control,    ///< `bytes` (padding included) is a control frame from `peer`
-        handshake,  ///< `bytes`, the whole datagram, is of type 1 to 3, mac1 checked: for WireGuard::receive_handshake
+        handshake,  ///< `bytes`, the whole datagram, is of type 1 to 3 or 7, mac1 checked: for Node::receive_handshake
         nothing,    ///< a keepalive: done
         drop,       ///< for `reason`, which has been counted
     };

@@ -226,11 +226,12 @@ void LiveNode::pump() {
     auto& node = core_->node();
     core_->settle(now);
     store_durable();
-    for (const auto& datagram : node.take_datagrams()) threads_->send(datagram);
+    // The table first: on a LAN the answer is here before we are back, and it must be known what it answers.
     if (auto table = node.table(); table != table_) {
         table_ = table;
         threads_->swap_table(std::move(table));
     }
+    for (const auto& datagram : node.take_datagrams()) threads_->send(datagram);
     on_events();
     if (sip_) {
         for (const auto& outgoing : core_->proxy()->take_outgoing()) sip_->send(outgoing);
