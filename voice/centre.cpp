@@ -36,7 +36,12 @@ void CentreMonitor::answered(net::Now now) {
             enter(State::up, "it answers", now);
             break;
         case State::down:
-            enter(State::holding, "it answers again, and has to go on doing so", now);
+            // One that was never up has nothing to flap from: a machine that starts before its uplink need not wait.
+            if (up_since_) {
+                enter(State::holding, "it answers again, and has to go on doing so", now);
+            } else {
+                enter(State::up, "it answers", now);
+            }
             break;
         case State::up:
         case State::failing:

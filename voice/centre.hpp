@@ -4,6 +4,7 @@
 ///   checking --answer--> up --silent, unreachable--> down --answer--> holding --hold-down over--> up
 ///      |                  '--calls fail in a row--> failing --hold-down over--> up
 ///      '--silent--> down                 holding, failing --silent, unreachable--> down
+///                   down --answer, the first ever--> up
 #pragma once
 
 #include <optional>

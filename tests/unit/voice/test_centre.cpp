@@ -69,11 +69,13 @@ TEST_CASE("a centre that falls silent is known down within six seconds, and not 
         line.run(10s + std::chrono::milliseconds(phase_ms));
         line.alive = false;
         line.answers.clear();
+        line.probes = 0;
         const auto cut = line.now.steady;
         line.run(2900ms);
         CHECK(line.monitor.state() == State::up);
         line.run(3100ms);
         REQUIRE(line.monitor.state() == State::down);
+        CHECK(line.probes >= 8);
         CHECK(line.monitor.since().steady - cut <= 6s);
         CHECK(line.monitor.losses() == 1);
     }
@@ -156,4 +158,12 @@ TEST_CASE("patience with an INVITE is four round trips, at least 300 ms") {
     line.round_trip = 150ms;
     line.run(10s);
     CHECK(line.monitor.patience() == 600ms);
+}
+
+TEST_CASE("a centre that is heard for the first time after a start without it is up at once") {
+    Line line;
+    line.monitor.unreachable("no route", line.now);
+    REQUIRE(line.monitor.state() == State::down);
+    line.run(3s);
+    CHECK(line.monitor.state() == State::up);
 }
