@@ -71,6 +71,30 @@ TEST_CASE("a session stands only between equal preshared keys") {
     CHECK(pair.alice.seen<mesh::SessionUp>().size() == 1);
 }
 
+TEST_CASE("what left by the session before still arrives when the new one stands, at either side") {
+    Pair pair;
+    pair.connect();
+    pair.wire.run(6s);
+    std::vector<net::Bytes> held;
+    pair.wire.filter = [&](Wire::Flying& one) {
+        held.push_back(one.bytes);
+        return false;
+    };
+    pair.alice_sends();
+    pair.bob_sends();
+    pair.wire.filter = [](Wire::Flying&) { return true; };
+    pair.alice.wireguard.rekey(pair.bob_key(), pair.wire.now);
+    pair.wire.settle();
+    REQUIRE(pair.bob.seen<mesh::SessionUp>().size() == 2);
+    CHECK(pair.wire.inject(pair.bob, held[0], pair.alice.endpoint).verdict == Inbound::Verdict::tun);
+    CHECK(pair.wire.inject(pair.alice, held[1], pair.bob.endpoint).verdict == Inbound::Verdict::tun);
+    pair.wire.run(6s);
+    pair.alice.wireguard.rekey(pair.bob_key(), pair.wire.now);  // two sessions back is gone
+    pair.wire.settle();
+    CHECK(pair.wire.inject(pair.bob, held[0], pair.alice.endpoint).reason == Drop::unknown_index);
+    CHECK(pair.wire.inject(pair.alice, held[1], pair.bob.endpoint).reason == Drop::unknown_index);
+}
+
 TEST_CASE("a replayed initiation is dropped") {
     Pair pair;
     pair.connect();
