@@ -129,6 +129,26 @@ TEST_CASE("a slow centre whose INVITE comes first keeps the call, and the mesh b
     CHECK(scene.quiet());
 }
 
+TEST_CASE(
+    "a second call for the same pair that the centre brings after an unlucky one is let through after two seconds") {
+    Scene scene;
+    Phone second(scene.world, "alice", scene.trento.phone(20), scene.trento.lan());
+    second.register_now();
+    scene.register_all();
+    scene.centre.alive = false;
+    scene.alice.call("sip:bob@acme.example");
+    scene.world.run(2s);
+    REQUIRE(scene.bob.in_call());
+    scene.centre.alive = true;
+    const auto start = scene.world.now.steady;
+    second.call("sip:bob@acme.example");
+    scene.world.run(4s);
+    CHECK(scene.bob.count("INVITE") == 2);
+    CHECK(ring_back(second, start) > 2s);
+    CHECK(second.in_call());
+    CHECK(scene.alice.in_call());
+}
+
 TEST_CASE("a call that rings when the centre dies is answered over the mesh") {
     Scene scene;
     scene.register_all();

@@ -76,16 +76,17 @@ TEST_CASE("in an outage the device that the centre accepted is refreshed, with a
 
 TEST_CASE("a REGISTER that waits for a dying centre is answered once the centre is known down") {
     Scene scene;
-    scene.register_all();
-    scene.centre.forget();
-    scene.centre.grants_s = 1;
-    scene.alice.register_now(100);
+    scene.centre.grants_s = 100;  // so short that a refresh has to go there
+    scene.alice.keeps_registered = false;
+    scene.alice.register_now();
     scene.world.run(1s);
+    REQUIRE(scene.alice.granted_s == 100);
     scene.centre.alive = false;
-    scene.alice.history.clear();
-    scene.alice.register_now(100);
-    scene.world.run(6500ms);
-    CHECK(scene.alice.last("REGISTER") == 200);
+    scene.alice.register_now();
+    scene.world.run(3s);
+    CHECK(scene.alice.granted_s == 100);
+    scene.world.run(4s);
+    CHECK(scene.alice.granted_s == 20);
 }
 
 TEST_CASE("in an outage an unknown device that claims a known address of record is refused, and the binding stays") {
