@@ -22,6 +22,11 @@ void run(Invocation& in) {
              << ", where meshctl join asks for it. It works once";
     if (const auto seconds = result["expires_s"].number()) in.hints << ", within " << duration(*seconds);
     in.hints << "; whoever has it can join, so send it over something you trust.\n";
+    if (result.has("endpoints") && result["endpoints"].elements().empty()) {
+        in.hints << "Beware: it says no address where this mesh is reached, because this node knows none. Set "
+                    "\"advertise\" in "
+                    "meshd.json and invite again.\n";
+    }
 }
 
 }  // namespace

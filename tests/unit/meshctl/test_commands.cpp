@@ -121,7 +121,10 @@ TEST_CASE("an invitation prints the token alone, and hints beside it") {
     Outcome outcome;
     asked({"invite", "munich"}, R"({"token":"meshd1-abc","expires_s":86400})", &outcome);
     CHECK(outcome.out == "meshd1-abc\n");
-    CHECK_THAT(outcome.err, Contains("meshctl join asks for it. It works once, within 24 h"));
+    CHECK_THAT(outcome.err, Contains("meshctl join asks for it. It works once, within 24 h") && !Contains("Beware"));
+    asked({"invite", "munich"}, R"({"token":"meshd1-abc","expires_s":86400,"endpoints":[]})", &outcome);
+    CHECK(outcome.out == "meshd1-abc\n");
+    CHECK_THAT(outcome.err, Contains("Beware: it says no address"));
 }
 
 TEST_CASE("a stock peer's configuration is printed as it is") {
