@@ -105,8 +105,9 @@ bool CentreMonitor::silent(net::Now now) const {
 void CentreMonitor::lose(State next, std::string why, net::Now now) {
     if (believed_up()) {
         ++losses_;
-        const bool flapping = up_since_ && losses_ > 1 && now.steady - *up_since_ < times_.steady_after;
+        const bool flapping = lost_from_up_ && up_since_ && now.steady - *up_since_ < times_.steady_after;
         hold_down_ = flapping ? std::min(2 * hold_down_, times_.hold_down_max) : times_.hold_down;
+        lost_from_up_ |= state_ == State::up;
     }
     calls_failed_ = 0;
     enter(next, std::move(why), now);

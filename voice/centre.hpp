@@ -76,6 +76,7 @@ private:
     net::Steady next_probe_;
     std::optional<net::Steady> up_since_;
     unsigned unanswered_ = 0;  ///< probes sent since the last answer
+    bool lost_from_up_ = false;  ///< ever: a second time soon after is flapping
     unsigned calls_failed_ = 0;
     std::uint64_t losses_ = 0;
     net::Duration hold_down_;

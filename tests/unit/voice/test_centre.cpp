@@ -166,4 +166,11 @@ TEST_CASE("a centre that is heard for the first time after a start without it is
     REQUIRE(line.monitor.state() == State::down);
     line.run(3s);
     CHECK(line.monitor.state() == State::up);
+    // Nor is that flapping: the first real loss waits for one hold-down, not two.
+    line.monitor.unreachable("no route", line.now);
+    CHECK(line.monitor.hold_down() == voice::CentreTimes{}.hold_down);
+    line.run(70s);
+    CHECK(line.monitor.state() == State::up);
+    line.monitor.unreachable("no route", line.now);
+    CHECK(line.monitor.hold_down() == 2 * voice::CentreTimes{}.hold_down);
 }
