@@ -22,7 +22,7 @@ bool Candidates::add(const net::Endpoint& endpoint, Source source, net::Steady n
     const auto known = std::find_if(all_.begin(), all_.end(), [&](const auto& one) { return one.endpoint == endpoint; });
     if (known != all_.end()) {
         known->added = now;
-        known->source = std::min(known->source, source);
+        if (known->proven == net::Steady::min()) known->source = std::min(known->source, source);
         return false;
     }
     if (all_.size() == kMax) {
@@ -35,7 +35,7 @@ bool Candidates::add(const net::Endpoint& endpoint, Source source, net::Steady n
 }
 
 void Candidates::good(const net::Endpoint& endpoint, net::Steady now) {
-    add(endpoint, Source::gossip, now);
+    if (!source_of(endpoint)) add(endpoint, Source::gossip, now);
     for (auto& one : all_)
         if (one.endpoint == endpoint) one.proven = now;
 }

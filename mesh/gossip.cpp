@@ -51,8 +51,8 @@ void Gossip::send(const net::NodeKey& to, const Frame& frame, std::size_t pad_to
     output_.push_back({to, encode(frame, pad_to)});
 }
 
-std::size_t Gossip::send_records(const net::NodeKey& to, const std::vector<const Roster::Entry*>& entries,
-                                 std::size_t budget) {
+void Gossip::send_records(const net::NodeKey& to, const std::vector<const Roster::Entry*>& entries,
+                          std::size_t& budget) {
     std::vector<net::ByteView> wires;
     for (const auto* entry : entries) {
         const auto bytes = bytes_in_frames(entry->record.wire.size()) + 4;
@@ -61,7 +61,7 @@ std::size_t Gossip::send_records(const net::NodeKey& to, const std::vector<const
         wires.emplace_back(entry->record.wire);
     }
     for (const auto& frame : frames_of(wires)) send(to, frame);
-    return wires.size();
+    counters_.answered += wires.size();
 }
 
 void Gossip::peer_up(const net::NodeKey& peer, net::Now now) {
@@ -194,7 +194,11 @@ void Gossip::answer(const net::NodeKey& from, const Inventory& inventory, std::s
         send(from, Ping{0, roster_.summary(), true});  // we are even: tell so
         return;
     }
-    counters_.answered += send_records(from, they_lack, budget);
+    // Half of what may be answered for what they lack, as long as we lack something too.
+    std::size_t for_them = theirs.empty() ? budget : budget / 2;
+    budget -= for_them;
+    send_records(from, they_lack, for_them);
+    budget += for_them;
     // Each question asks for what kReplyFactor lets it.
     Want want;
     std::size_t expected = 0;
@@ -222,7 +226,7 @@ void Gossip::answer(const net::NodeKey& from, const Want& want, std::size_t budg
         const auto found = roster_.by_id().lower_bound(Range::at(key));
         if (found != roster_.by_id().end() && Range::short_id(found->first) == key) entries.push_back(found->second);
     }
-    counters_.answered += send_records(from, entries, budget);
+    send_records(from, entries, budget);
 }
 
 void Gossip::tick(net::Now now) {

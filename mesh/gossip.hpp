@@ -68,7 +68,8 @@ private:
     struct Range;
 
     void send(const net::NodeKey& to, const Frame& frame, std::size_t pad_to = 0);
-    std::size_t send_records(const net::NodeKey& to, const std::vector<const Roster::Entry*>& entries, std::size_t budget);
+    /// As many as `budget` bytes allow, which it takes from it.
+    void send_records(const net::NodeKey& to, const std::vector<const Roster::Entry*>& entries, std::size_t& budget);
     void progress(Peer& peer, net::Now now);
     Frame describe(const Range& range) const;
     void answer(const net::NodeKey& from, const Digest& digest, std::size_t budget);

@@ -43,13 +43,13 @@ Joiner::Joiner(const Token& token, net::Random& random, net::Now now)
     if (const auto good = token.check_time(now.wall); !good) fail(good.error().message);
     if (token.contacts.empty()) fail("the token names no endpoint; invite again from a node that others can reach");
     if (state_ == State::failed) return;
-    for (const auto& [key, endpoint] : token_.contacts) {
-        auto found = std::find_if(contacts_.begin(), contacts_.end(), [&](const auto& one) { return one.key == key; });
+    for (const auto& told : token_.contacts) {
+        auto found = std::find_if(contacts_.begin(), contacts_.end(), [&](const auto& one) { return one.key == told.key; });
         if (found == contacts_.end()) {
-            contacts_.emplace_back().key = key;
+            contacts_.emplace_back().key = told.key;
             found = std::prev(contacts_.end());
         }
-        found->endpoints.push_back(endpoint);
+        found->endpoints.push_back(told.endpoint);
     }
     for (const auto& contact : contacts_) {
         PeerSettings settings;

@@ -109,11 +109,11 @@ std::vector<net::Endpoint> Node::endpoints_for(const PeerLink& peer) const {
     };
     for (const auto& endpoint : peer.candidates.best(anybody_.empty() ? WireGuard::kMaxCandidates : kOwnCandidates))
         add(endpoint);
-    for (const auto& [endpoint, _] : anybody_) {
+    for (const auto& anybody : anybody_) {
         const bool taken = std::any_of(links_.begin(), links_.end(), [&](const auto& one) {
-            return one.second.state == PeerLink::State::up && one.second.endpoint == endpoint;
+            return one.second.state == PeerLink::State::up && one.second.endpoint == anybody.first;
         });
-        if (!taken) add(endpoint);
+        if (!taken) add(anybody.first);
     }
     return out;
 }
@@ -166,6 +166,8 @@ void Node::session_up(const SessionUp& event, net::Now now) {
     auto& peer = found->second;
     peer.session = true;
     peer.endpoint = event.endpoint;
+    if (const auto anybody = anybody_.find(event.endpoint); anybody != anybody_.end())
+        peer.candidates.add(event.endpoint, anybody->second, now.steady);
     peer.candidates.good(event.endpoint, now.steady);
     if (peer.stock) return up(peer, now);
     if (peer.state == PeerLink::State::idle) peer.state = PeerLink::State::connecting;

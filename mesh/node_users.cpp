@@ -60,7 +60,8 @@ void Node::renew_voice_key(const net::NodeKey& without, std::vector<Record>& rec
     for (const auto& [other, says] : view().members)
         if (other != without && !says.says.stock && reads_credentials(says))
             records.push_back(seal_voice_key(id, key, other, says.says.tunnel_key));
-    for (const auto& [aor, known] : view().users) {
+    for (const auto& [_, known] : view().users) {
+        const auto& aor = known.aor;
         const auto plain = credentials(aor);
         if (known.says.credentials.empty()) continue;
         revoked.passwords_to_change.push_back(aor);

@@ -128,6 +128,7 @@ public:
     /// True once `done`; false when the time is over.
     bool run_until(const std::function<bool()>& done, net::Duration at_most) {
         const auto end = now_.steady + at_most;
+        for (auto& [_, machine] : machines_) drain(*machine);  // what the test has just called
         while (!done()) {
             auto next = end;
             if (!wire_.empty()) next = std::min(next, wire_.top().at);

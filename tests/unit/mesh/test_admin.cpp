@@ -1,0 +1,193 @@
+#include <algorithm>
+
+#include "mesh_in_memory.hpp"
+
+using namespace mesh;
+using namespace mesh::testing;
+
+namespace {
+
+/// Trento made the mesh; munich and london are members; all see each other.
+struct Offices : Network {
+    Machine &trento, &munich, &london;
+    explicit Offices(std::uint64_t seed, InviteRequest for_munich = {})
+        : Network(seed),
+          trento(create("trento", {*net::Prefix::parse("192.168.1.0/24")})),
+          munich(invite_and_join(trento, "munich", for_munich)),
+          london(invite_and_join(trento, "london")) {
+        REQUIRE(run_until([&] { return all_up({"trento", "munich", "london"}); }, 10s));
+        REQUIRE(run_until([&] { return same_view({"trento", "munich", "london"}); }, 10s));
+    }
+    template <class Result>
+    void done(Machine& machine, const Result& result) {
+        if (!result) FAIL(result.error().message);
+        drain(machine);
+    }
+};
+
+net::Bytes secret(std::string_view text) { return net::copy(net::as_bytes(text)); }
+
+}  // namespace
+
+TEST_CASE("a revoked member's sessions end at once everywhere, and it learns that it is out") {
+    Offices offices(30);
+    offices.done(offices.trento, offices.trento.node->revoke("munich", offices.now()));
+    CHECK_FALSE(offices.trento.node->is_up(offices.munich.node->key()));
+    CHECK(offices.run_until([&] { return offices.london.node->view().by_name("munich") == nullptr; }, 1s));
+    CHECK(offices.london.count<PeerDown>() == 1);
+    CHECK_FALSE(offices.london.node->table()->peers.empty());
+    CHECK(offices.run_until([&] { return offices.munich.count<SelfRevoked>() == 1; }, 1s));
+    offices.run(60s);
+    CHECK_FALSE(offices.london.node->is_up(offices.munich.node->key()));
+    CHECK(offices.all_up({"trento", "london"}));
+}
+
+TEST_CASE("a revocation survives a partition and restarts") {
+    Offices offices(31);
+    offices.crash(offices.london);
+    offices.done(offices.trento, offices.trento.node->revoke("munich", offices.now()));
+    offices.crash(offices.trento);
+    offices.start(offices.trento);
+    offices.start(offices.london);
+    CHECK(offices.london.node->view().by_name("munich") != nullptr);  // it was away
+    CHECK(offices.run_until([&] { return offices.london.node->view().by_name("munich") == nullptr; }, 20s));
+    CHECK(offices.run_until([&] { return offices.same_view({"trento", "london"}); }, 20s));
+}
+
+TEST_CASE("an ordinary member can sign nothing for the mesh") {
+    Offices offices(32);
+    CHECK_FALSE(offices.munich.node->invite({"eve", {}}, offices.now()));
+    CHECK_FALSE(offices.munich.node->revoke("london", offices.now()));
+    CHECK_FALSE(offices.munich.node->put_user({"eve@acme.example", {}, {}, {}}, offices.now()));
+    CHECK_FALSE(offices.munich.node->admit_stock("phone", std::nullopt, offices.now()));
+}
+
+TEST_CASE("an invited admin invites, and after its revocation those it let in stay") {
+    InviteRequest admin;
+    admin.admin = true;
+    Offices offices(33, admin);
+    REQUIRE(offices.munich.node->is_admin());
+    auto& laptop = offices.invite_and_join(offices.munich, "laptop");
+    CHECK(offices.run_until([&] { return offices.all_up({"trento", "munich", "london", "laptop"}); }, 10s));
+    CHECK(laptop.node->self().signer == offices.munich.node->key());
+    CHECK_FALSE(offices.munich.node->revoke("trento", offices.now()));
+    offices.done(offices.trento, offices.trento.node->revoke("munich", offices.now()));
+    CHECK(offices.run_until([&] { return offices.same_view({"trento", "london", "laptop"}); }, 20s));
+    CHECK(offices.all_up({"trento", "london", "laptop"}));
+    CHECK(laptop.node->self().signer == laptop.node->identity().mesh_id);
+    CHECK(laptop.count<SelfRevoked>() == 0);
+}
+
+TEST_CASE("users reach every node, their credentials only voice nodes, until one of those is revoked") {
+    InviteRequest deaf;
+    deaf.voice = false;
+    Offices offices(34, deaf);
+    offices.done(offices.trento, offices.trento.node->put_user({"bob@acme.example", {"201"}, {"london"}, secret("ha1")}, offices.now()));
+    offices.run(1s);
+    CHECK(offices.london.node->credentials("bob@acme.example") == secret("ha1"));
+    CHECK(offices.london.node->view().numbers.at("201") == "bob@acme.example");
+    CHECK(offices.munich.node->view().users.contains("bob@acme.example"));
+    CHECK_FALSE(offices.munich.node->credentials("bob@acme.example"));
+    const auto out = offices.trento.node->revoke("london", offices.now());
+    REQUIRE(out);
+    CHECK(out->passwords_to_change == std::vector<std::string>{"bob@acme.example"});
+    CHECK(offices.trento.node->credentials("bob@acme.example") == secret("ha1"));
+    const auto& user = offices.trento.node->view().users.at("bob@acme.example");
+    CHECK(user.says.voice_key != 0);
+    offices.done(offices.trento, offices.trento.node->remove_user("bob@acme.example", offices.now()));
+    CHECK(offices.trento.node->view().users.empty());
+}
+
+TEST_CASE("a mistake in a user is refused in words") {
+    Offices offices(35);
+    auto& node = *offices.trento.node;
+    REQUIRE(node.put_user({"bob@acme.example", {"201"}, {}, {}}, offices.now()));
+    CHECK(node.put_user({"bob", {}, {}, {}}, offices.now()).error().message.find("address of record") != std::string::npos);
+    CHECK(node.put_user({"eve@acme.example", {"201"}, {}, {}}, offices.now()).error().message.find("bob@acme.example") != std::string::npos);
+    CHECK(node.put_user({"eve@acme.example", {}, {"paris"}, {}}, offices.now()).error().message.find("paris") != std::string::npos);
+    CHECK_FALSE(node.remove_user("eve@acme.example", offices.now()));
+    CHECK(node.view().users.size() == 1);
+}
+
+TEST_CASE("bindings spread within a tenth of a second, count where allowed, and vanish when taken back") {
+    Offices offices(36);
+    offices.done(offices.trento, offices.trento.node->put_user({"bob@acme.example", {}, {"munich"}, {}}, offices.now()));
+    offices.run(1s);
+    const auto until = net::unix_seconds(offices.now().wall) + 120;
+    offices.munich.node->set_bindings({{"bob@acme.example", until}}, offices.now());
+    offices.london.node->set_bindings({{"bob@acme.example", until}}, offices.now());  // not its own user
+    offices.drain(offices.munich);
+    offices.drain(offices.london);
+    offices.run(100ms);
+    const std::vector munich{offices.munich.node->key()};
+    CHECK(offices.trento.node->nodes_for("bob@acme.example", offices.now().wall) == munich);
+    CHECK(offices.london.node->nodes_for("bob@acme.example", offices.now().wall) == munich);
+    offices.munich.node->set_bindings({}, offices.now());
+    offices.run(300ms);
+    CHECK(offices.munich.node->nodes_for("bob@acme.example", offices.now().wall).empty());
+    CHECK(offices.trento.node->nodes_for("bob@acme.example", offices.now().wall).empty());
+}
+
+TEST_CASE("a hundred registrations in a tenth of a second cost few signatures") {
+    Offices offices(37);
+    const auto until = net::unix_seconds(offices.now().wall) + 120;
+    offices.munich.node->set_bindings({{"bob@acme.example", until}}, offices.now());
+    const auto subject = as_subject(offices.munich.node->key().view()) + static_cast<char>(shard_of("bob@acme.example"));
+    const auto sequence = [&] { return offices.munich.node->roster().counting(RecordType::bindings, subject)->sequence; };
+    const auto first = sequence();
+    for (int i = 1; i < 100; ++i) offices.munich.node->set_bindings({{"bob@acme.example", until + i}}, offices.now());
+    CHECK(sequence() == first);
+    offices.run(150ms);
+    CHECK(sequence() != first);
+    const auto bindings = offices.munich.node->roster().bindings_of(offices.munich.node->key(), offices.now().wall);
+    CHECK(bindings.empty());  // no such user
+}
+
+TEST_CASE("a stock peer is admitted with all that its configuration needs") {
+    Offices offices(38);
+    const auto stock = offices.trento.node->admit_stock("phone", std::nullopt, offices.now());
+    offices.done(offices.trento, stock);
+    REQUIRE(stock->secret);
+    CHECK(public_key(*stock->secret) == stock->public_key);
+    CHECK(stock->addresses.size() == 2);
+    CHECK(stock->gateway == public_key(offices.trento.identity->tunnel_secret));
+    CHECK(stock->gateway_endpoints == std::vector{offices.trento.endpoint});
+    CHECK(stock->allowed_ips.size() == 3);  // /48, pool, trento's subnet
+    CHECK(stock->others.size() == 2);
+    offices.run(1s);
+    const auto* known = offices.london.node->view().by_name("phone");
+    REQUIRE(known != nullptr);
+    CHECK(known->says.stock);
+
+    // It is one: a WireGuard of its own, with nothing but that configuration.
+    auto& machine = offices.add("phone");
+    WireGuard wireguard(*stock->secret, machine.random, {});
+    PeerSettings settings;
+    settings.key = stock->gateway;
+    settings.follows_endpoint = true;
+    wireguard.set_peer(settings);
+    wireguard.set_endpoint(settings.key, stock->gateway_endpoints.front());
+    wireguard.connect(settings.key, offices.now());
+    for (const auto& event : wireguard.take_events())
+        if (const auto* stamp = std::get_if<StampToPersist>(&event)) wireguard.stamp_persisted(stamp->stamp);
+    wireguard.tick(offices.now());
+    auto out = wireguard.take_datagrams();
+    REQUIRE(out.size() == 1);
+    const auto sent = offices.trento.sent_datagrams;
+    offices.send_raw(machine.endpoint, out[0].to, out[0].bytes);
+    offices.run(50ms);
+    CHECK(offices.trento.sent_datagrams > sent);  // the answer
+}
+
+TEST_CASE("names and subnets that cannot be are refused in words") {
+    Offices offices(39);
+    auto& node = *offices.trento.node;
+    CHECK_FALSE(node.invite({"munich", {}}, offices.now()));
+    CHECK_FALSE(node.invite({"Not a name", {}}, offices.now()));
+    CHECK_FALSE(node.invite({"paris", {*net::Prefix::parse("10.73.4.0/24")}}, offices.now()));
+    CHECK_FALSE(node.revoke("paris", offices.now()));
+    CHECK_FALSE(node.revoke("trento", offices.now()));
+    net::SeededRandom random(1);
+    CHECK_FALSE(Node::create_mesh({"ACME", "trento", *net::Prefix::parse("10.0.0.0/16"), {}}, random, offices.now()));
+    CHECK_FALSE(Node::create_mesh({"acme", "trento", *net::Prefix::parse("fd00::/48"), {}}, random, offices.now()));
+}
