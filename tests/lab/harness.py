@@ -25,7 +25,8 @@ class LabTest(unittest.TestCase):
         self.addCleanup(self.tidy_up)
 
     def tidy_up(self):
-        if any(trouble for _, trouble in self._outcome.result.failures + self._outcome.result.errors):
+        result = self._outcome.result
+        if any(test is self for test, _ in result.failures + result.errors):
             print(f"its logs: {self.folder}")
         else:
             shutil.rmtree(self.folder)
@@ -37,10 +38,12 @@ class NodesTest(LabTest):
     def machines(self, *names, link=None):
         """{name: Node}, not started. `link(space, number)` joins a machine to the switch in another way."""
         self.switch = Space("switch")
+        self.addCleanup(self.switch.remove)
         bridge(self.switch, "lan")
         nodes = {}
         for number, name in enumerate(names, 1):
             space = Space(name)
+            self.addCleanup(space.remove)
             if link:
                 link(space, number)
             else:
@@ -48,15 +51,12 @@ class NodesTest(LabTest):
             plug(self.switch, "lan", name)
             space.set_up("eth0", f"10.0.0.{number}/24")
             nodes[name] = Node(space, name, self.programs, self.folder, {"mdns": False, "voice": {"enabled": False}})
-        self.addCleanup(self.stop_all, nodes)
+            self.addCleanup(self.stop, nodes[name])
         return nodes
 
-    def stop_all(self, nodes):
-        for node in nodes.values():
-            if node.program and node.program.running():
-                node.stop()
-        for space in (*(node.space for node in nodes.values()), self.switch):
-            space.remove()
+    def stop(self, node):
+        if node.program and node.program.running():
+            node.stop()
 
     def mesh(self, nodes):
         """Starts them all; the first invites the others."""

@@ -135,7 +135,7 @@ class Space:
     def set_up(self, device, *addresses):
         for address in addresses:
             self.ip("addr", "add", address, "dev", device, *(["nodad"] if ":" in address else []))
-        self.ip("link", "set", device, "up")
+        self.ip("link", "set", "dev", device, "up")
 
     def default_route(self, *gateways):
         for gateway in gateways:
@@ -165,8 +165,8 @@ def bridge(space, device, *addresses):
 
 
 def plug(space, bridge_device, device):
-    space.ip("link", "set", device, "master", bridge_device)
-    space.ip("link", "set", device, "up")
+    space.ip("link", "set", "dev", device, "master", bridge_device)
+    space.ip("link", "set", "dev", device, "up")
 
 
 class Wire:
@@ -183,7 +183,7 @@ class Wire:
         if self.process.stdout.readline() != "ready\n":
             raise Failed(f"the wire between {a.name} and {b.name} did not start: see {log_path}")
         for tap, space, device in zip(taps, (a, b), (device_a, device_b)):
-            ip("link", "set", tap, "netns", space.name, "name", device, "mtu", str(mtu_bytes))
+            ip("link", "set", "dev", tap, "netns", space.name, "name", device, "mtu", str(mtu_bytes))
 
     def set(self, *settings):
         """Each is "a loss 5", "b delay 20", "both down", ...: see wire.cpp."""

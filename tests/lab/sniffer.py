@@ -36,7 +36,10 @@ class Sniffer:
 
     def work(self):
         while True:
-            packet, ancillary, _, address = self.socket.recvmsg(65535, 64)
+            try:
+                packet, ancillary, _, address = self.socket.recvmsg(65535, 64)
+            except OSError:  # its device is gone
+                return
             seconds, nanoseconds = struct.unpack("qq", ancillary[0][2][:16])
             if address[1] == ETH_P_IP:
                 self.look(packet, seconds + nanoseconds / 1e9, address[2] == PACKET_OUTGOING)

@@ -33,6 +33,7 @@ class RegistrarTest(harness.NodesTest):
         number = list(self.nodes).index(office) + 1
         space = Space(person)
         cable(space, "eth0", self.nodes[office].space, person)
+        self.addCleanup(self.nodes[office].space.ip, "link", "del", "dev", person)
         plug(self.nodes[office].space, "lan", person)
         self.lans[office] = self.lans.get(office, 10) + 1
         space.set_up("eth0", f"192.168.{number}.{self.lans[office]}/24")
@@ -72,6 +73,7 @@ class RegistrarTest(harness.NodesTest):
     def test_malformed_messages_get_400_or_silence(self):
         space = Space("stranger")
         cable(space, "eth0", self.nodes["a"].space, "stranger")
+        self.addCleanup(self.nodes["a"].space.ip, "link", "del", "dev", "stranger")
         plug(self.nodes["a"].space, "lan", "stranger")
         space.set_up("eth0", "192.168.1.99/24")
 
