@@ -41,6 +41,13 @@ void MemoryMediaPorts::set_remote(voice::RelayId id, voice::Leg leg, const voice
     if (const auto found = open_.find(id); found != open_.end()) found->second[leg] = remote;
 }
 
+std::optional<voice::RelayStats> MemoryMediaPorts::stats(voice::RelayId) const {
+    if (carries) ++packets_;
+    voice::RelayStats out;
+    out.near.packets = out.far.packets = packets_;
+    return out;
+}
+
 Host::Host(World& world, std::string host_name, net::IpAddress host_address)
     : name(std::move(host_name)), address(host_address), world_(world) {
     settings.listen_port = kUnderlayPort;
@@ -69,6 +76,11 @@ void Host::start() {
     }
     core_ = std::make_unique<meshd::Core>(*disk.identity, records, disk.stamp, world_.random(), settings,
                                           std::move(core_voice), now());
+    if (core_->proxy() != nullptr) {
+        std::vector<voice::SavedBinding> saved;
+        for (const auto& [aor, phones] : disk.phones) saved.insert(saved.end(), phones.begin(), phones.end());
+        core_->proxy()->restore(saved, now());
+    }
     for (const auto& [key, endpoint] : disk.endpoints) node().add_candidate(key, endpoint, mesh::Source::cache, now());
     drain();
 }
@@ -111,6 +123,12 @@ void Host::receive(const net::Endpoint& from, const net::Endpoint& to, net::Muta
     drain();
 }
 
+void Host::receive_sip(const voice::Flow& flow, net::ByteView bytes) {
+    if (!core_ || core_->proxy() == nullptr) return;
+    core_->proxy()->receive(flow, bytes, now());
+    drain();
+}
+
 void Host::tick() {
     if (joiner_) joiner_->tick(now());
     if (core_) core_->tick(now());
@@ -140,7 +158,12 @@ void Host::drain() {
             if (const auto* good = std::get_if<mesh::EndpointGood>(&event)) disk.endpoints.emplace_back(good->key, good->endpoint);
             events.push_back(std::move(event));
         }
-        for (auto& event : core_->take_voice_events()) voice_events.push_back(std::move(event));
+        for (auto& event : core_->take_voice_events()) {
+            if (const auto* binding = std::get_if<voice::BindingChanged>(&event)) {
+                disk.phones[binding->aor] = core_->proxy()->saved(binding->aor, now());
+            }
+            voice_events.push_back(std::move(event));
+        }
         for (const auto& packet : node().take_packets()) {
             deliver(packet);
             more = true;
@@ -151,6 +174,8 @@ void Host::drain() {
             const auto& flow = out.flow;
             if (flow.side == voice::Side::mesh) {
                 send_overlay(flow.remote.address, meshd::kOverlaySipPort, flow.remote.port, out.bytes);
+            } else if (sip_out) {
+                sip_out(std::move(out));
             } else {
                 world_.send({address, kSipPort}, flow.remote, std::move(out.bytes));
             }

@@ -34,18 +34,20 @@ struct Weather {
     double loss = 0;                                      ///< share of packets
 };
 
-/// Ports by number, relays that carry nothing: enough for signalling.
+/// Ports by number, and relays that say they carry packets both ways, or that they do not.
 class MemoryMediaPorts final : public voice::MediaPorts {
 public:
     std::optional<voice::RelayPorts> open(net::Now) override;
     void set_remote(voice::RelayId id, voice::Leg leg, const voice::LegRemote& remote, net::Now) override;
     void close(voice::RelayId id) override { open_.erase(id); }
-    std::optional<voice::RelayStats> stats(voice::RelayId) const override { return voice::RelayStats{}; }
+    std::optional<voice::RelayStats> stats(voice::RelayId) const override;
+    bool carries = true;
     std::size_t open_relays() const { return open_.size(); }
 
 private:
     std::map<voice::RelayId, std::map<voice::Leg, voice::LegRemote>> open_;
     voice::RelayId next_ = 1;
+    mutable std::uint64_t packets_ = 0;
 };
 
 /// What survives a crash.
@@ -54,6 +56,7 @@ struct Disk {
     std::map<net::Bytes, net::Bytes> records;
     std::optional<mesh::Tai64n> stamp;
     std::vector<std::pair<net::NodeKey, net::Endpoint>> endpoints;
+    std::map<voice::Aor, std::vector<voice::SavedBinding>> phones;
 };
 
 class Host {
@@ -77,6 +80,9 @@ public:
     void stop();   ///< in order
     /// Members this node has a session with, itself left out.
     std::size_t peers_up() const;
+    /// SIP from a phone or the centre, which are outside this world; what is for them goes to `sip_out`.
+    void receive_sip(const voice::Flow& flow, net::ByteView bytes);
+    std::function<void(voice::Outgoing)> sip_out;
     /// An IP packet of this host's own programs into the mesh.
     void send_overlay(const net::IpAddress& to, std::uint16_t from_port, std::uint16_t to_port, net::ByteView payload);
 

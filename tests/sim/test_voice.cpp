@@ -1,0 +1,261 @@
+/// Whole nodes with phones behind them: what the proxy decides stands on what the roster says, over tunnels that come
+/// and go, through crashes and cuts.
+#include <catch2/catch.hpp>
+
+#include "tests/sim/world.hpp"
+#include "tests/unit/voice/scripted_centre.hpp"
+#include "tests/unit/voice/scripted_phone.hpp"
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto kSlice = 1ms;
+
+/// A node's face toward its phones and the centre: a host among them.
+class Face final : public test::Host {
+public:
+    Face(test::World& world, sim::Host& node) : node_(node) {
+        node_.sip_out = [this](voice::Outgoing out) { out_.push_back(std::move(out)); };
+        world.attach({node.address, 5060}, *this);
+    }
+    void receive(const voice::Flow& flow, net::ByteView bytes, net::Now) override { node_.receive_sip(flow, bytes); }
+    void tick(net::Now) override {}
+    net::Steady next_deadline() const override { return net::kNever; }
+    std::vector<voice::Outgoing> take_outgoing() override {
+        for (auto& out : out_) out.flow.local = {node_.address, 5060};
+        return std::exchange(out_, {});
+    }
+
+private:
+    sim::Host& node_;
+    std::vector<voice::Outgoing> out_;
+};
+
+/// alice in trento, bob in munich, carol in london; a centre that wants passwords, unless there is none.
+struct Offices {
+    explicit Offices(std::uint64_t seed, bool with_centre = true) : mesh(seed), line(seed) {
+        trento = &mesh.found("trento", "192.0.2.1");
+        munich = &mesh.join("munich", "192.0.2.2", *trento);
+        london = &mesh.join("london", "192.0.2.3", *trento);
+        for (auto* node : mesh.hosts()) {
+            voice::ProxySettings settings;
+            settings.domain = "acme.example";
+            settings.phones = {*net::Prefix::parse("10.0.0.0/8")};
+            if (with_centre) settings.centre = voice::Centre{voice::Transport::udp, centre.at};
+            node->voice = settings;
+            node->crash();
+            node->start();
+            faces.push_back(std::make_unique<Face>(line, *node));
+        }
+        for (const auto* user : {"alice", "bob", "carol"}) centre.passwords[user] = "secret";
+        if (!with_centre) centre.alive = false;
+        add_user("alice", "trento");
+        add_user("bob", "munich");
+        add_user("carol", "london");
+        line.now = mesh.now();
+        REQUIRE(until([&] { return mesh.full_mesh() && mesh.same_rosters(); }, 10s));
+        for (auto* phone : {&alice, &bob, &carol}) phone->register_now();
+        run(3s);
+    }
+
+    void add_user(const std::string& name, const std::string& node) {
+        mesh::UserRequest user;
+        user.aor = name + "@acme.example";
+        user.nodes = {node};
+        REQUIRE(trento->node().put_user(user, mesh.now()));
+    }
+    /// Both worlds on, in step.
+    void run(net::Duration time) {
+        until([] { return false; }, time);
+    }
+    bool until(const std::function<bool()>& holds, net::Duration limit) {
+        const auto end = mesh.now().steady + limit;
+        line.flush();
+        while (!holds()) {
+            if (mesh.now().steady >= end) return false;
+            mesh.run_for(kSlice);
+            line.flush();
+            line.run(kSlice);
+        }
+        return true;
+    }
+    std::string mode(sim::Host& node) { return node.core().proxy()->voice().mode; }
+    bool all_in(const std::string& wanted) {
+        return mode(*trento) == wanted && mode(*munich) == wanted && mode(*london) == wanted;
+    }
+    bool rings(test::Phone& phone, net::Duration limit) {
+        const auto before = phone.count("INVITE", 180);
+        return until([&] { return phone.count("INVITE", 180) > before; }, limit);
+    }
+    bool quiet() {
+        for (auto* node : {trento, munich, london}) {
+            if (!node->core().proxy()->calls().empty() || node->media.open_relays() != 0) return false;
+        }
+        return true;
+    }
+
+    sim::World mesh;
+    test::World line;
+    test::ScriptedCentre centre{line, *net::Endpoint::parse("198.51.100.1:5060")};
+    sim::Host *trento, *munich, *london;
+    std::vector<std::unique_ptr<Face>> faces;
+    test::Phone alice{line, "alice", *net::Endpoint::parse("10.1.0.10:5060"), *net::Endpoint::parse("192.0.2.1:5060")};
+    test::Phone bob{line, "bob", *net::Endpoint::parse("10.2.0.10:5060"), *net::Endpoint::parse("192.0.2.2:5060")};
+    test::Phone carol{line, "carol", *net::Endpoint::parse("10.3.0.10:5060"), *net::Endpoint::parse("192.0.2.3:5060")};
+};
+
+}  // namespace
+
+TEST_CASE("phones register through their nodes, and calls go through the centre") {
+    Offices offices(1);
+    CHECK(offices.all_in("central"));
+    CHECK(offices.centre.contacts("bob").size() == 1);
+    CHECK(offices.trento->node().nodes_for("bob@acme.example", offices.mesh.now().wall).size() == 1);
+    offices.alice.call("sip:bob@acme.example");
+    REQUIRE(offices.rings(offices.alice, 1s));
+    offices.run(2s);
+    CHECK(offices.alice.in_call());
+    CHECK(offices.trento->core().proxy()->calls().front().path == "central");
+    offices.alice.hang_up();
+    offices.run(40s);
+    CHECK_FALSE(offices.bob.in_call());
+    CHECK(offices.quiet());
+}
+
+TEST_CASE("when the centre dies it is known within six seconds, and the same numbers ring over the mesh") {
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+        CAPTURE(seed);
+        Offices offices(seed);
+        offices.centre.alive = false;
+        REQUIRE(offices.until([&] { return offices.all_in("island"); }, 6100ms));
+        offices.alice.call("sip:bob@acme.example");
+        CHECK(offices.rings(offices.alice, 300ms));
+        offices.run(2s);
+        CHECK(offices.alice.in_call());
+        CHECK(offices.bob.in_call());
+        CHECK(offices.trento->core().proxy()->calls().front().path == "mesh");
+        offices.bob.hang_up();
+        offices.run(40s);
+        CHECK_FALSE(offices.alice.in_call());
+        CHECK(offices.quiet());
+    }
+}
+
+TEST_CASE("a call placed before the outage can be known rings within a second and a half, through lossy tunnels too") {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        CAPTURE(seed);
+        Offices offices(seed);
+        offices.mesh.weather = {20ms, 5ms, 0.05};
+        offices.centre.alive = false;
+        offices.run(std::chrono::milliseconds(100 * seed));
+        offices.alice.call("sip:carol@acme.example");
+        CHECK(offices.rings(offices.alice, 2s));
+        offices.run(3s);
+        CHECK(offices.alice.in_call());
+        CHECK(offices.carol.count("INVITE") == 1);
+        offices.alice.hang_up();
+        offices.run(40s);
+        CHECK_FALSE(offices.carol.in_call());
+    }
+}
+
+TEST_CASE("when the centre is back, registrations and calls go through it again, and no call was dropped") {
+    Offices offices(3);
+    offices.centre.alive = false;
+    REQUIRE(offices.until([&] { return offices.all_in("island"); }, 7s));
+    offices.alice.call("sip:bob@acme.example");
+    REQUIRE(offices.rings(offices.alice, 1s));
+    offices.run(90s);
+    offices.centre.forget();
+    offices.centre.alive = true;
+    const auto back = [&] {
+        return offices.all_in("central") && !offices.centre.contacts("alice").empty() &&
+               !offices.centre.contacts("bob").empty() && !offices.centre.contacts("carol").empty();
+    };
+    CHECK(offices.until(back, 90s));
+    CHECK(offices.alice.in_call());
+    CHECK(offices.bob.in_call());
+    offices.alice.hang_up();
+    offices.run(1s);
+    CHECK_FALSE(offices.bob.in_call());
+    offices.carol.call("sip:alice@acme.example");
+    CHECK(offices.rings(offices.carol, 1s));
+    offices.run(1s);
+    CHECK(offices.london->core().proxy()->calls().front().path == "central");
+}
+
+TEST_CASE("a node that crashed in an outage knows its phones when it is up again") {
+    Offices offices(4);
+    offices.centre.alive = false;
+    REQUIRE(offices.until([&] { return offices.all_in("island"); }, 7s));
+    offices.run(30s);
+    offices.munich->crash();
+    offices.run(2s);
+    offices.munich->start();
+    const auto reachable = [&] {
+        return !offices.trento->node().nodes_for("bob@acme.example", offices.mesh.now().wall).empty() &&
+               offices.trento->peers_up() == 2;
+    };
+    REQUIRE(offices.until(reachable, 5s));
+    offices.alice.call("sip:bob@acme.example");
+    CHECK(offices.rings(offices.alice, 8s));
+}
+
+TEST_CASE("a binding does not count at a node where the user may not register") {
+    Offices offices(5);
+    offices.add_user("carol", "trento");  // no longer london's
+    offices.run(2s);
+    CHECK(offices.trento->node().nodes_for("carol@acme.example", offices.mesh.now().wall).empty());
+    offices.centre.alive = false;
+    REQUIRE(offices.until([&] { return offices.all_in("island"); }, 7s));
+    offices.alice.call("sip:carol@acme.example");
+    offices.run(10s);
+    CHECK(offices.carol.count("INVITE") == 0);
+    CHECK_FALSE(offices.alice.in_call());
+}
+
+TEST_CASE("phones of a revoked office can neither call nor be called over the mesh") {
+    Offices offices(6);
+    offices.centre.alive = false;
+    REQUIRE(offices.until([&] { return offices.all_in("island"); }, 7s));
+    REQUIRE(offices.trento->node().revoke("london", offices.mesh.now()));
+    offices.run(2s);
+    offices.alice.call("sip:carol@acme.example");
+    offices.carol.call("sip:bob@acme.example");
+    offices.run(10s);
+    CHECK(offices.carol.count("INVITE") == 0);
+    CHECK(offices.bob.count("INVITE") == 0);
+}
+
+TEST_CASE("an office that is cut off from all others still connects its own phones") {
+    Offices offices(7);
+    offices.add_user("dave", "london");
+    test::Phone dave{offices.line, "dave", *net::Endpoint::parse("10.3.0.11:5060"), *net::Endpoint::parse("192.0.2.3:5060")};
+    offices.centre.passwords["dave"] = "secret";
+    offices.run(1s);
+    dave.register_now();
+    offices.run(1s);
+    offices.mesh.unplug(offices.london->address);
+    offices.centre.alive = false;
+    REQUIRE(offices.until([&] { return offices.mode(*offices.london) == "island"; }, 7s));
+    offices.run(30s);
+    offices.carol.call("sip:dave@acme.example");
+    CHECK(offices.rings(offices.carol, 300ms));
+    offices.run(2s);
+    CHECK(offices.carol.in_call());
+    CHECK(dave.in_call());
+}
+
+TEST_CASE("a call whose media has died on both sides is ended on both sides") {
+    Offices offices(8);
+    offices.alice.call("sip:bob@acme.example");
+    REQUIRE(offices.rings(offices.alice, 1s));
+    offices.run(30s);
+    REQUIRE(offices.bob.in_call());
+    offices.trento->media.carries = offices.munich->media.carries = false;
+    offices.run(3min);
+    CHECK_FALSE(offices.alice.in_call());
+    CHECK_FALSE(offices.bob.in_call());
+    CHECK(offices.quiet());
+}
