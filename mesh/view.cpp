@@ -10,12 +10,18 @@ namespace {
 
 using Entries = Roster::Entries;
 
+struct Run {
+    Entries::const_iterator first, last;
+    auto begin() const { return first; }
+    auto end() const { return last; }
+};
+
 /// The entries of one type, in order of subject and signer.
-auto of_type(const Entries& entries, RecordType type) {
+Run of_type(const Entries& entries, RecordType type) {
     const auto first = entries.lower_bound({type, "", {}});
     auto last = first;
     while (last != entries.end() && last->first.type == type) ++last;
-    return std::ranges::subrange(first, last);
+    return {first, last};
 }
 
 /// Of each subject the highest record whose signer counts; an admin's member record is the root's affair.
