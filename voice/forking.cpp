@@ -102,6 +102,7 @@ void Forking::provisional(Fork& fork, Branch& branch, Message response, net::Now
 }
 
 void Forking::success(Fork& fork, Branch& branch, Message response, net::Now now) {
+    if (fork.orphan_until != net::kNever) return;  // it is sent again until somebody acknowledges it, or BYE ends it
     branch.status = response.status();
     const bool again = fork.final_status != 0 && fork.winner == branch.id && response.to_tag() == fork.winner_tag;
     if (fork.final_status != 0 && !again) {
@@ -219,7 +220,7 @@ Branch* Forking::branch_of(ClientId id, Fork*& fork) {
 }
 
 void Forking::wake(const Fork& fork) {
-    auto at = fork.patience;
+    auto at = std::min(fork.patience, fork.orphan_until);
     for (const auto& branch : fork.branches) {
         if (branch.pending()) at = std::min(at, branch.timer_c);
     }

@@ -52,6 +52,7 @@ struct Fork {
     net::Steady patience = net::kNever;  ///< when the spare is tried if nothing has answered
     bool spare_tried = false;
     bool server_gone = false;
+    net::Steady orphan_until = net::kNever;  ///< its way back is dead, and another may adopt it until then
     bool adopted = false;                ///< answers go back by another way than their Vias say
     std::optional<Message> provisional;  ///< the last that was passed back
     std::vector<std::string> calls;      ///< keys of the calls it belongs to, the requester's side first
@@ -87,7 +88,8 @@ public:
     void failed(ClientId id, int status, net::Now now);  ///< timed out: 408, could not be sent: 503
     void client_ended(ClientId id);
     void cancelled(ServerId id, net::Now now);
-    void server_ended(ServerId id, net::Now now);
+    /// `clean` false: the way back to whoever asked is dead.
+    void server_ended(ServerId id, bool clean, net::Now now);
     /// The centre is lost: what waits for its first answer does not wait any longer.
     void centre_lost(net::Now now);
     void tick(net::Now now);

@@ -5,6 +5,13 @@
 
 namespace voice {
 
+namespace {
+
+/// Each office finds out for itself that the centre is dead: within a probe or two of the first.
+constexpr auto kOrphan = std::chrono::seconds(8);
+
+}  // namespace
+
 void Forking::drop(Fork& fork, Branch& branch, net::Now now) {
     if (!branch.pending()) return;
     branch.dropped = true;
@@ -28,10 +35,15 @@ void Forking::cancelled(ServerId id, net::Now now) {
     if (auto* fork = find(id)) finish(*fork, 487, now);
 }
 
-void Forking::server_ended(ServerId id, net::Now now) {
+void Forking::server_ended(ServerId id, bool clean, net::Now now) {
     auto* fork = find(id);
     if (fork == nullptr) return;
     fork->server_gone = true;
+    if (!clean && fork->is_invite() && fork->final_status == 0 && fork->from.side == Side::centre) {
+        // The centre died while the phone rings: the caller's meshd is about to bring the same call over the mesh.
+        fork->orphan_until = now.steady + kOrphan;
+        return wake(*fork);
+    }
     if (fork->final_status == 0) finish(*fork, 487, now);
     forget_if_over(id);
 }
@@ -61,8 +73,16 @@ void Forking::centre_lost(net::Now now) {
         for (const auto& branch : fork->branches) fork->spare_tried &= !(branch.spare && branch.status == 482);
         if (try_spare(*fork, now)) continue;
         for (const auto client : silent) {
-            fork = find(id);
-            if (fork != nullptr && !fork->is_invite()) failed(client, 503, now);
+            auto* branch = branch_of(client, fork);
+            if (branch == nullptr) break;
+            if (!fork->is_invite()) {
+                failed(client, 503, now);
+            } else if (branch->pending() && branch->status <= 100) {  // what rings may yet be answered by the mesh
+                drop(*fork, *branch, now);
+                fork->refusals.push_back(
+                    Message::response(fork->request, 503, {}, exchange_.transactions.make_tag()));
+                choose(*fork, now);
+            }
         }
     }
 }
@@ -77,6 +97,8 @@ void Forking::adopt(ServerId old, ServerId id, const Message& request, const Flo
     fork.request = request;
     fork.from = from;
     fork.adopted = true;
+    fork.server_gone = false;
+    fork.orphan_until = net::kNever;
     for (auto& [client, server] : fork_of_) {
         if (server == old) server = id;
     }
@@ -91,6 +113,12 @@ void Forking::tick(net::Now now) {
         deadlines_.erase(deadlines_.begin());
         auto* fork = find(id);
         if (fork == nullptr) continue;
+        if (fork->orphan_until <= now.steady) {
+            fork->orphan_until = net::kNever;
+            finish(*fork, 487, now);
+            forget_if_over(id);
+            continue;
+        }
         if (fork->patience <= now.steady) try_spare(*fork, now);
         std::vector<ClientId> late;
         for (const auto& branch : fork->branches) {

@@ -25,8 +25,9 @@ Merging::Judgement Merging::judge(const Message& invite, const Aor& caller, cons
 void Merging::deliver(ServerId id, const Message& invite, const Aor& caller, const Aor& callee, Side side,
                       bool second) {
     const auto pair = pair_of(caller, callee);
-    by_id_.insert_or_assign(id, Delivery{id, pair, name_of(invite), side, second, std::nullopt});
-    by_pair_.emplace(pair, id);
+    // The same one twice: a spare that is tried again.
+    const auto fresh = by_id_.insert_or_assign(id, Delivery{id, pair, name_of(invite), side, second, std::nullopt}).second;
+    if (fresh) by_pair_.emplace(pair, id);
 }
 
 void Merging::ended(ServerId id, bool answered, net::Now now) {

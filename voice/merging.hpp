@@ -13,8 +13,10 @@
 
 namespace voice {
 
-/// The header by which a second branch announces itself: "CALLER CALLEE CALL-ID".
+/// The header by which a second branch announces itself: "CALLER CALLEE CALL-ID", and kCentreLost where the caller's
+/// meshd has given the centre up.
 inline constexpr std::string_view kSecondBranch = "X-Meshd-Second-Branch";
+inline constexpr const char* kCentreLost = ";centre-lost";
 
 class Merging {
 public:

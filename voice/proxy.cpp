@@ -59,8 +59,11 @@ void Proxy::receive(const Flow& flow, net::ByteView bytes, net::Now now) {
         if (!message.error().response.empty()) exchange.transactions.send(message.error().response, known);
         return;
     }
-    if (message->is_response() && *side == Side::centre && exchange.monitor) exchange.monitor->answered(now);
+    const bool answer = message->is_response() && *side == Side::centre && exchange.monitor;
+    const auto stray = exchange.transactions.counters().stray_responses;
     exchange.transactions.receive(std::move(*message), known, now);
+    // One that we did not ask for proves nothing: addresses are easily forged, branches are not.
+    if (answer && exchange.transactions.counters().stray_responses == stray) exchange.monitor->answered(now);
     parts_->settle(now);
 }
 
@@ -143,12 +146,16 @@ void Proxy::Parts::handle(const TransactionEvent& event, net::Now now) {
         void operator()(const Cancelled& e) const { parts.requests.cancelled(e.id, now); }
         void operator()(const ResponseArrived& e) const { parts.forking.response(e, now); }
         void operator()(const StrayResponse& e) const {
-            if (parts.probe.take(e.message, now) || parts.forking.forsaken().take(e.message, now)) return;
+            auto& monitor = parts.exchange.monitor;
+            if (parts.probe.take(e.message, now) || parts.forking.forsaken().take(e.message, now)) {
+                if (monitor && e.flow.side == Side::centre) monitor->answered(now);
+                return;
+            }
             ++parts.exchange.counters.stray;
         }
         void operator()(const TimedOut& e) const { parts.forking.failed(e.id, 408, now); }
         void operator()(const TransportFailed& e) const { parts.forking.failed(e.id, 503, now); }
-        void operator()(const ServerEnded& e) const { parts.forking.server_ended(e.id, now); }
+        void operator()(const ServerEnded& e) const { parts.forking.server_ended(e.id, e.clean, now); }
         void operator()(const ClientEnded& e) const { parts.forking.client_ended(e.id); }
     };
     std::visit(Handler{*this, now}, event);

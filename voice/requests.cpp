@@ -83,7 +83,9 @@ void Requests::from_mesh(const RequestArrived& event, net::Now now) {
 bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
     const auto& invite = event.message;
     const bool second = event.flow.side == Side::mesh && invite.has(kSecondBranch);
-    const bool doubtful = !exchange_.monitor || exchange_.monitor->doubtful();
+    // Of two offices one hears first that the centre is dead, and says so to the other.
+    const bool told = second && invite.get(kSecondBranch)->ends_with(kCentreLost);
+    const bool doubtful = told || !exchange_.monitor || exchange_.monitor->doubtful();
     const auto judgement = merging_.judge(invite, caller, callee, event.flow.side, second, doubtful);
     switch (judgement.verdict) {
         case Merging::Verdict::deliver:
@@ -126,10 +128,14 @@ void Requests::start(const RequestArrived& event, const Aor& caller, const Aor& 
     Fork fork(event.id, event.message, event.flow, this);
     fork.request.remove("Route");
     if (fork.is_invite()) {
-        if (calls_.is_live(event.message, event.flow)) return exchange_.answer(event.id, 482, now);  // RFC 3261 8.2.2.2
+        if (calls_.is_live(event.message, event.flow)) {  // RFC 3261 8.2.2.2
+            merging_.ended(event.id, false, now);
+            return exchange_.answer(event.id, 482, now);
+        }
         auto* call = calls_.open(event.message, event.flow, caller, callee, now);
         if (call == nullptr) {
             ++exchange_.counters.overload;
+            merging_.ended(event.id, false, now);
             return exchange_.answer(event.id, 503, now);
         }
         fork.calls.push_back(call->key);
@@ -142,11 +148,15 @@ void Requests::start(const RequestArrived& event, const Aor& caller, const Aor& 
 bool Requests::shape(Fork& fork, const Target& target, Message& request, net::Now now) {
     if (makes_dialog(request)) record_route(exchange_, fork.from, target, request);
     request.remove(kSecondBranch);
-    if (fork.from.side == Side::phone && target.path != Path::central) request.remove("P-Asserted-Identity");
+    // Only the centre is believed about these (RFC 3325 section 5); From has been judged.
+    if (fork.from.side != Side::centre) {
+        request.remove("P-Asserted-Identity");
+        request.remove("Remote-Party-ID");
+    }
     if (!fork.is_invite()) return true;
     if (fork.spare_tried && target.path == Path::mesh) {
         request.set(kSecondBranch, Lookup::caller_of(request) + ' ' + lookup_.callee_of(fork.request.uri()) + ' ' +
-                                       std::string(request.call_id()));
+                                       std::string(request.call_id()) + (exchange_.centre_up() ? "" : kCentreLost));
     }
     return calls_.carry(fork, target, request, now);
 }
@@ -170,6 +180,7 @@ void Requests::passing(Fork& fork, const Branch& branch, Message& response, net:
     if (fork.calls.empty()) return;
     auto* call = calls_.find(fork.calls.front());
     if (call != nullptr && branch.id != 0) {
+        call->callee_near = branch.target.flow.side == Side::phone;  // an UPDATE may come before the answer
         if (response.status() < 200) calls_.ringing(*call, branch.target.path, now);
         if (response.status() >= 200 && response.status() < 300) calls_.answered(*call, branch, response, now);
     }

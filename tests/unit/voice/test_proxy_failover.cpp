@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "offices.hpp"
+#include "voice/merging.hpp"
 
 using namespace test;
 
@@ -259,4 +260,101 @@ TEST_CASE("five per cent loss each way for a day: no office leaves the centre by
         CHECK(office->told == std::vector<std::string>{"mode central"});
         CHECK(!office->bound.empty());
     }
+}
+
+TEST_CASE("a caller whose callee is busy hears so when the centre is known down, not after 32 seconds") {
+    Scene scene;
+    scene.register_all();
+    scene.bob.manner = Phone::Manner::busy;
+    scene.centre.alive = false;
+    scene.alice.call("sip:bob@acme.example");
+    scene.world.run(8s);
+    CHECK(scene.alice.last("INVITE") == 486);
+    CHECK(scene.bob.count("INVITE") == 1);
+    scene.world.run(40s);
+    CHECK(scene.quiet());
+}
+
+TEST_CASE("a call that rings when the centre's program dies survives the ICMP, whichever office hears it first") {
+    for (const bool caller_first : {true, false}) {
+        CAPTURE(caller_first);
+        Scene scene;
+        scene.register_all();
+        scene.bob.manner = Phone::Manner::rings;
+        scene.alice.call("sip:bob@acme.example");
+        scene.world.run(2s);
+        REQUIRE(scene.alice.last("INVITE") == 180);
+        scene.centre.alive = false;
+        const auto tell = [&](Office& office) {
+            office.proxy.flow_failed({voice::Transport::udp, office.wan(), scene.centre_at, 0, voice::Side::centre},
+                                     voice::FlowFailure::unreachable, scene.world.now);
+        };
+        tell(caller_first ? scene.trento : scene.munich);
+        scene.world.run(1500ms);
+        tell(caller_first ? scene.munich : scene.trento);
+        scene.world.run(2s);
+        CHECK(scene.bob.count("INVITE") == 1);
+        CHECK(scene.bob.count("CANCEL") == 0);
+        scene.bob.pick_up();
+        scene.world.run(3s);
+        CHECK(scene.alice.in_call());
+        CHECK(scene.bob.in_call());
+        scene.alice.hang_up();
+        scene.world.run(2s);
+        CHECK_FALSE(scene.bob.in_call());
+        CHECK(scene.quiet());
+    }
+}
+
+TEST_CASE("a call from a centre that died, which no other way brings, stops ringing; an answer to it is ended") {
+    for (const bool answered : {true, false}) {
+        Scene scene;
+        scene.register_all();
+        scene.bob.manner = Phone::Manner::rings;
+        scene.alice.call("sip:bob@acme.example");
+        scene.world.run(2s);
+        scene.centre.alive = false;
+        scene.world.cut.insert(scene.trento.overlay_address());
+        scene.munich.proxy.flow_failed(
+            {voice::Transport::udp, scene.munich.wan(), scene.centre_at, 0, voice::Side::centre},
+            voice::FlowFailure::unreachable, scene.world.now);
+        scene.world.run(1s);
+        if (answered) scene.bob.pick_up();
+        scene.world.run(20s);
+        CHECK_FALSE(scene.bob.in_call());
+        CHECK(scene.bob.count(answered ? "BYE" : "CANCEL") == 1);
+        CHECK(scene.munich.proxy.calls().empty());
+        CHECK(scene.munich.relays.empty());
+    }
+}
+
+TEST_CASE("a call that an office had no room for does not stand in the way of the next for the same pair") {
+    Scene scene(1, true, [](auto& settings) { settings.max_calls = 1; });
+    scene.centre.passwords.clear();
+    scene.register_all();
+    scene.bob.manner = Phone::Manner::rings;
+    scene.carol.call("sip:bob@acme.example");
+    scene.world.run(2s);
+    scene.alice.call("sip:bob@acme.example");
+    scene.world.run(2s);
+    REQUIRE(scene.alice.last("INVITE") >= 500);
+    scene.carol.cancel();
+    scene.world.run(20s);
+    scene.centre.alive = false;
+    scene.alice.call("sip:bob@acme.example");
+    scene.world.run(3s);
+    CHECK(scene.alice.last("INVITE") == 180);
+}
+
+TEST_CASE("a delivery that is noted twice is forgotten once and for all") {
+    World world;
+    voice::Merging merging;
+    auto invite = voice::Message::request("INVITE", *voice::Uri::parse("sip:bob@acme.example"));
+    invite.set("Call-ID", "x");
+    invite.set("CSeq", "1 INVITE");
+    for (unsigned i = 0; i < 2; ++i) merging.deliver(1, invite, "alice", "bob", voice::Side::phone, true);
+    merging.ended(1, false, world.now);
+    world.run(20s);
+    merging.tick(world.now);
+    CHECK(merging.judge(invite, "alice", "bob", voice::Side::centre, false, false).other == 0);
 }
