@@ -11,6 +11,10 @@ void Dialogs::arrived(const RequestArrived& event, net::Now now) {
     Fork fork(event.id, request, event.flow, this);
     fork.calls = calls_of(request, event.flow, step && step->past_centre);
     for (const auto& key : fork.calls) calls_.saw(*calls_.find(key), request);
+    if (step && !may_go(request, event.flow, step->target, !fork.calls.empty())) {
+        ++exchange_.counters.forged;
+        return exchange_.answer(event.id, 403, now, "Not registered here");
+    }
     if (!step) {
         // A BYE whose way is gone still ends what runs here; the far side ends when its media falls silent.
         const bool known = !fork.calls.empty();
@@ -37,6 +41,10 @@ void Dialogs::ack(const AckArrived& event, net::Now now) {
         both &= step->target.path == Path::central;
         Fork fork(0, event.message, event.flow, this);
         fork.calls = calls_of(event.message, event.flow, step->past_centre);
+        if (!may_go(event.message, event.flow, step->target, !fork.calls.empty())) {
+            ++exchange_.counters.forged;
+            continue;
+        }
         auto request = event.message;
         request.set_max_forwards(request.max_forwards().value_or(70 + 1) - 1);
         request.set_uri(step->target.uri);
@@ -82,6 +90,11 @@ std::optional<Dialogs::Step> Dialogs::next(const Message& request, const Flow& f
     return Step{std::move(*target), past_centre};
 }
 
+bool Dialogs::may_go(const Message& request, const Flow& from, const Target& target, bool in_call) const {
+    if (in_call || from.side == Side::centre || target.path == Path::central) return true;
+    return lookup_.may_speak_for(lookup_.callee_of(request.from().uri), from);
+}
+
 std::optional<Target> Dialogs::last(const Message& request, const Flow& from, const std::string& token) const {
     for (const auto& name : {token, request.uri().user}) {
         const auto* binding = exchange_.location.by_token(name);
@@ -121,6 +134,7 @@ std::vector<Target> Dialogs::spare(Fork& fork, net::Now) {
     const auto step = next(fork.request, fork.from, true);
     if (!step) return {};
     fork.calls = calls_of(fork.request, fork.from, step->past_centre);
+    if (!may_go(fork.request, fork.from, step->target, !fork.calls.empty())) return {};
     return {step->target};
 }
 

@@ -1,0 +1,92 @@
+#include <catch2/catch.hpp>
+
+#include "offices.hpp"
+
+using namespace test;
+
+namespace {
+
+/// A request as a phone of trento would send it, with whatever headers.
+void from_trento_lan(Scene& scene, const net::Endpoint& from, const std::string& start, const std::string& headers) {
+    const auto text = start + " SIP/2.0\r\nVia: SIP/2.0/UDP " + from.text() + ";branch=z9hG4bK" +
+                      std::to_string(scene.world.random.u64()) + "\r\nCall-ID: x" +
+                      std::to_string(scene.world.random.u64()) + "\r\nCSeq: 1 " + start.substr(0, start.find(' ')) +
+                      "\r\n" + headers + "Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+    scene.trento.receive({voice::Transport::udp, scene.trento.lan(), from, 0, voice::Side::phone}, net::as_bytes(text),
+                         scene.world.now);
+    scene.world.flush();
+    scene.world.run(2s);
+}
+
+}  // namespace
+
+TEST_CASE("a To tag that somebody made up opens no way to other phones") {
+    for (const bool alive : {true, false}) {
+        Scene scene;
+        scene.register_all();
+        scene.centre.alive = alive;
+        scene.world.run(10s);
+        const auto before = scene.trento.proxy.counters().forged;
+        for (const auto* from : {"10.1.0.66:5060", "10.1.0.10:5060"}) {
+            from_trento_lan(scene, *net::Endpoint::parse(from), "MESSAGE sip:bob@10.2.0.10:5060",
+                            "From: <sip:carol@acme.example>;tag=1\r\nTo: <sip:bob@acme.example>;tag=2\r\n"
+                            "Route: <sip:10.99.0.2:5080;lr;meshd=munich>\r\n");
+            from_trento_lan(scene, *net::Endpoint::parse(from), "NOTIFY sip:alice@10.1.0.10:5060",
+                            "From: <sip:carol@acme.example>;tag=1\r\nTo: <sip:alice@acme.example>;tag=2\r\n"
+                            "Route: <sip:10.1.0.1:5060;lr;meshd=trento>\r\n");
+        }
+        CHECK(scene.bob.count("MESSAGE") == 0);
+        CHECK(scene.alice.count("NOTIFY") == 0);
+        CHECK(scene.trento.proxy.counters().forged > before);
+    }
+}
+
+TEST_CASE("only the centre says who a caller is besides From") {
+    Scene scene;
+    scene.register_all();
+    scene.centre.passwords.clear();
+    for (const bool alive : {true, false}) {
+        scene.centre.alive = alive;
+        scene.world.run(10s);
+        scene.world.log.clear();
+        from_trento_lan(scene, scene.alice.at, "MESSAGE sip:bob@acme.example",
+                        "From: <sip:alice@acme.example>;tag=1\r\nTo: <sip:bob@acme.example>\r\n"
+                        "P-Asserted-Identity: <sip:boss@acme.example>\r\nRemote-Party-ID: <sip:boss@acme.example>\r\n");
+        CHECK(scene.world.seen("MESSAGE") >= 2);
+        for (const auto& [at, text] : scene.world.log) CHECK(text.find("boss@") == std::string::npos);
+    }
+}
+
+TEST_CASE("answers that nobody asked for do not keep a dead centre alive") {
+    Scene scene;
+    scene.register_all();
+    scene.centre.alive = false;
+    for (unsigned i = 0; i < 20; ++i) {
+        scene.trento.receive({voice::Transport::udp, scene.trento.wan(), scene.centre_at, 0, voice::Side::phone},
+                             net::as_bytes("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 203.0.113.1:5060;branch=z9hG4bKguess\r\n"
+                                           "From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: x\r\n"
+                                           "CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"),
+                             scene.world.now);
+        scene.world.run(500ms);
+    }
+    CHECK(scene.trento.mode() == "island");
+}
+
+TEST_CASE("a centre in the office's own network, over TCP, is the centre whatever port it calls from") {
+    const auto centre = *net::Endpoint::parse("10.9.0.1:5060");
+    World world;
+    Roster roster;
+    Office office(world, roster, "trento", 1, centre,
+                  [&](auto& settings) { settings.centre->transport = voice::Transport::tcp; });
+    const voice::Flow flow{voice::Transport::tcp, office.wan(), *net::Endpoint::parse("10.9.0.1:41000"), 7,
+                           voice::Side::phone};
+    office.receive(flow,
+                   net::as_bytes("REGISTER sip:acme.example SIP/2.0\r\nVia: SIP/2.0/TCP 10.9.0.1;branch=z9hG4bK1\r\n"
+                                 "From: <sip:a@acme.example>;tag=1\r\nTo: <sip:a@acme.example>\r\nCall-ID: x\r\n"
+                                 "CSeq: 1 REGISTER\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"),
+                   world.now);
+    const auto sent = office.proxy.take_outgoing();
+    REQUIRE(sent.size() == 1);
+    CHECK(sent.front().flow.connection == 7);
+    CHECK(net::as_text(sent.front().bytes).starts_with("SIP/2.0 403"));
+}
