@@ -40,7 +40,8 @@ void Merging::tick(net::Now now) {
     if (now.steady < next_sweep_) return;
     next_sweep_ = now.steady + std::chrono::seconds(1);
     std::erase_if(by_id_, [&](const auto& entry) {
-        const auto& [id, delivery] = entry;
+        const auto id = entry.first;
+        const auto& delivery = entry.second;
         if (!delivery.until || *delivery.until > now.steady) return false;
         const auto [first, last] = by_pair_.equal_range(delivery.pair);
         by_pair_.erase(std::find_if(first, last, [&](const auto& other) { return other.second == id; }));
