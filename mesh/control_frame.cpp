@@ -89,6 +89,7 @@ struct Put {
     FrameType operator()(const JoinRequest& f) const {
         out.u64be(f.id).bytes(f.node_key.view()).bytes(f.tunnel_key.view()).bytes(f.handshake.view());
         out.bytes(f.signature.view()).bytes(f.invitation.view());
+        out.bytes(f.token_key.view()).bytes(f.token_signature.view());
         return FrameType::join_request;
     }
     FrameType operator()(const JoinReply& f) const {
@@ -192,6 +193,8 @@ std::optional<Frame> get_frame(FrameType type, net::Reader& in) {
             get(in, f.handshake);
             get(in, f.signature);
             get(in, f.invitation);
+            get(in, f.token_key);
+            get(in, f.token_signature);
             in.bytes(in.ok() ? in.left() : 0);
             return f;
         }

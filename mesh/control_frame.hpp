@@ -86,6 +86,8 @@ struct JoinRequest {
     Hash handshake;       ///< of the session it came in; what a member carries is checked against this one
     Signature signature;  ///< of node_key over mesh id, handshake, token key, and both keys
     net::TunnelKey invitation;
+    net::NodeKey token_key;     ///< Ed25519 of the token, whose X25519 key is `invitation`
+    Signature token_signature;  ///< of token_key over the same: a member that carries this holds no token
 };
 struct JoinReply {
     std::uint64_t id = 0;

@@ -115,6 +115,18 @@ bool verify(const net::NodeKey& signer, net::ByteView message, const Signature& 
     return crypto_sign_verify_detached(signature.data(), non_null(message), message.size(), signer.data()) == 0;
 }
 
+net::TunnelSecret tunnel_secret_of(const net::NodeSecret& secret) {
+    net::TunnelSecret out;
+    crypto_sign_ed25519_sk_to_curve25519(out.data(), secret.data());
+    return out;
+}
+
+std::optional<net::TunnelKey> tunnel_key_of(const net::NodeKey& key) {
+    net::TunnelKey out;
+    if (crypto_sign_ed25519_pk_to_curve25519(out.data(), key.data()) != 0) return std::nullopt;
+    return out;
+}
+
 Hash blake2s(std::initializer_list<net::ByteView> parts) {
     Blake2s hash;
     for (const auto part : parts) hash.add(part);

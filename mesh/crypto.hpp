@@ -3,6 +3,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <optional>
 
 #include "net/random.hpp"
 #include "net/secret.hpp"
@@ -29,6 +30,9 @@ net::NodeSecret node_secret_from_seed(const net::Secret<32>& seed);
 net::NodeKey public_key(const net::NodeSecret& secret);
 Signature sign(const net::NodeSecret& secret, net::ByteView message);
 [[nodiscard]] bool verify(const net::NodeKey& signer, net::ByteView message, const Signature& signature);
+/// The X25519 key that belongs to an Ed25519 key (RFC 7748 section 4.1), so that one secret can do both.
+net::TunnelSecret tunnel_secret_of(const net::NodeSecret& secret);
+std::optional<net::TunnelKey> tunnel_key_of(const net::NodeKey& key);  ///< nullopt: no point, or of small order
 
 // BLAKE2s (RFC 7693) and what WireGuard makes of it (whitepaper section 5.4). `parts` are concatenated.
 Hash blake2s(std::initializer_list<net::ByteView> parts);

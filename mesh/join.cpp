@@ -14,7 +14,10 @@ net::Bytes join_statement(const net::NodeKey& mesh_id, const JoinRequest& reques
 }
 
 bool verify_join(const net::NodeKey& mesh_id, const JoinRequest& request) {
-    return verify(request.node_key, join_statement(mesh_id, request), request.signature);
+    const auto statement = join_statement(mesh_id, request);
+    return tunnel_key_of(request.token_key) == request.invitation &&
+           verify(request.token_key, statement, request.token_signature) &&
+           verify(request.node_key, statement, request.signature);
 }
 
 std::optional<Refusal> refuse_join(const View& view, const JoinRequest& request, net::Wall now) {
@@ -105,7 +108,11 @@ void Joiner::ask(Contact& contact, net::Now now) {
     request.tunnel_key = public_key(tunnel_secret_);
     request.handshake = *contact.handshake;
     request.invitation = wireguard_.own_key();
-    request.signature = sign(node_secret_, join_statement(token_.mesh_id, request));
+    const auto statement = join_statement(token_.mesh_id, request);
+    const auto token_secret = token_.signing_secret();
+    request.token_key = public_key(token_secret);
+    request.token_signature = sign(token_secret, statement);
+    request.signature = sign(node_secret_, statement);
     // Padded, as its answer is longer: nobody gets back more than kReplyFactor times what it sent.
     wireguard_.send(contact.key, encode(request, kMaxFrameBytes), now);
     contact.next_ask = now.steady + kAskEvery;

@@ -3,8 +3,9 @@
 ///   newcomer                          member (any)                         issuer (the admin that made the token)
 ///   WireGuard handshake with the    ->  accepts that key while its
 ///   key seeded from the token           invitation stands
-///   JoinRequest, signed over the    ->  JoinRequest, checked against     ->  spends the invitation by signing a member
-///   handshake's hash                    its own session's hash               record that names it; durable first
+///   JoinRequest, signed over the    ->  JoinRequest, checked against     ->  checks the token's signature too; spends the
+///   handshake's hash with both          its own session's hash               invitation by signing a member record that
+///   its new key and the token's                                              names it; durable first
 ///   JoinReply: its member record,   <-  JoinReply                        <-
 ///   the signers' chain, who to meet
 ///
@@ -19,9 +20,10 @@
 
 namespace mesh {
 
-/// What the newcomer signs.
+/// What the newcomer signs, with its node key and with the token's.
 net::Bytes join_statement(const net::NodeKey& mesh_id, const JoinRequest& request);
-/// Whether the newcomer's signature holds.
+/// Whether both signatures hold: whoever asks has the node key, and the token. The second is what keeps a member, who
+/// knows every invitation's public half, from "carrying" a newcomer that nobody has invited.
 bool verify_join(const net::NodeKey& mesh_id, const JoinRequest& request);
 /// Why an invitation does not (or no longer) admit this newcomer; nullopt: it does.
 std::optional<Refusal> refuse_join(const View& view, const JoinRequest& request, net::Wall now);

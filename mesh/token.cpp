@@ -88,14 +88,14 @@ net::Result<void> Token::check_time(net::Wall now) const {
     return net::fail("the token has expired (or this machine's clock is wrong); ask for a new one with `meshctl invite`");
 }
 
-net::TunnelSecret Token::tunnel_secret() const {
+net::NodeSecret Token::signing_secret() const {
     auto derived = hmac_blake2s(secret.view(), {net::as_bytes("meshd token key 1"), mesh_id.view()});
-    net::TunnelSecret out(std::span<const std::byte, 32>(derived.bytes));
+    const net::Secret<32> seed(std::span<const std::byte, 32>(derived.bytes));
     explicit_bzero(derived.bytes.data(), derived.bytes.size());
-    out.data()[0] &= 248;  // RFC 7748 section 5
-    out.data()[31] = static_cast<std::uint8_t>((out.data()[31] & 127) | 64);
-    return out;
+    return node_secret_from_seed(seed);
 }
+
+net::TunnelSecret Token::tunnel_secret() const { return tunnel_secret_of(signing_secret()); }
 
 net::TunnelKey Token::tunnel_key() const { return public_key(tunnel_secret()); }
 

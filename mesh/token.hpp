@@ -3,7 +3,8 @@
 ///   u8 format (1) | mesh id (32) | u64 expiry, Unix seconds | secret (32) | u8 count of keys, tunnel keys (32 each)
 ///   | u8 count of endpoints, each u8 index of its key, u8 4 or 6, address, u16 port | checksum (4, BLAKE2b)
 ///
-/// The secret is the seed of the X25519 key under which the newcomer makes its one handshake.
+/// The secret is the seed of the key under which the newcomer makes its one handshake (X25519), and of the same key as
+/// Ed25519, with which it proves to the issuer, whom it may reach only through others, that it holds the token.
 #pragma once
 
 #include "mesh/crypto.hpp"
@@ -32,6 +33,7 @@ struct Token {
     /// An error if the token is over at `now`.
     net::Result<void> check_time(net::Wall now) const;
 
+    net::NodeSecret signing_secret() const;  ///< tunnel_key() is its X25519 key
     net::TunnelSecret tunnel_secret() const;
     net::TunnelKey tunnel_key() const;
 };
