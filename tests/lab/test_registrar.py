@@ -42,16 +42,16 @@ class RegistrarTest(harness.NodesTest):
                      f"{self.folder}/logs")
 
     def test_phones_register_with_their_password_only_and_call_over_the_mesh(self):
-        self.nodes["a"].add_user(f"alice@{DOMAIN}", "word of alice", "--node", "a", "--number", "201")
-        self.nodes["a"].add_user(f"bob@{DOMAIN}", "word of bob", "--node", "any", "--number", "202")
-        self.nodes["a"].add_user(f"carol@{DOMAIN}", "word of carol", "--node", "a")
+        self.nodes["a"].add_user(f"alice@{DOMAIN}", "word-of-alice", "--node", "a", "--number", "201")
+        self.nodes["a"].add_user(f"bob@{DOMAIN}", "word-of-bob", "--node", "any", "--number", "202")
+        self.nodes["a"].add_user(f"carol@{DOMAIN}", "word-of-carol", "--node", "a")
         users = lambda: len(self.nodes["b"].ask("user", "list")["users"])
         wait_until("the users to spread", lambda: users() == 3, 5)
 
-        alice, bob = self.phone("a", "alice", "word of alice"), self.phone("b", "bob", "word of bob")
+        alice, bob = self.phone("a", "alice", "word-of-alice"), self.phone("b", "bob", "word-of-bob")
         alice.wait_registered()
         bob.wait_registered()
-        liar = self.phone("b", "carol", "word of bob")
+        liar = self.phone("b", "carol", "word-of-bob")
         wait_until("the refusal", lambda: any(m.start in ("401", "403") and not m.outgoing for m in liar.sniffer.sip), 5)
         time.sleep(1)
         self.assertFalse(liar.sniffer.registered())
