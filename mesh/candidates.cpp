@@ -16,9 +16,13 @@ std::string_view text(Source source) {
     return "";
 }
 
+bool Candidates::usable(const net::Endpoint& endpoint) {
+    return !endpoint.is_none() && endpoint.port != 0 && !endpoint.address.is_multicast() &&
+           !endpoint.address.is_unspecified();
+}
+
 bool Candidates::add(const net::Endpoint& endpoint, Source source, net::Steady now) {
-    if (endpoint.is_none() || endpoint.port == 0 || endpoint.address.is_multicast() || endpoint.address.is_unspecified())
-        return false;
+    if (!usable(endpoint)) return false;
     const auto known = std::find_if(all_.begin(), all_.end(), [&](const auto& one) { return one.endpoint == endpoint; });
     if (known != all_.end()) {
         known->added = now;

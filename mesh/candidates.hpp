@@ -19,6 +19,8 @@ class Candidates {
 public:
     static constexpr std::size_t kMax = 16;
 
+    /// Whether anything could ever be sent there. Others' words are looked at with this.
+    static bool usable(const net::Endpoint& endpoint);
     /// True if it is new. When full, the stalest one that was never proven makes room.
     bool add(const net::Endpoint& endpoint, Source source, net::Steady now);
     /// A handshake or path proof worked there.

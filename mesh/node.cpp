@@ -145,6 +145,13 @@ void Node::add_candidate(const std::optional<net::NodeKey>& member, const net::E
     drain(now);
 }
 
+void Node::set_bootstrap(std::span<const net::Endpoint> endpoints, net::Now now) {
+    std::erase_if(anybody_, [&](const auto& one) {
+        return one.second == Source::bootstrap && std::find(endpoints.begin(), endpoints.end(), one.first) == endpoints.end();
+    });
+    for (const auto& endpoint : endpoints) add_candidate(std::nullopt, endpoint, Source::bootstrap, now);
+}
+
 void Node::set_local_endpoints(std::vector<net::Endpoint> endpoints, net::Now now) {
     if (endpoints == settings_.local_endpoints) return;
     settings_.local_endpoints = std::move(endpoints);

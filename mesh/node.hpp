@@ -155,6 +155,8 @@ public:
 
     /// Discovery found that this member (nullopt: some member) may be at an endpoint.
     void add_candidate(const std::optional<net::NodeKey>& member, const net::Endpoint& endpoint, Source source, net::Now now);
+    /// Where some member may be, by the bootstrap list as its names stand now; what it said before is forgotten.
+    void set_bootstrap(std::span<const net::Endpoint> endpoints, net::Now now);
     /// Own addresses have changed: tells the mesh, and tries every path again at once.
     void set_local_endpoints(std::vector<net::Endpoint> endpoints, net::Now now);
     void set_offered(std::vector<net::Prefix> subnets, net::Now now);
@@ -239,6 +241,7 @@ private:
     void settle_peers(net::Now now);
     void settle_routes();
     bool wanted(const PeerLink& peer) const;
+    std::vector<net::Prefix> subnets_of(const Member& member) const;
     bool routed_through_mesh(const net::IpAddress& address) const;
     void connect(PeerLink& peer, net::Now now);
     void run_peer(PeerLink& peer, net::Now now);
@@ -266,7 +269,8 @@ private:
     std::vector<Frame> admit(const JoinRequest& request, const net::NodeKey& carrier, net::Now now);
 
     // node_admin.cpp and node_users.cpp: what is signed here
-    Record sign_as_admin(RecordType type, std::string subject, const Body& body, bool as_root = false) const;
+    Record sign_as_admin(RecordType type, std::string subject, const Body& body, bool as_root = false,
+                         const net::NodeKey* without = nullptr) const;
     net::Result<void> adopt(std::vector<Record> records, net::Now now);
     void publish(Record record, net::Now now);
     void publish_node_record(net::Now now);
@@ -279,8 +283,8 @@ private:
     void renew_voice_key(const net::NodeKey& without, std::vector<Record>& records, Revoked& revoked);
     std::optional<VoiceKey> open_voice_key(std::uint64_t id) const;
     std::optional<std::pair<std::uint64_t, VoiceKey>> newest_voice_key() const;
-    Record seal_voice_key(std::uint64_t id, const VoiceKey& key, const net::NodeKey& to,
-                          const net::TunnelKey& tunnel_key) const;
+    Record seal_voice_key(std::uint64_t id, const VoiceKey& key, const net::NodeKey& to, const net::TunnelKey& tunnel_key,
+                          const net::NodeKey* without = nullptr) const;
 
     NodeIdentity identity_;
     net::NodeKey key_;

@@ -81,9 +81,11 @@ net::Result<void> Node::may_administer() const {
 }
 
 /// Under the node's own key, which an admin's member record vouches for; what only the root may say, under the root's.
-Record Node::sign_as_admin(RecordType type, std::string subject, const Body& body, bool as_root) const {
+/// `without`: an admin that is being put out, with all it has signed.
+Record Node::sign_as_admin(RecordType type, std::string subject, const Body& body, bool as_root,
+                           const net::NodeKey* without) const {
     const bool root = identity_.root_secret && (as_root || !view().admins.contains(key_));
-    const auto sequence = roster_.next_sequence(type, subject);
+    const auto sequence = roster_.next_sequence(type, subject, without);
     return sign_record(identity_.mesh_id, root ? *identity_.root_secret : identity_.node_secret, type, std::move(subject),
                        sequence, encode(body));
 }
@@ -139,8 +141,8 @@ std::vector<net::Endpoint> Node::own_endpoints() const {
     for (const auto& endpoint : all) {
         const bool own = overlay_prefix(identity_.mesh_id).contains(endpoint.address) ||
                          (view().mesh && view().mesh->pool.contains(endpoint.address));
-        if (!own && out.size() < kMaxEndpoints && std::find(out.begin(), out.end(), endpoint) == out.end())
-            out.push_back(endpoint);
+        if (own || !Candidates::usable(endpoint) || out.size() >= kMaxEndpoints) continue;
+        if (std::find(out.begin(), out.end(), endpoint) == out.end()) out.push_back(endpoint);
     }
     // Only loopback, as in a test or a demonstration on one machine: better than nothing.
     if (out.empty()) out.assign(settings_.local_endpoints.begin(), settings_.local_endpoints.end());
@@ -190,6 +192,8 @@ net::Result<Token> Node::invite(const InviteRequest& request, net::Now now) {
     if (request.admin && !identity_.root_secret)
         return net::fail("only the root invites admins: run this where the mesh was made");
     for (const auto& subnet : request.subnets) {
+        if (const auto overlay = overlay_prefix(identity_.mesh_id); subnet.overlaps(overlay))
+            return net::fail("the subnet " + subnet.text() + " overlaps the mesh's own addresses " + overlay.text());
         if (view().mesh && subnet.overlaps(view().mesh->pool))
             return net::fail("the subnet " + subnet.text() + " overlaps the mesh's own addresses " + view().mesh->pool.text());
     }
@@ -280,7 +284,7 @@ net::Result<Revoked> Node::revoke(const std::string& name, net::Now now) {
     if (view().mesh) {
         auto policy = *view().mesh;
         random_.fill(policy.discovery_key.bytes);
-        records.push_back(sign_as_admin(RecordType::policy, std::string(kMeshPolicy), policy, root));
+        records.push_back(sign_as_admin(RecordType::policy, std::string(kMeshPolicy), policy, root, &key));
     }
     if (!member->says.invitation.is_zero()) put_out(member->says.invitation.view());
     put_out(key.view());
@@ -293,9 +297,10 @@ void Node::stand_again(const net::NodeKey& admin, std::vector<Record>& records) 
     for (const auto& [key, entry] : roster_.entries()) {
         if (key.signer != admin || key.subject == net::as_text(admin.view())) continue;
         if (key.type == RecordType::invitation || roster_.counting(key.type, key.subject)->id != entry.record.id) continue;
-        if (key.type == RecordType::policy && key.subject.starts_with(kVoiceKeyPolicy)) continue;  // renewed anyway
+        if (key.type == RecordType::policy && (key.subject == kMeshPolicy || key.subject.starts_with(kVoiceKeyPolicy)))
+            continue;  // renewed anyway
         records.push_back(sign_record(identity_.mesh_id, *identity_.root_secret, key.type, key.subject,
-                                      entry.record.sequence + 1, entry.record.body()));
+                                      roster_.next_sequence(key.type, key.subject, &admin), entry.record.body()));
     }
 }
 

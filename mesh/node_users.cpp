@@ -43,10 +43,10 @@ std::optional<std::pair<std::uint64_t, VoiceKey>> Node::newest_voice_key() const
 }
 
 Record Node::seal_voice_key(std::uint64_t id, const VoiceKey& key, const net::NodeKey& to,
-                            const net::TunnelKey& tunnel_key) const {
+                            const net::TunnelKey& tunnel_key, const net::NodeKey* without) const {
     const SealedVoiceKey sealed{id, seal(tunnel_key, kVoiceKeyDomain, key.view(), random_)};
     return sign_as_admin(RecordType::policy, std::string(kVoiceKeyPolicy) + as_subject(to.view()), sealed,
-                         identity_.root_secret.has_value());
+                         identity_.root_secret.has_value(), without);
 }
 
 /// A node that could read credentials is out: a new key for the others, and everybody's credentials under it. What the
@@ -59,7 +59,7 @@ void Node::renew_voice_key(const net::NodeKey& without, std::vector<Record>& rec
     const auto id = random_.u64() | 1;
     for (const auto& [other, says] : view().members)
         if (other != without && !says.says.stock && reads_credentials(says))
-            records.push_back(seal_voice_key(id, key, other, says.says.tunnel_key));
+            records.push_back(seal_voice_key(id, key, other, says.says.tunnel_key, &without));
     for (const auto& [_, known] : view().users) {
         const auto& aor = known.aor;
         const auto plain = credentials(aor);
@@ -72,7 +72,7 @@ void Node::renew_voice_key(const net::NodeKey& without, std::vector<Record>& rec
         user.credentials = encrypt(key, credentials_of(aor), *plain, random_);
         // It may be among what stands again: this one is the later.
         std::erase_if(records, [&](const Record& one) { return one.key.type == RecordType::user && one.key.subject == aor; });
-        auto signed_anew = sign_as_admin(RecordType::user, aor, user, identity_.root_secret.has_value());
+        auto signed_anew = sign_as_admin(RecordType::user, aor, user, identity_.root_secret.has_value(), &without);
         records.push_back(std::move(signed_anew));
     }
 }

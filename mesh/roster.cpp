@@ -252,10 +252,12 @@ const Record* Roster::counting(RecordType type, std::string_view subject) const 
     return best;
 }
 
-std::uint64_t Roster::next_sequence(RecordType type, std::string_view subject) const {
+std::uint64_t Roster::next_sequence(RecordType type, std::string_view subject, const net::NodeKey* without) const {
     std::uint64_t last = 0;
-    for_each_signer(type, subject, [&](const Record& record) { last = std::max(last, record.sequence); });
-    return last + 1;
+    for_each_signer(type, subject, [&](const Record& record) {
+        if (without == nullptr || record.key.signer != *without) last = std::max(last, record.sequence);
+    });
+    return last == UINT64_MAX ? last : last + 1;
 }
 
 void Roster::set_time(std::optional<net::Wall> trusted) {

@@ -97,8 +97,9 @@ public:
     const Record* find(const RecordKey& key) const;
     /// The kept record that counts for (type, subject), over all signers that count.
     const Record* counting(RecordType type, std::string_view subject) const;
-    /// One more than every sequence of (type, subject) here: what supersedes them all.
-    std::uint64_t next_sequence(RecordType type, std::string_view subject) const;
+    /// One more than every sequence of (type, subject) here: what supersedes them all, but for those of a signer `without`
+    /// whose records are about to go (it may have used the highest there is).
+    std::uint64_t next_sequence(RecordType type, std::string_view subject, const net::NodeKey* without = nullptr) const;
 
     struct Entry {
         Record record;
