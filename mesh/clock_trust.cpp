@@ -6,6 +6,8 @@
 namespace mesh {
 namespace {
 
+constexpr std::int64_t kLatest_s = 4'102'444'800;  // the year 2100; what 64 bits of nanoseconds hold ends in 2262
+
 std::int64_t steady_seconds(net::Now now) {
     return std::chrono::duration_cast<std::chrono::seconds>(now.steady.time_since_epoch()).count();
 }
@@ -13,7 +15,7 @@ std::int64_t steady_seconds(net::Now now) {
 }  // namespace
 
 void ClockTrust::witness(const net::NodeKey& member, std::int64_t unix_seconds, net::Now now) {
-    if (unix_seconds < 0 || unix_seconds > INT64_MAX / 4) return;
+    if (unix_seconds < 0 || unix_seconds > kLatest_s) return;
     offsets_[member] = {unix_seconds - steady_seconds(now)};
 }
 

@@ -10,6 +10,10 @@ namespace mesh {
 
 namespace {
 
+// Control frames wait for the control thread in a queue that counts them: none may be larger than any that is sent
+// (control_frame.hpp), padding included.
+constexpr std::size_t kMaxControlBytes = 1280;
+
 template <class Result>
 Result drop(const ForwardingTable& table, Drop reason, bool wake = false) {
     table.drops->add(reason);
@@ -55,7 +59,7 @@ Inbound judge_payload(const ForwardingTable& table, ForwardingTable::Slot slot, 
     }
     const auto version = std::to_integer<unsigned>(payload[0]) >> 4;
     if (version != 4 && version != 6) {
-        if (peer.stock) return drop<Inbound>(table, Drop::bad_inner_packet, wake);
+        if (peer.stock || payload.size() > kMaxControlBytes) return drop<Inbound>(table, Drop::bad_inner_packet, wake);
         result.verdict = Inbound::Verdict::control;
         result.bytes = payload;
         return result;

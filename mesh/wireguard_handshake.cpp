@@ -5,6 +5,12 @@
 
 namespace mesh {
 
+namespace {
+
+constexpr std::size_t kMaxSentTo = 2 * WireGuard::kMaxCandidates;  // of one initiation
+
+}  // namespace
+
 void WireGuardCore::want_handshake(Peer& peer, net::Now now, bool everywhere) {
     peer.everywhere |= everywhere;
     if (peer.attempt) {
@@ -48,7 +54,8 @@ void WireGuardCore::spread_initiation(Peer& peer, net::Steady now) {
             std::find(attempt.sent_to.begin(), attempt.sent_to.end(), endpoint) != attempt.sent_to.end()) {
             return;
         }
-        if (!may_be_endpoint(endpoint)) return;
+        // Candidates are others' word: one that names new ones again and again does not make us flood them.
+        if (attempt.sent_to.size() == kMaxSentTo || !may_be_endpoint(endpoint)) return;
         attempt.sent_to.push_back(endpoint);
         outbox_.push_back({endpoint, net::Bytes(attempt.message.begin(), attempt.message.end())});
         (void)peer.activity->sent(now, attempt.message.size(), false);
