@@ -6,7 +6,7 @@
 namespace mesh {
 namespace {
 
-constexpr std::size_t kMaxNewcomers = 64, kMaxCarried = 64;
+constexpr std::size_t kMaxNewcomers = 64, kMaxCarried = 64;  // the former of each kind
 /// An invitation that is over is still answered for so long: its newcomer shall read why.
 constexpr std::int64_t kExplainFor_s = 24 * 3600;
 constexpr auto kCarriedFor = std::chrono::seconds(10);
@@ -14,15 +14,25 @@ constexpr auto kCarriedFor = std::chrono::seconds(10);
 }  // namespace
 
 void Node::settle_newcomers() {
-    std::vector<std::pair<std::int64_t, net::TunnelKey>> latest;
-    if (!revoked_) {
-        for (const auto& [key, invitation] : view().invitations) latest.emplace_back(-invitation.says.until, key);
+    // Those that are used wait only for a newcomer that has lost the answer, and revoked ones to tell why: neither takes
+    // the place of one that is open, nor an old one that of the latest.
+    std::vector<std::pair<std::int64_t, net::TunnelKey>> open, used, revoked;
+    for (const auto& [key, invitation] : view().invitations) {
+        if (revoked_ || invitation.says.until + kExplainFor_s <= net::unix_seconds(seen_.wall)) continue;
+        if (invitation.revoked) {
+            revoked.emplace_back(-invitation.says.until, key);
+        } else if (invitation.spent_by) {
+            const auto* member = view().member(*invitation.spent_by);
+            used.emplace_back(member == nullptr ? 0 : -member->says.valid_from, key);
+        } else {
+            open.emplace_back(-invitation.says.until, key);
+        }
     }
-    std::sort(latest.begin(), latest.end());
-    if (latest.size() > kMaxNewcomers) latest.resize(kMaxNewcomers);
     std::set<net::TunnelKey> stay;
-    for (const auto& [until, key] : latest)
-        if (-until + kExplainFor_s > net::unix_seconds(seen_.wall)) stay.insert(key);
+    for (auto* some : {&open, &used, &revoked}) {
+        std::sort(some->begin(), some->end());
+        for (std::size_t i = 0; i < std::min(some->size(), kMaxNewcomers); ++i) stay.insert((*some)[i].second);
+    }
     for (auto known = newcomers_.begin(); known != newcomers_.end();) {
         const auto here = known++;
         if (stay.contains(here->first)) continue;
