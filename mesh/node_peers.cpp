@@ -12,14 +12,16 @@ constexpr unsigned kIntroductionsPerSecond = 5;
 constexpr std::size_t kIntroducedTo = 4;  // endpoints
 constexpr std::size_t kRing = 8;          // neighbours in a mesh too large to be full
 
-std::vector<net::Prefix> allowed_ips(const Member& member) {
+}  // namespace
+
+/// What a member may route. Never the overlay's addresses: each of these is one member's, whoever signs what.
+std::vector<net::Prefix> Node::subnets_of(const Member& member) const {
     std::vector<net::Prefix> out;
-    for (const auto& address : member.addresses) out.push_back(net::Prefix::host(address));
-    out.insert(out.end(), member.subnets.begin(), member.subnets.end());
+    const auto overlay = overlay_prefix(identity_.mesh_id);
+    for (const auto& subnet : member.subnets)
+        if (!subnet.overlaps(overlay) && !(view().mesh && subnet.overlaps(view().mesh->pool))) out.push_back(subnet);
     return out;
 }
-
-}  // namespace
 
 // Which tunnels.
 
@@ -37,7 +39,8 @@ void Node::settle_peers(net::Now now) {
         if (!stay.contains(member.says.tunnel_key)) continue;
         const auto [found, is_new] = links_.try_emplace(member.says.tunnel_key);
         auto& peer = found->second;
-        const auto allowed = allowed_ips(member.says);
+        auto allowed = subnets_of(member.says);
+        for (const auto& address : member.says.addresses) allowed.push_back(net::Prefix::host(address));
         if (is_new || peer.allowed_ips != allowed) {
             PeerSettings settings;
             settings.key = member.says.tunnel_key;
@@ -109,12 +112,15 @@ std::vector<net::Endpoint> Node::endpoints_for(const PeerLink& peer) const {
     };
     for (const auto& endpoint : peer.candidates.best(anybody_.empty() ? WireGuard::kMaxCandidates : kOwnCandidates))
         add(endpoint);
-    for (const auto& anybody : anybody_) {
-        const bool taken = std::any_of(links_.begin(), links_.end(), [&](const auto& one) {
-            return one.second.state == PeerLink::State::up && one.second.endpoint == anybody.first;
+    std::vector<net::Endpoint> untried;
+    for (const auto& [endpoint, source] : anybody_) {
+        const bool taken = std::any_of(links_.begin(), links_.end(), [at = &endpoint](const auto& one) {
+            return one.second.state == PeerLink::State::up && one.second.endpoint == *at;
         });
-        if (!taken) add(anybody.first);
+        if (!taken) untried.push_back(endpoint);
     }
+    // There may be room for a few only: each attempt begins with another.
+    for (std::size_t i = 0; i < untried.size(); ++i) add(untried[(peer.attempts + i) % untried.size()]);
     return out;
 }
 
@@ -217,6 +223,8 @@ void Node::heard(PeerLink& peer, const Frame& frame, const net::Endpoint& from, 
     if (const auto* request = std::get_if<JoinRequest>(&frame)) return join_request(peer, *request, now);
     if (const auto* reply = std::get_if<JoinReply>(&frame)) return join_reply(peer, *reply, now);
     if (std::holds_alternative<Leaving>(frame)) return down(peer, now);
+    // What is signed here and not on the disk yet must not get out by being asked for either. It will be asked for again.
+    if (!held_pushes_.empty() && (std::holds_alternative<Want>(frame) || std::holds_alternative<Inventory>(frame))) return;
     learnt(gossip_.receive(peer.key, frame, bytes, now), now);
 }
 
@@ -224,8 +232,10 @@ void Node::heard_hello(PeerLink& peer, const Hello& hello, net::Now now) {
     peer.heard_nonce = hello.nonce;
     peer.capabilities = hello.capabilities;
     clock_.witness(peer.key, hello.wall, now);
-    if (hello.observed != peer.observed) {
-        peer.observed = hello.observed;
+    // It goes into our own record, which with an endpoint in it that is none would be refused everywhere.
+    const auto observed = Candidates::usable(hello.observed) ? hello.observed : net::Endpoint{};
+    if (observed != peer.observed) {
+        peer.observed = observed;
         next_node_record_ = std::min(next_node_record_, now.steady + std::chrono::seconds(1));
     }
     if (hello.acknowledged == peer.hello_nonce && peer.hello_nonce != 0) {
@@ -298,12 +308,13 @@ void Node::settle_routes() {
         const auto* peer = link(key);
         if (peer == nullptr) continue;
         if (peer->stock) {  // WireGuard routes to it by its allowed IPs
-            subnets.insert(subnets.end(), member.says.subnets.begin(), member.says.subnets.end());
+            const auto of_stock = subnets_of(member.says);
+            subnets.insert(subnets.end(), of_stock.begin(), of_stock.end());
             continue;
         }
         for (const auto& address : member.says.addresses)
             routes.push_back({net::Prefix::host(address), peer->tunnel_key});
-        for (const auto& subnet : member.says.subnets) {
+        for (const auto& subnet : subnets_of(member.says)) {
             if (!member.node || std::find(member.node->offered.begin(), member.node->offered.end(), subnet) ==
                                     member.node->offered.end())
                 continue;
