@@ -179,8 +179,12 @@ void LiveNode::start_discovery() {
     for (const auto& [host, port] : config_.bootstrap) entries.push_back({host, port});
     bootstrap_ = std::make_unique<discovery::Bootstrap>(std::move(entries), random_, loop_.now());
     resolve_bootstrap();
+    start_mdns();
+}
+
+void LiveNode::start_mdns() {
     if (!config_.mdns.enabled) return;
-    avahi_poll_ = std::make_unique<LoopAvahiPoll>(loop_);
+    if (!avahi_poll_) avahi_poll_ = std::make_unique<LoopAvahiPoll>(loop_);
     discovery::Sightings sightings;
     sightings.found = [this](const discovery::Member& member) {
         for (const auto& endpoint : member.endpoints) {
@@ -191,7 +195,8 @@ void LiveNode::start_discovery() {
     };
     sightings.lost = [](const net::NodeKey&) {};
     discovery::Mdns::Settings settings;
-    settings.key = discovery::DiscoveryKey(std::span<const std::byte, 32>(core_->node().discovery_key().view()));
+    mdns_key_ = core_->node().discovery_key();
+    settings.key = discovery::DiscoveryKey(std::span<const std::byte, 32>(mdns_key_.view()));
     settings.self = core_->node().key();
     settings.port = threads_->port();
     settings.interfaces = config_.mdns.interfaces;
@@ -204,6 +209,17 @@ void LiveNode::start_discovery() {
     }
     mdns_ = std::move(*mdns);
     mdns_->set_addresses(mdns_addresses());
+}
+
+/// A revocation renews the key, so that who is out no longer finds us; the members find each other by the new one.
+void LiveNode::follow_discovery_key() {
+    if (!mdns_ || mdns_key_.equals(core_->node().discovery_key())) return;
+    // Not from here: what has told us may be mDNS itself.
+    loop_.defer([this, alive = alive_] {
+        if (!*alive || mdns_key_.equals(core_->node().discovery_key())) return;
+        mdns_.reset();
+        start_mdns();
+    });
 }
 
 void LiveNode::take_upward() {
@@ -269,6 +285,8 @@ void LiveNode::on_events() {
             spdlog::info("{} is down", name_of(down->key));
         } else if (std::holds_alternative<mesh::RoutesChanged>(event)) {
             settle_device();
+        } else if (std::holds_alternative<mesh::RosterChanged>(event)) {
+            follow_discovery_key();
         } else if (const auto* good = std::get_if<mesh::EndpointGood>(&event)) {
             if (good->endpoint.address.is_link_local()) continue;  // its interface's number may mean another next time
             Batch batch;
@@ -280,7 +298,8 @@ void LiveNode::on_events() {
         } else if (const auto* admitted = std::get_if<mesh::Admitted>(&event)) {
             spdlog::info("{} has joined", admitted->name);
         } else if (const auto* refused = std::get_if<mesh::Refused>(&event)) {
-            spdlog::warn("refused a record: {}", mesh::text(refused->why));
+            const auto why = "refused a record: " + std::string(mesh::text(refused->why));
+            if (complained_.insert(why).second) spdlog::warn("{} (the next ones of that kind are only counted)", why);
         }
     }
     std::set<voice::Aor> changed_phones;
@@ -368,9 +387,7 @@ void LiveNode::resolve_bootstrap() {
         });
     }
     if (bootstrap_->take_changed()) {
-        for (const auto& endpoint : bootstrap_->endpoints()) {
-            core_->node().add_candidate(std::nullopt, endpoint, mesh::Source::bootstrap, loop_.now());
-        }
+        core_->node().set_bootstrap(bootstrap_->endpoints(), loop_.now());
         pump();
     }
     bootstrap_timer_.at(bootstrap_->next_deadline());

@@ -52,6 +52,8 @@ public:
 private:
     void start_voice();
     void start_discovery();
+    void start_mdns();
+    void follow_discovery_key();
     void take_upward();
     void store_durable();
     void on_events();
@@ -82,6 +84,7 @@ private:
     std::unique_ptr<SipSockets> sip_;
     std::unique_ptr<LoopAvahiPoll> avahi_poll_;
     std::unique_ptr<discovery::Mdns> mdns_;
+    mesh::DiscoveryKey mdns_key_;  ///< that mdns_ seals with
     std::unique_ptr<discovery::Bootstrap> bootstrap_;
     std::unique_ptr<loop::Resolver> resolver_;
     loop::Timer timer_;
