@@ -138,7 +138,13 @@ void Forking::tick(net::Now now) {
 
 void Forking::forget_if_over(ServerId id) {
     const auto* fork = find(id);
-    if (fork == nullptr || !fork->server_gone) return;
+    if (fork == nullptr) return;
+    if (!fork->is_invite() && fork->final_status != 0) {  // nothing counts that may still come
+        for (const auto& branch : fork->branches) fork_of_.erase(branch.id);
+        forks_.erase(id);
+        return;
+    }
+    if (!fork->server_gone) return;
     const bool live = std::any_of(fork->branches.begin(), fork->branches.end(),
                                   [&](const auto& b) { return fork_of_.contains(b.id); });
     if (!live) forks_.erase(id);

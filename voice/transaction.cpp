@@ -94,7 +94,10 @@ struct Transactions::State {
     std::unordered_map<ClientId, Client> clients;
     std::unordered_map<std::string, ServerId> server_by_key;
     std::unordered_map<std::string, ClientId> client_by_key;
-    std::deque<ServerId> waiting;  // completed, other than INVITE: the first to go when it is full
+    // Completed, other than INVITE: the first to go when it is full. Some may have ended by themselves.
+    std::deque<ServerId> waiting;
+    std::deque<ClientId> answered;
+    std::vector<ClientId> spent, spending;  // answered since events were taken last, and before that
     std::set<std::pair<net::Steady, std::uint64_t>> timetable;
     std::unordered_map<std::uint64_t, net::Steady> timed;
     std::vector<Outgoing> outgoing;
@@ -140,12 +143,20 @@ struct Transactions::State {
 
     bool make_room() {
         while (servers.size() + clients.size() >= settings.max_transactions) {
-            if (waiting.empty()) return false;
-            const auto id = waiting.front();
-            waiting.pop_front();
-            end_server(id, true);
+            if (answered.empty() && waiting.empty()) return false;
+            answered.empty() ? forget_server() : forget_client();
         }
         return true;
+    }
+    void forget_server() {
+        const auto id = waiting.front();
+        waiting.pop_front();
+        end_server(id, true);
+    }
+    void forget_client() {
+        const auto id = answered.front();
+        answered.pop_front();
+        end_client(id, ClientEnded{id});
     }
 
     void request_came(Message message, const Flow& flow, net::Now now);
@@ -314,6 +325,7 @@ bool Transactions::State::respond(ServerId id, const Message& response, net::Now
         waiting.push_back(id);
         // Those that ended by themselves leave their numbers behind.
         while (!waiting.empty() && !servers.contains(waiting.front())) waiting.pop_front();
+        if (waiting.size() > settings.max_finished) forget_server();
     } else if (success) {
         server.state = Server::State::accepted;
         server.last.clear();
@@ -411,6 +423,11 @@ void Transactions::State::response_came(Message message, const Flow& flow, net::
     if (client.flow.reliable()) return end_client(id, ClientEnded{id});
     client.end_at = now.steady + (client.invite ? kTimerD : settings.t4);  // timers D, K
     schedule(id, client);
+    if (client.invite) return;
+    spent.push_back(id);
+    answered.push_back(id);
+    while (!answered.empty() && !clients.contains(answered.front())) answered.pop_front();
+    if (answered.size() > settings.max_finished) forget_client();
 }
 
 void Transactions::State::send_cancel(ClientId id, net::Now now) {
@@ -625,6 +642,13 @@ net::Steady Transactions::next_deadline() const {
 }
 
 std::vector<Outgoing> Transactions::take_outgoing() { return std::exchange(state_->outgoing, {}); }
-std::vector<TransactionEvent> Transactions::take_events() { return std::exchange(state_->events, {}); }
+std::vector<TransactionEvent> Transactions::take_events() {
+    // What has been answered is not sent again: its message is most of what it holds.
+    for (const auto id : state_->spending) {
+        if (const auto found = state_->clients.find(id); found != state_->clients.end()) found->second.request = Message();
+    }
+    state_->spending = std::exchange(state_->spent, {});
+    return std::exchange(state_->events, {});
+}
 
 }  // namespace voice

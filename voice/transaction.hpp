@@ -23,9 +23,11 @@ struct TransactionSettings {
     net::Duration t1 = std::chrono::milliseconds(500);
     net::Duration t2 = std::chrono::seconds(4);
     net::Duration t4 = std::chrono::seconds(5);
-    /// Beyond it the oldest server transactions go that only wait for retransmissions; where there are none, a request
-    /// is answered 503 with Retry-After.
+    /// Beyond it the oldest transactions go that only wait for retransmissions; where there are none, a request is
+    /// answered 503 with Retry-After.
     std::size_t max_transactions = 20000;
+    /// Of those that only wait, other than INVITE: so many servers and so many clients, the oldest go first.
+    std::size_t max_finished = 8000;
 };
 
 /// A request that opened a server transaction. INVITE: 100 has been sent.
@@ -132,7 +134,8 @@ public:
 
     // --- looking
     const Message* request_of(ServerId id) const;  ///< until its final response; borrowed until the next call not const
-    const Message* request_of_client(ClientId id) const;  ///< as sent, our Via on top
+    /// As sent, our Via on top. After the final response to another than INVITE: until events are taken once more.
+    const Message* request_of_client(ClientId id) const;
     const Flow* flow_of(ServerId id) const;
     bool has_final(ServerId id) const;  ///< a final response has been sent, or there is no such transaction
     std::size_t server_count() const;

@@ -562,3 +562,41 @@ TEST_CASE("a Via says where we are: host, port, IPv6 and transport") {
     bench.tcp();
     CHECK(bench.transactions.make_via(bench.flow, "gw.example").text().starts_with("SIP/2.0/TCP gw.example;branch="));
 }
+
+TEST_CASE("requests of ours that have been answered make room for new ones") {
+    net::SeededRandom random(1);
+    Bench bench;
+    TransactionSettings settings;
+    settings.max_transactions = 4;
+    Transactions small(random, settings);
+    for (unsigned i = 0; i < 50; ++i) {
+        const auto id = small.start(outgoing("OPTIONS"), bench.flow, "192.0.2.1", bench.now);
+        REQUIRE(id != 0);
+        const auto sent = make(net::as_text(small.take_outgoing().back().bytes));
+        small.receive(Message::response(sent, 200, {}, "t"), bench.flow, bench.now);
+        CHECK(small.request_of_client(id) != nullptr);
+        CHECK(small.client_count() <= 4);
+    }
+}
+
+TEST_CASE("what only waits for retransmissions is bounded by itself, the oldest goes first") {
+    net::SeededRandom random(1);
+    Bench bench;
+    TransactionSettings settings;
+    settings.max_finished = 2;
+    Transactions small(random, settings);
+    for (unsigned i = 0; i < 5; ++i) {
+        small.receive(make(request("REGISTER", "z9hG4bK" + std::to_string(i))), bench.flow, bench.now);
+        for (const auto& event : small.take_events()) {
+            const auto* arrived = std::get_if<RequestArrived>(&event);
+            if (arrived == nullptr) continue;
+            small.respond(arrived->id, Message::response(arrived->message, 200, {}, "t"), bench.now);
+        }
+    }
+    CHECK(small.server_count() == 2);
+    small.take_events();
+    small.take_outgoing();
+    small.receive(make(request("REGISTER", "z9hG4bK4")), bench.flow, bench.now);
+    CHECK(small.take_outgoing().size() == 1);
+    CHECK(small.take_events().empty());
+}
