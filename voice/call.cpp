@@ -7,6 +7,7 @@ namespace voice {
 namespace {
 
 constexpr auto kLookEvery = std::chrono::seconds(5);
+constexpr int kHoldFactor = 15;  // of the media time-out: how long a call may be silent that need not be heard
 
 std::string key_of(std::string_view call_id, std::string_view from_tag, bool caller_near) {
     return std::string(call_id) + '\n' + std::string(from_tag) + (caller_near ? "\nnear" : "\nfar");
@@ -168,11 +169,14 @@ void Calls::tick(net::Now now) {
     next_look_ = now.steady + kLookEvery;
     std::vector<std::string> ghosts;
     for (auto& [key, call] : by_key_) {
-        if (!call.up || !call.media.active()) continue;
+        if (!call.up) continue;
+        const bool expected = call.media.active() && call.media.expects_packets();
         const auto packets = packets_of(call);
-        if (packets != call.media_seen) call.media_heard = now.steady;
+        if (packets != call.media_seen || expected != call.media_expected) call.media_heard = now.steady;
         call.media_seen = packets;
-        if (now.steady - call.media_heard >= exchange_.settings.media_timeout) ghosts.push_back(key);
+        call.media_expected = expected;
+        const auto limit = exchange_.settings.media_timeout * (expected ? 1 : kHoldFactor);
+        if (now.steady - call.media_heard >= limit) ghosts.push_back(key);
     }
     for (const auto& key : ghosts) {
         if (auto* call = find(key)) hang_up(*call, "no media either way", now);

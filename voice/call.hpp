@@ -28,6 +28,7 @@ struct Call {
     std::uint32_t callee_cseq = 0;
     std::uint64_t media_seen = 0;  ///< packets in all, when last looked
     net::Steady media_heard;
+    bool media_expected = true;  ///< when last looked: false on hold
 };
 
 class Calls {

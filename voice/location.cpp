@@ -44,7 +44,8 @@ void Location::lose_connection(std::uint64_t connection) {
     for (auto& [token, binding] : by_token_) {
         if (binding.flow.connection != connection) continue;
         binding.flow.connection = 0;
-        if (const auto contact = binding.contact.uri.endpoint()) binding.flow.remote = *contact;
+        const auto contact = binding.contact.uri.endpoint();
+        if (contact && contact->address == binding.flow.remote.address) binding.flow.remote = *contact;
     }
 }
 
@@ -83,8 +84,10 @@ std::vector<const Binding*> Location::of(const Aor& aor) const {
 
 const Binding* Location::from(const Flow& flow, const Aor& aor) const {
     const auto same = [&](const Binding& binding) {
-        return flow.connection != 0 ? binding.flow.connection == flow.connection
-                                    : binding.flow.remote == flow.remote && binding.flow.transport == flow.transport;
+        if (binding.flow.transport != flow.transport) return false;
+        if (flow.connection == 0) return binding.flow.remote == flow.remote;
+        return binding.flow.connection == flow.connection ||
+               (binding.flow.connection == 0 && binding.flow.remote.address == flow.remote.address);
     };
     for (const auto* binding : of(aor)) {
         if (same(*binding)) return binding;

@@ -44,7 +44,7 @@ public:
     /// Adds the binding or replaces the one with its token; false if the table is full.
     bool put(Binding binding, net::Now now);
     void remove(const std::string& token, net::Now now);
-    /// A TCP connection is gone: from now on its phones are reached at the address in their Contact.
+    /// A TCP connection is gone: from now on its phones are reached at the port in their Contact, on the same machine.
     void lose_connection(std::uint64_t connection);
     void tick(net::Now now);
     net::Steady next_deadline() const;
@@ -54,7 +54,8 @@ public:
     const Binding* find(const Aor& aor, const Uri& contact) const;  ///< compared as URIs are (RFC 3261 10.3 step 7)
     /// The highest q first.
     std::vector<const Binding*> of(const Aor& aor) const;
-    /// The binding of `aor` whose requests come by this flow: the connection for TCP, address and port for UDP.
+    /// The binding of `aor` whose requests come by this flow: address and port for UDP; the connection for TCP, or, once
+    /// that is gone, another one of the same machine.
     const Binding* from(const Flow& flow, const Aor& aor) const;
     std::vector<const Binding*> all() const;
     std::size_t size() const { return by_token_.size(); }

@@ -139,7 +139,10 @@ std::optional<Relay::Forward> Relay::receive(Leg leg, Channel channel, const net
 RelayStats Relay::stats() const { return {sides_[0].stats, sides_[1].stats}; }
 
 CallMedia::CallMedia(CallMedia&& from) noexcept
-    : ports_(from.ports_), relays_(std::move(from.relays_)), through_mesh_(from.through_mesh_) {
+    : ports_(from.ports_),
+      relays_(std::move(from.relays_)),
+      through_mesh_(from.through_mesh_),
+      expects_(from.expects_) {
     from.relays_.clear();
 }
 
@@ -149,6 +152,7 @@ CallMedia& CallMedia::operator=(CallMedia&& from) noexcept {
     ports_ = from.ports_;
     relays_ = std::move(from.relays_);
     through_mesh_ = from.through_mesh_;
+    expects_ = from.expects_;
     from.relays_.clear();
     return *this;
 }
@@ -166,6 +170,10 @@ std::optional<std::string> CallMedia::pass(std::string_view sdp, const From& fro
         if (!opened) return std::nullopt;
         relays_[i] = *opened;
     }
+    expects_[static_cast<std::size_t>(from.leg)] =
+        std::any_of(session->media.begin(), session->media.end(), [](const auto& media) {
+            return media.is_rtp() && !media.rejected() && !media.held() && media.direction == Direction::sendrecv;
+        });
     std::vector<Anchor> anchors(session->media.size());
     for (std::size_t i = 0; i < session->media.size(); ++i) {
         const auto& media = session->media[i];

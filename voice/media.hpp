@@ -142,6 +142,8 @@ public:
     void close();  ///< all relays; what comes in on them later goes nowhere
 
     bool active() const { return !relays_.empty(); }
+    /// Whether packets are to be expected both ways: both sides said so last (no hold, no fax).
+    bool expects_packets() const { return expects_[0] && expects_[1]; }
     std::size_t streams() const { return relays_.size(); }
     std::optional<RelayStats> stats(std::size_t stream) const;
     /// True once a side's media goes through the mesh by our attribute though signalling came by the centre.
@@ -151,6 +153,7 @@ private:
     MediaPorts* ports_;
     std::vector<RelayPorts> relays_;  ///< by m-line; id zero where it is not ours to relay
     bool through_mesh_ = false;
+    std::array<bool, 2> expects_{true, true};  ///< by leg: what its side last described goes both ways
 };
 
 }  // namespace voice

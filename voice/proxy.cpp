@@ -220,6 +220,7 @@ void Proxy::restore(const std::vector<SavedBinding>& bindings, net::Now now) {
         binding.expires = steady(saved.expires);
         binding.centre_expires = steady(saved.centre_expires);
         binding.confirmed = steady(saved.confirmed);
+        binding.centre_losses = UINT64_MAX;  // whatever ended us may have made the centre forget
         binding.since = now;
         parts_->exchange.location.put(std::move(binding), now);
     }

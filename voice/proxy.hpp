@@ -32,6 +32,9 @@ struct ProxySettings {
     std::chrono::seconds grace{std::chrono::hours(72)};
     /// A call whose media has been silent both ways for so long is ended on both sides.
     std::chrono::seconds media_timeout{120};
+    /// After an outage at most so many refreshes a second are passed on to the centre; the others are answered here, and
+    /// come again soon.
+    unsigned refreshes_per_second = 100;
     std::size_t max_bindings = 20000;
     std::size_t max_calls = 2000;  ///< more are answered 503 with Retry-After
 };

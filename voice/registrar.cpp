@@ -71,6 +71,16 @@ std::optional<Message> Registrar::refresh(const Message& request, const Flow& fl
     return listing(request, aor, now);
 }
 
+bool Registrar::brings_back(const Message& request, const Flow& flow, net::Now now) const {
+    const auto contacts = request.contacts();
+    if (contacts.empty() || !same_devices(request, flow, now)) return false;
+    return std::all_of(contacts.begin(), contacts.end(), [&](const auto& contact) {
+        const auto* binding = exchange_.location.find(request.to().uri.address_of_record(), contact.uri);
+        return !removes(request, contact) && binding != nullptr &&
+               binding->centre_losses != exchange_.monitor->losses();
+    });
+}
+
 bool Registrar::same_devices(const Message& request, const Flow& flow, net::Now now) const {
     const auto aor = request.to().uri.address_of_record();
     const auto vouched = [&](const Binding* binding) {

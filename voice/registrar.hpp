@@ -18,6 +18,9 @@ public:
     /// The answer from here while the centre is up, if the request only refreshes what it will remember for long.
     std::optional<Message> refresh(const Message& request, const Flow& flow, net::Now now);
 
+    /// Whether it is the refresh of a device that we know, and whose binding the centre may have forgotten.
+    bool brings_back(const Message& request, const Flow& flow, net::Now now) const;
+
     /// 200 with the bindings of `aor`, each with its expires.
     Message listing(const Message& request, const Aor& aor, net::Now now) const;
     /// The binding that a Contact in a REGISTER is about: the same URI, or the same device (RFC 5626 section 4.1).

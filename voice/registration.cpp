@@ -9,6 +9,8 @@ namespace {
 
 constexpr auto kSlack = std::chrono::seconds(10);  // as in registrar.cpp
 
+constexpr auto kAnswersChallenge = std::chrono::seconds(5);
+
 /// Options that are about the phone's own Contact, which the centre does not see.
 void hide_options(Message& request) {
     std::string rest;
@@ -40,9 +42,28 @@ void Registration::arrived(const RequestArrived& event, net::Now now) {
         transactions.respond(event.id, *local, now);
         return;
     }
+    if (!admit(request, event.flow, now)) {
+        transactions.respond(event.id, registrar_.outage(request, event.flow, now), now);
+        return;
+    }
     Fork fork(event.id, request, event.flow, this);
     fork.request.remove("Route");
     forking_.open(std::move(fork), {Target{Path::central, exchange_.to_centre(), request.uri(), {}, {}}}, 503, now);
+}
+
+bool Registration::admit(const Message& request, const Flow& flow, net::Now now) {
+    if (!registrar_.brings_back(request, flow, now)) return true;
+    // The same phone's answer to a challenge.
+    const auto known = admitted_.find(std::string(request.call_id()));
+    if (known != admitted_.end() && now.steady < known->second) return true;
+    const double rate = exchange_.settings.refreshes_per_second;
+    admissions_ = std::min(rate, admissions_ + rate * std::chrono::duration<double>(now.steady - admitted_at_).count());
+    admitted_at_ = now.steady;
+    if (admissions_ < 1) return false;
+    admissions_ -= 1;
+    std::erase_if(admitted_, [&](const auto& entry) { return entry.second <= now.steady; });
+    admitted_[std::string(request.call_id())] = now.steady + kAnswersChallenge;
+    return true;
 }
 
 bool Registration::shape(Fork& fork, const Target& target, Message& request, net::Now) {
@@ -77,18 +98,17 @@ void Registration::learn(const Fork& fork, Message& response, net::Now now) {
     const auto aor = request.to().uri.address_of_record();
     const auto& offered = offered_[fork.id];
     const auto default_s = response.expires_s().value_or(request.expires_s().value_or(3600));
-    const auto local = exchange_.local_toward(exchange_.to_centre());
 
     auto contacts = response.contacts();
     std::set<std::string> listed;
     std::erase_if(contacts, [](const auto& contact) { return contact.star; });
     for (auto& contact : contacts) {
-        if (contact.uri.endpoint() != local) continue;  // another's
+        // By its token alone: a centre may have written in the address that it sees behind a NAT.
         const auto token = contact.uri.user;
         const auto offer =
             std::find_if(offered.begin(), offered.end(), [&](const auto& o) { return o.token == token; });
         const auto* known = location.by_token(token);
-        if (offer == offered.end() && known == nullptr) continue;
+        if (offer == offered.end() && (known == nullptr || known->aor != aor)) continue;  // another's
         listed.insert(token);
         const auto granted = std::chrono::seconds(contact.expires_s().value_or(default_s));
         auto shown = offer != offered.end() ? offer->contact : known->contact;

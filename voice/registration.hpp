@@ -30,12 +30,18 @@ private:
         NameAddr contact;
         std::string token;
     };
+    /// After an outage all phones come at once: whether this one may go on to the centre now. Those that may not are
+    /// answered here, and come again soon.
+    bool admit(const Message& request, const Flow& flow, net::Now now);
     void learn(const Fork& fork, Message& response, net::Now now);
 
     Exchange& exchange_;
     Forking& forking_;
     Registrar registrar_;
     std::unordered_map<ServerId, std::vector<Offered>> offered_;
+    double admissions_ = 0;
+    net::Steady admitted_at_;
+    std::unordered_map<std::string, net::Steady> admitted_;  ///< by Call-ID, a few seconds each
 };
 
 }  // namespace voice

@@ -96,6 +96,10 @@ void ScriptedCentre::registration(const voice::RequestArrived& event) {
         const auto asked = contact.expires_s().value_or(request.expires_s().value_or(3600));
         if (asked == 0 || contact.star) continue;
         contact.params.set("expires", std::to_string(std::min(asked, grants_s)));
+        if (sees) {
+            contact.uri.host = sees->address.text();
+            contact.uri.port = sees->port;
+        }
         bound.push_back(contact);
     }
     auto response = Message::response(request, 200, {}, "c");

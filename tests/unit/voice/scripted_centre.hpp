@@ -16,6 +16,7 @@ public:
     bool asleep = false;  ///< hears, and deals with it once it is awake again
     bool b2bua = false;
     bool bounces = false;                          ///< sends every INVITE back where it came from
+    std::optional<net::Endpoint> sees;             ///< writes into every Contact where it believes the phone is (NAT)
     int invite_status = 0;                         ///< answers every INVITE so
     std::map<std::string, std::string> passwords;  ///< by user; those without are not asked
     std::uint32_t grants_s = 3600;

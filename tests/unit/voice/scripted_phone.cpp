@@ -97,7 +97,7 @@ void Phone::reinvite() {
 std::string Phone::sdp() const {
     const auto address = at.address.text();
     return "v=0\r\no=- 1 1 IN IP4 " + address + "\r\ns=-\r\nc=IN IP4 " + address +
-           "\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";
+           "\r\nt=0 0\r\nm=" + media;
 }
 
 void Phone::receive(const voice::Flow& from, net::ByteView bytes, net::Now now) {

@@ -43,6 +43,7 @@ public:
 
     Manner manner = Manner::answers;
     net::Duration answer_after = 500ms;
+    std::string media = "audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";  ///< m-line, and what stands below it
     std::string from_user;  ///< claims to be this one
     std::string domain = "acme.example";
     net::Endpoint at;

@@ -252,3 +252,36 @@ TEST_CASE("a call whose media is silent both ways is ended on both sides") {
     CHECK_FALSE(scene.bob.in_call());
     CHECK(scene.quiet());
 }
+
+TEST_CASE("a call on hold and a fax are not ended for their silence; forgotten ones are, in the end") {
+    const std::string held = "audio 4000 RTP/AVP 0\r\na=sendonly\r\n";
+    const std::string old_hold = "audio 4000 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n";
+    for (const auto& media : {held, old_hold, std::string("image 4000 udptl t38\r\n")}) {
+        CAPTURE(media);
+        Scene scene;
+        scene.register_all();
+        scene.alice.call("sip:bob@acme.example");
+        scene.world.run(3s);
+        scene.alice.media = media;
+        scene.alice.reinvite();
+        scene.world.run(10min);
+        CHECK(scene.alice.in_call());
+        CHECK(scene.bob.in_call());
+        scene.world.run(1h);
+        CHECK_FALSE(scene.alice.in_call());
+        CHECK_FALSE(scene.bob.in_call());
+        CHECK(scene.quiet());
+    }
+}
+
+TEST_CASE("a call without any stream that we carry does not stay for ever") {
+    Scene scene;
+    scene.register_all();
+    scene.alice.media = scene.bob.media = "image 4000 udptl t38\r\n";
+    scene.alice.call("sip:bob@acme.example");
+    scene.world.run(10min);
+    CHECK(scene.alice.in_call());
+    scene.world.run(1h);
+    CHECK_FALSE(scene.alice.in_call());
+    CHECK(scene.quiet());
+}

@@ -181,3 +181,93 @@ TEST_CASE("a stranger gets silence") {
     CHECK(stranger.history.empty());
     CHECK(scene.trento.proxy.counters().stranger > 0);
 }
+
+TEST_CASE("a centre that writes into Contact what it sees is understood all the same") {
+    Scene scene;
+    scene.centre.sees = net::Endpoint::parse("192.0.2.200:40000");
+    scene.alice.register_now();
+    scene.world.run(2s);
+    CHECK(scene.alice.last("REGISTER") == 200);
+    CHECK(scene.alice.granted_s == 120);
+    CHECK(scene.trento.proxy.phones(scene.world.now).size() == 1);
+}
+
+TEST_CASE("after a restart of meshd the next refresh goes to the centre, which may have forgotten too") {
+    Scene scene;
+    scene.register_all();
+    const auto saved = scene.trento.proxy.saved("alice@acme.example", scene.world.now);
+    Office again(scene.world, scene.roster, "trento", 1, scene.centre_at);
+    again.proxy.restore(saved, scene.world.now);
+    scene.centre.forget();
+    scene.world.run(120s);
+    CHECK(scene.alice.last("REGISTER") == 200);
+    CHECK(scene.centre.contacts("alice").size() == 1);
+}
+
+TEST_CASE("after an outage refreshes are passed on to the centre one after the other, not all at once") {
+    Scene scene(1, true, [](auto& settings) { settings.refreshes_per_second = 2; });
+    std::vector<std::unique_ptr<Phone>> phones;
+    for (std::uint8_t i = 0; i < 60; ++i) {
+        const auto user = "u" + std::to_string(i);
+        scene.roster.add_user(user, "trento");
+        scene.centre.passwords[user] = "secret";
+        phones.push_back(std::make_unique<Phone>(scene.world, user, scene.trento.phone(100 + i), scene.trento.lan()));
+        phones.back()->register_now();
+    }
+    scene.world.run(5s);
+    REQUIRE(scene.trento.proxy.phones(scene.world.now).size() == 60);
+    scene.centre.alive = false;
+    scene.world.run(200s);
+    scene.centre.forget();
+    scene.centre.alive = true;
+    REQUIRE(scene.world.run_until([&] { return scene.trento.mode() == "central"; }, 200s));
+    scene.centre.registrations = 0;
+    unsigned most = 0;
+    for (unsigned i = 0; i < 600; ++i) {  // they come in step: two each time
+        const auto before = scene.centre.registrations;
+        scene.world.run(1s);
+        most = std::max(most, scene.centre.registrations - before);
+    }
+    CHECK(most <= 4);
+    for (const auto& phone : phones) {
+        CHECK(scene.centre.contacts(phone->from_user).size() == 1);
+        CHECK(phone->count("REGISTER", 503) == 0);
+    }
+    CHECK(scene.trento.proxy.phones(scene.world.now).size() == 60);
+}
+
+TEST_CASE("20,000 phones register at full speed, and what is over takes little room") {
+    Scene scene;
+    scene.centre.passwords.clear();
+    unsigned refused = 0;
+    std::set<std::string> accepted;
+    for (unsigned i = 0; i < 20000; ++i) {
+        const auto user = "u" + std::to_string(i);
+        const net::Endpoint at{net::IpAddress::v4(10, 1, static_cast<std::uint8_t>(1 + i / 250),
+                                                  static_cast<std::uint8_t>(1 + i % 250)), 5060, 0};
+        const auto text = "REGISTER sip:acme.example SIP/2.0\r\nVia: SIP/2.0/UDP " + at.text() + ";branch=z9hG4bK" + user +
+                          "\r\nFrom: <sip:" + user + "@acme.example>;tag=1\r\nTo: <sip:" + user +
+                          "@acme.example>\r\nCall-ID: " + user + "\r\nCSeq: 1 REGISTER\r\nContact: <sip:" + user + "@" +
+                          at.text() + ">\r\nMax-Forwards: 70\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n";
+        scene.trento.receive({voice::Transport::udp, scene.trento.lan(), at, 0, voice::Side::phone}, net::as_bytes(text),
+                             scene.world.now);
+        for (const auto& out : scene.trento.take_outgoing()) {
+            if (out.flow.remote == scene.centre_at) {
+                scene.centre.receive({voice::Transport::udp, scene.centre_at, scene.trento.wan(), 0, voice::Side::phone},
+                                     out.bytes, scene.world.now);
+            }
+        }
+        for (const auto& out : scene.centre.take_outgoing()) {
+            scene.trento.receive({voice::Transport::udp, scene.trento.wan(), scene.centre_at, 0, voice::Side::phone},
+                                 out.bytes, scene.world.now);
+        }
+        for (const auto& out : scene.trento.take_outgoing()) {
+            if (out.flow.remote == at) {
+                net::as_text(out.bytes).starts_with("SIP/2.0 200") ? (void)accepted.insert(user) : (void)++refused;
+            }
+        }
+        if (i % 100 == 99) scene.world.run(5ms);
+    }
+    CHECK(accepted.size() == 20000);
+    CHECK(refused == 0);
+}
