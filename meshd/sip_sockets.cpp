@@ -71,12 +71,12 @@ void SipSockets::set_overlay(const std::vector<net::IpAddress>& addresses) {
 
 void SipSockets::accepted(std::unique_ptr<loop::Stream> stream, voice::Side side) {
     const auto remote = stream->remote();
-    auto& of_address = connections_of_[remote.address];
-    if (connections_.size() >= kMaxConnections || of_address >= kMaxOfOneAddress) {
+    const auto known = connections_of_.find(remote.address);
+    if (connections_.size() >= kMaxConnections || (known != connections_of_.end() && known->second >= kMaxOfOneAddress)) {
         ++counters_.refused_connections;
         return;
     }
-    ++of_address;
+    ++connections_of_[remote.address];
     const auto id = next_connection_++;
     auto& connection = connections_[id];
     connection.flow = {voice::Transport::tcp, stream->local(), remote, id, side};
@@ -111,7 +111,9 @@ void SipSockets::received(std::uint64_t id, net::ByteView bytes) {
         const auto flow = connection.flow;
         events_.message(flow, *message);
     }
-    if (connections_.at(id).framer.state() == voice::StreamFramer::State::broken) {
+    const auto fed = connections_.find(id);
+    if (fed == connections_.end()) return;
+    if (fed->second.framer.state() == voice::StreamFramer::State::broken) {
         ++counters_.broken_streams;
         close(id, voice::FlowFailure::closed);
     } else if (sweep_timer_.deadline() == net::kNever) {
