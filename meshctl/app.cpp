@@ -154,6 +154,11 @@ int run(std::span<const std::string> arguments, std::ostream& out, std::ostream&
         if (const auto unknown = unknown_command(app, arguments); !unknown.empty()) {
             return usage(err, "there is no command \"" + unknown + "\"", name);
         }
+        if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && parsed == nullptr) {
+            const auto groups = app.get_subcommands();
+            const auto group = groups.empty() ? std::string() : groups.front()->get_name();
+            return usage(err, group.empty() ? "a command is missing" : group + " needs a command behind it", group);
+        }
         return usage(err, error.what(), name);
     }
 

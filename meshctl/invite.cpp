@@ -13,6 +13,8 @@ void run(Invocation& in) {
     if (const auto text = in.arguments.text("--expires"); !text.empty()) {
         const auto expires = parse_duration(text);
         if (!expires) throw UsageError("--expires must be a time such as 90s, 30m, 24h or 7d, not \"" + text + '"');
+        if (*expires < std::chrono::minutes(1) || *expires > std::chrono::days(365))
+            throw UsageError("--expires must be from 60s to 365d, not \"" + text + '"');
         request.set_number("expires_s", expires->count());
     }
     const auto result = in.call(request);

@@ -1,5 +1,7 @@
 #include "meshctl/peer_table.hpp"
 
+#include <algorithm>
+
 #include "meshctl/units.hpp"
 
 namespace meshctl {
@@ -10,7 +12,24 @@ Cell state(const Value& peer) {
     return {text, text == "session" ? Colour::good : text == "connecting" ? Colour::warning : Colour::faint};
 }
 
+/// The address that is easiest to type: IPv4, if it has one.
+std::string short_address(const Value& peer) {
+    const auto addresses = peer["addresses"].elements();
+    const auto v4 = std::find_if(addresses.begin(), addresses.end(),
+                                 [](const Value& one) { return one.text().find(':') == std::string::npos; });
+    return v4 != addresses.end() ? v4->text() : peer["addresses"].joined();
+}
+
 }  // namespace
+
+Table short_peer_table(const Value& peers) {
+    Table table({{"peer"}, {"address"}, {"state"}, {"endpoint"}, {"round trip", Table::Align::right}, {"subnets"}});
+    for (const auto& peer : peers.elements()) {
+        table.add({peer["name"].text(), short_address(peer), state(peer), peer["endpoint"].text(),
+                   milliseconds(peer["rtt_ms"].number()), peer["subnets"].joined()});
+    }
+    return table;
+}
 
 Table peer_table(const Value& peers) {
     using enum Table::Align;

@@ -1,4 +1,4 @@
-/// The table of peers that `status` and `peers` show.
+/// The tables of peers: all that is known, for `peers`, and what fits a terminal, for `status`.
 #pragma once
 
 #include "meshctl/table.hpp"
@@ -7,5 +7,6 @@
 namespace meshctl {
 
 Table peer_table(const Value& peers);
+Table short_peer_table(const Value& peers);
 
 }  // namespace meshctl

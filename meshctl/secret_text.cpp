@@ -87,6 +87,8 @@ SecretText ask_secret(const std::string& prompt) {
         return secret;
     } catch (const Failure&) {
         restore();
+        // Behind the prompt.
+        if (::write(terminal.get(), "\n", 1) < 0) throw Failure("cannot write to the terminal");
         throw;
     }
 }

@@ -34,16 +34,17 @@ void run(Invocation& in) {
     const auto peers = result["peers"].elements();
     const auto live =
         std::count_if(peers.begin(), peers.end(), [](const Value& peer) { return peer["state"].text() == "session"; });
-    const auto roles = printable(node["roles"].joined(", "));
+    const auto roles = printable(node["roles"].joined(", ")), subnets = printable(node["subnets"].joined(", "));
     in.out << "mesh   " << printable(mesh["name"].text()) << '\n'
            << "node   " << printable(node["name"].text()) << ", " << printable(node["addresses"].joined(", "))
            << (roles.empty() ? "" : " (" + roles + ")") << '\n'
+           << (subnets.empty() ? "" : "routes " + subnets + '\n')
            << "peers  " << live << " of " << peers.size() << " in session\n"
            << "voice  " << voice_line(result["voice"], in.colour) << '\n';
     for (const auto& warning : result["warnings"].elements()) {
         in.out << coloured("beware", Colour::bad, in.colour) << ' ' << printable(warning.text()) << '\n';
     }
-    if (!peers.empty()) in.out << '\n' << peer_table(result["peers"]).text(in.colour);
+    if (!peers.empty()) in.out << '\n' << short_peer_table(result["peers"]).text(in.colour);
     if (in.arguments.has("--counters")) print_counters(in, result["counters"]);
 }
 

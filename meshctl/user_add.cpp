@@ -26,7 +26,8 @@ void run(Invocation& in) {
     const auto result = in.call(request);
     if (in.printed_as_json(result)) return;
     in.out << printable(aor)
-           << (secret.empty() ? " is known; its password is the central server's.\n" : " is known.\n");
+           << (secret.empty() ? " may have a phone now; its password is the central server's.\n"
+                              : " may have a phone now, with that password.\n");
 }
 
 }  // namespace

@@ -10,11 +10,11 @@ std::string Waiting::show(net::Steady now) {
     if (terminal_) {
         shown_ = what_;
         const auto seconds = std::chrono::duration<double>(now - began_).count();
-        return "\r\033[Kwaiting for " + printable(what_) + " (" + duration(seconds) + ")";
+        return "\r\033[K" + printable(what_) + " (" + duration(seconds) + ")";
     }
     if (shown_ == what_) return {};
     shown_ = what_;
-    return "waiting for " + printable(what_) + "\n";
+    return printable(what_) + "\n";
 }
 
 std::string Waiting::clear() {

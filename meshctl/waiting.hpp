@@ -22,7 +22,7 @@ public:
 private:
     net::Steady began_;
     bool terminal_;
-    std::string what_ = "meshd's answer";
+    std::string what_ = "waiting for meshd's answer";
     std::string shown_;
 };
 

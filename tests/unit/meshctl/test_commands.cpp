@@ -177,6 +177,8 @@ TEST_CASE("the status says where this machine stands") {
                StartsWith("mesh   acme\nnode   trento, 10.77.0.1, fd12::1 (admin, voice)\n"
                           "peers  1 of 2 in session\nvoice  calls go over the mesh: the central server is out "
                           "of reach, sip:203.0.113.5, for 3 min (no answer to 10 OPTIONS)\n\npeer "));
+    CHECK_THAT(outcome.out, Contains("\npeer    address    state    endpoint            round trip  subnets\n"
+                                     "munich  10.77.0.2  session  198.51.100.7:51820       12 ms  192.168.2.0/24\n"));
     CHECK_THAT(outcome.out, Contains("dropped_replay      3") && !Contains("dropped_mac1"));
     status["warnings"] = {"cannot write state.db: the disk is full"};
     asked({"status"}, status.dump(), &outcome);
@@ -272,13 +274,14 @@ TEST_CASE("a wrong command line exits with 2, before meshd is asked") {
         CHECK(ran.out.empty());
         CHECK_THAT(ran.err, Contains(what) && Contains("--help"));
     };
-    refused({}, "subcommand is required");
+    refused({}, "a command is missing");
     refused({"frob"}, "there is no command \"frob\"");
     refused({"invite"}, "NAME is required");
     refused({"invite", "a", "b"}, "At Most 1 required");
     refused({"peers", "--bogus"}, "--bogus");
-    refused({"user"}, "subcommand is required");
+    refused({"user"}, "user needs a command");
     refused({"invite", "a", "--expires", "soon"}, "--expires must be a time");
+    refused({"invite", "a", "--expires", "1s"}, "--expires must be from");
     refused({"invite", "a", "--subnet", "192.168.1.1/24"}, "--subnet must be a network");
     refused({"init", "a", "--pool", "10"}, "--pool must be a network");
     refused({"init", "a", "--endpoint", "host"}, "--endpoint must be ADDRESS:PORT");

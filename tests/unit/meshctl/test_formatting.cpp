@@ -96,12 +96,12 @@ TEST_CASE("a command that takes longer than a second shows what it waits for") {
     using namespace std::chrono_literals;
     const net::Steady start{};
     meshctl::Waiting pipe(start, false);
-    pipe.set("munich");
+    pipe.set("waiting for munich");
     CHECK(pipe.show(start + 900ms).empty());
     CHECK(pipe.show(start + 1s) == "waiting for munich\n");
     CHECK(pipe.show(start + 2s).empty());
-    pipe.set("rome");
-    CHECK(pipe.show(start + 3s) == "waiting for rome\n");
+    pipe.set("asking rome");
+    CHECK(pipe.show(start + 3s) == "asking rome\n");
     CHECK(pipe.clear().empty());
 
     meshctl::Waiting terminal(start, true);
