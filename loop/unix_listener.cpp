@@ -29,7 +29,7 @@ void clear_stale(const std::string& path, const sockaddr_un& address) {
     if (!S_ISSOCK(status.st_mode)) refuse(path, "there is a file of another kind; remove it or choose another path");
     const FileDescriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     const int connected = ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-    if (connected == 0 || errno == EAGAIN) refuse(path, "another process listens there already");
+    if (connected == 0 || errno == EAGAIN) refuse(path, "another process listens there already; stop it, or choose another path");
     if (errno == ECONNREFUSED) ::unlink(path.c_str());
 }
 

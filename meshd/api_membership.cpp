@@ -83,16 +83,19 @@ void init(Daemon& daemon, const Params& params, Answer& answer) {
     }
     auto made = mesh::Node::create_mesh(wish, daemon.random(), daemon.loop().now());
     if (!made) throw CallRefused(made.error().message);
-    daemon.become_member(std::move(made->identity), std::move(made->records), {}, advertise,
-                         [&daemon, answer = shared(answer)](const net::Result<void>& done) {
-                             done ? answer->result(identity(daemon)) : answer->refuse(done.error());
-                         });
+    const auto answers = shared(answer);
+    daemon.become_member(
+        std::move(made->identity), std::move(made->records), {}, advertise,
+        [answers](const std::string& what) { answers->progress(what); },
+        [&daemon, answers](const net::Result<void>& done) {
+            done ? answers->result(identity(daemon)) : answers->refuse(done.error());
+        });
 }
 
 void join(Daemon& daemon, const Params& params, Answer& answer) {
     refuse_if_member(daemon);
     const auto token = mesh::Token::parse(params.text("token"));
-    if (!token) throw CallRefused(token.error().message, "copy the whole line that 'meshctl invite' printed");
+    if (!token) throw CallRefused(token.error().message);
     if (const auto valid = token->check_time(daemon.loop().now().wall); !valid) {
         throw CallRefused(valid.error().message, "ask the mesh's admin for a new invitation");
     }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "meshd/api.hpp"
@@ -92,11 +93,16 @@ json status_json(Daemon& daemon) {
             {"counters", counters_json(live)}};
 }
 
+void sort_by_name(json& list) {
+    std::stable_sort(list.begin(), list.end(), [](const json& a, const json& b) { return a["name"] < b["name"]; });
+}
+
 json members_json(Daemon& daemon) {
     const auto& view = member(daemon).core().node().view();
     json out = json::array();
     for (const auto& [key, known] : view.members) out.push_back(member_json(key, known.says, false));
     for (const auto& [key, says] : view.gone) out.push_back(member_json(key, says, true));
+    sort_by_name(out);
     json invitations = json::array();
     for (const auto& [key, invitation] : view.invitations) {
         const auto left = invitation.says.until - net::unix_seconds(daemon.loop().now().wall);
@@ -106,6 +112,7 @@ json members_json(Daemon& daemon) {
                                {"roles", invitation.says.roles.names()},
                                {"expires_s", left}});
     }
+    sort_by_name(invitations);
     return {{"members", std::move(out)}, {"invitations", std::move(invitations)}};
 }
 
@@ -129,6 +136,7 @@ json peers_json(Daemon& daemon) {
                        {"tx_bytes", peer.tx_bytes},
                        {"via", or_null(peer.via, [](auto via) { return std::string(mesh::text(via)); })}});
     }
+    sort_by_name(out);
     return out;
 }
 

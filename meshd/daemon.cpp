@@ -43,7 +43,7 @@ private:
         }
         if (const auto status = joiner_.status(); status != told_) {
             told_ = status;
-            progress_(status);
+            if (joiner_.state() != mesh::Joiner::State::failed) progress_(status);
         }
         switch (joiner_.state()) {
             case mesh::Joiner::State::connecting:
@@ -56,7 +56,7 @@ private:
         finish([this] {
             auto joined = joiner_.take_joined();
             daemon_.become_member(std::move(joined.identity), std::move(joined.records), std::move(joined.contacts), {},
-                                  std::move(done_));
+                                  std::move(progress_), std::move(done_));
         });
     }
 
@@ -96,6 +96,7 @@ Daemon::Daemon(Config config, const DaemonPaths& paths, net::Random& random)
                                    spdlog::info("state is being written again");
                                } else {
                                    spdlog::error("{}", why);
+                                   if (tell_joiner_) tell_joiner_(why);
                                }
                            }}) {
     auto state = store_.take_loaded();
@@ -113,11 +114,14 @@ Daemon::~Daemon() = default;
 void Daemon::run() {
     spdlog::info("ready");
     loop_.run();
+    if (!failure_.empty()) throw std::runtime_error(failure_);
 }
 
 void Daemon::become_member(mesh::NodeIdentity identity, std::vector<net::Bytes> records,
                            std::vector<std::pair<net::TunnelKey, net::Endpoint>> contacts,
-                           const std::vector<net::Endpoint>& advertise, std::function<void(net::Result<void>)> done) {
+                           const std::vector<net::Endpoint>& advertise,
+                           std::function<void(const std::string&)> progress,
+                           std::function<void(net::Result<void>)> done) {
     Batch batch;
     batch.identity = identity;
     batch.records = keyed_records(identity.mesh_id, records);
@@ -128,14 +132,16 @@ void Daemon::become_member(mesh::NodeIdentity identity, std::vector<net::Bytes> 
     state.records = std::move(records);
     // Nothing is said to anybody before the keys are on the disk: a name that was given away must not be lost.
     auto shared = std::make_shared<StoredState>(std::move(state));
+    tell_joiner_ = std::move(progress);
     store_.submit(std::move(batch), Durability::synced,
                   [this, shared, contacts = std::move(contacts), done = std::move(done)] {
+                      tell_joiner_ = nullptr;
                       try {
                           live_ = std::make_unique<LiveNode>(loop_, config_, store_, std::move(*shared), random_);
                       } catch (const std::exception& error) {
-                          spdlog::critical("{}", error.what());
-                          done(net::fail(std::string(error.what()) +
-                                         " This machine is in the mesh all the same: mend that and start meshd again."));
+                          failure_ = error.what();
+                          done(net::fail(failure_ +
+                                         ". meshd has ended, but this machine is in the mesh: mend that, and start meshd"));
                           loop_.stop();
                           return;
                       }

@@ -23,7 +23,7 @@ public:
     Daemon(Config config, const DaemonPaths& paths, net::Random& random);
     ~Daemon();
 
-    /// Until SIGTERM or SIGINT.
+    /// Until SIGTERM or SIGINT. Throws std::runtime_error if this machine became a member and could not act as one.
     void run();
 
     const Config& config() const { return config_; }
@@ -32,13 +32,14 @@ public:
     const std::string& store_trouble() const { return store_trouble_; }
     /// Null while this machine is in no mesh.
     LiveNode* live() { return live_.get(); }
-    bool is_joining() const { return joining_ != nullptr; }
+    bool is_joining() const { return joining_ != nullptr || tell_joiner_ != nullptr; }
 
     /// Stores the new identity and records, then becomes a member and calls `done` (with why not). `advertise`: where
-    /// others reach this node, as a person said.
+    /// others reach this node, as a person said. `progress` is told why they cannot be stored; that is tried again.
     void become_member(mesh::NodeIdentity identity, std::vector<net::Bytes> records,
                        std::vector<std::pair<net::TunnelKey, net::Endpoint>> contacts,
-                       const std::vector<net::Endpoint>& advertise, std::function<void(net::Result<void>)> done);
+                       const std::vector<net::Endpoint>& advertise, std::function<void(const std::string&)> progress,
+                       std::function<void(net::Result<void>)> done);
     /// Runs the join exchange. `progress` is told what it waits for, when that changes.
     void join(const mesh::Token& token, std::function<void(const std::string&)> progress,
               std::function<void(net::Result<void>)> done);
@@ -50,7 +51,8 @@ private:
     net::Random& random_;
     loop::Loop loop_;
     loop::Signals signals_;
-    std::string store_trouble_;
+    std::string store_trouble_, failure_;
+    std::function<void(const std::string&)> tell_joiner_;  ///< while a new membership is on its way to the disk
     Store store_;
     Methods methods_;
     std::unique_ptr<LiveNode> live_;

@@ -37,7 +37,9 @@ int main(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : 2;
+        if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+        std::fprintf(stderr, "meshd: %s\n  see: meshd --help\n", error.what());
+        return 2;
     }
     try {
         auto config = meshd::load_config(config_path, config_option->count() == 0);
