@@ -18,6 +18,12 @@ inline LiveNode& member(Daemon& daemon) {
 /// Moved out of the call, to be answered later.
 inline std::shared_ptr<Answer> shared(Answer& answer) { return std::make_shared<Answer>(std::move(answer)); }
 
+/// What an admin has signed is acknowledged when it is on the disk, and not before.
+inline void answer_when_synced(Daemon& daemon, Answer& answer, nlohmann::json result) {
+    if (!daemon.store_trouble().empty()) answer.progress(daemon.store_trouble());
+    daemon.when_synced([answer = shared(answer), result = std::move(result)] { answer->result(result); });
+}
+
 /// The text forms of addresses, prefixes or endpoints.
 template <class Values>
 nlohmann::json texts(const Values& values) {

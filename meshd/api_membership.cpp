@@ -119,8 +119,8 @@ void invite(Daemon& daemon, const Params& params, Answer& answer) {
     if (!token) throw CallRefused(token.error().message);
     json endpoints = json::array();
     for (const auto& contact : token->contacts) endpoints.push_back(contact.endpoint.text());
-    answer.result({{"name", request.name},
-                   {"token", token->text()},
+    answer_when_synced(daemon, answer, {{"name", request.name},
+                                        {"token", token->text()},
                    {"expires_s", request.valid.count()},
                    {"endpoints", std::move(endpoints)}});
 }
@@ -131,7 +131,7 @@ void revoke(Daemon& daemon, const Params& params, Answer& answer) {
     const auto revoked = live.core().node().revoke(name, daemon.loop().now());
     live.pump();
     if (!revoked) throw CallRefused(revoked.error().message);
-    answer.result({{"name", name}, {"passwords_to_change", revoked->passwords_to_change}});
+    answer_when_synced(daemon, answer, {{"name", name}, {"passwords_to_change", revoked->passwords_to_change}});
 }
 
 template <class Values>
@@ -177,7 +177,7 @@ void stock(Daemon& daemon, const Params& params, Answer& answer) {
                 {"config", wireguard_config(*admitted)}};
     // The one time that the key is told: it is kept nowhere here.
     if (admitted->secret) out["private_key"] = net::to_base64(admitted->secret->view());
-    answer.result(out);
+    answer_when_synced(daemon, answer, std::move(out));
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ void add_user(Daemon& daemon, const Params& params, Answer& answer) {
     const auto done = live.core().node().put_user(request, daemon.loop().now());
     live.pump();
     if (!done) throw CallRefused(done.error().message);
-    answer.result({{"aor", request.aor}, {"numbers", request.numbers}, {"password", !request.credentials.empty()}});
+    answer_when_synced(daemon, answer, {{"aor", request.aor}, {"numbers", request.numbers}, {"password", !request.credentials.empty()}});
 }
 
 void remove_user(Daemon& daemon, const Params& params, Answer& answer) {
@@ -52,7 +52,7 @@ void remove_user(Daemon& daemon, const Params& params, Answer& answer) {
     const auto done = live.core().node().remove_user(aor, daemon.loop().now());
     live.pump();
     if (!done) throw CallRefused(done.error().message);
-    answer.result({{"aor", aor}});
+    answer_when_synced(daemon, answer, {{"aor", aor}});
 }
 
 json users_json(Daemon& daemon) {

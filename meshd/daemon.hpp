@@ -30,6 +30,8 @@ public:
     loop::Loop& loop() { return loop_; }
     net::Random& random() { return random_; }
     const std::string& store_trouble() const { return store_trouble_; }
+    /// `task` runs once all that was handed to the store so far is on the disk.
+    void when_synced(std::function<void()> task) { store_.submit({}, Durability::synced, std::move(task)); }
     /// Null while this machine is in no mesh.
     LiveNode* live() { return live_.get(); }
     bool is_joining() const { return joining_ != nullptr || tell_joiner_ != nullptr; }
