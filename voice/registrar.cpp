@@ -114,7 +114,8 @@ Message Registrar::with_password(const Message& request, const Flow& flow, std::
         const bool stale =
             check.verdict == DigestServer::Verdict::stale || check.verdict == DigestServer::Verdict::replayed;
         auto challenge = reply(request, 401);
-        for (const auto& value : digest_.challenges(now, stale)) challenge.add("WWW-Authenticate", value);
+        // MD5 alone: Debian's baresip and sipp fail on a response that offers SHA-256 beside it (RFC 8760 section 2.4).
+        for (const auto& value : digest_.challenges(now, stale, {DigestAlgorithm::md5})) challenge.add("WWW-Authenticate", value);
         return challenge;
     }
     if (user_of(check.username) != aor || !directory.may_bind(exchange_.settings.node, aor)) {
