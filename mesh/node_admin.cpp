@@ -266,10 +266,11 @@ net::Result<Revoked> Node::revoke(const std::string& name, net::Now now) {
                                         Revocation{net::unix_seconds(now.wall), ""}, root));
     };
     Revoked out;
+    // A token that is still about must not bring back who has just been put out.
+    for (const auto& [key, invitation] : view().invitations)
+        if (invitation.says.name == name && !invitation.revoked && !invitation.spent_by) put_out(key.view());
     const auto* member = view().by_name(name);
     if (member == nullptr) {
-        for (const auto& [key, invitation] : view().invitations)
-            if (invitation.says.name == name && !invitation.revoked && !invitation.spent_by) put_out(key.view());
         if (records.empty()) return net::fail("no member and no open invitation is called " + name);
         if (const auto done = adopt(std::move(records), now); !done) return tl::unexpected<net::Error>(done.error());
         return out;
