@@ -8,7 +8,6 @@ using mesh::PeerStatus;
 
 namespace {
 
-constexpr int kInitiation = 1, kResponse = 2, kData = 4;
 
 bool first_is_keepalive(const Wire& wire) { return wire.log.back().bytes.size() == mesh::kMinDataBytes; }
 
