@@ -8,6 +8,7 @@ using mesh::PeerStatus;
 
 namespace {
 
+constexpr int kInitiation = 1, kData = 4;
 
 bool first_is_keepalive(const Wire& wire) { return wire.log.back().bytes.size() == mesh::kMinDataBytes; }
 
