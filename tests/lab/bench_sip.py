@@ -65,7 +65,7 @@ def start(peer, space, programs, folder, passwords):
 def sipp(space, folder, scenario, port, *options):
     """(completed, failed), by sipp's own count."""
     name = f"{folder}/{scenario}"
-    space.run("sipp", f"{ADDRESS}:{PORT}", "-sf", f"{SCENARIOS}/{scenario}.xml", "-i", ADDRESS, "-p", str(port),
+    space.run("sipp", f"{ADDRESS}:{PORT}", "-sf", f"{SCENARIOS}/{scenario}.xml", "-i", ADDRESS, "-auth_uri", DOMAIN, "-p", str(port),
               "-inf", f"{folder}/users.csv", "-nostdin", "-trace_stat", "-stf", f"{name}.stat", "-fd", "1",
               "-trace_err", "-error_file", f"{name}.errors", *options, check=False, timeout_s=180)
     with open(f"{name}.stat") as file:
