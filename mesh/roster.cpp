@@ -45,7 +45,7 @@ std::vector<Added> Roster::add_all(std::span<const net::Bytes> wires) {
             if (kept->second.record.id != record.id) out[i].refused = Refusal::superseded;
             continue;
         }
-        out[i].changed = true;  // for now
+        out[i].changed = true;  // unless settling, below, leaves it out
         view_may_change |= record.key.type != RecordType::bindings;
         const bool settled = !gives_standing(record.key.type) && !refused_by_standing(record.key);
         if (settled) {
