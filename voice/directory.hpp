@@ -21,8 +21,6 @@ struct UserRecord {
     std::string realm;
     std::string ha1_md5;
     std::string ha1_sha256;
-
-    bool has_password() const { return !ha1_md5.empty() || !ha1_sha256.empty(); }
 };
 
 /// All answers are as of now; the proxy keeps none of them.

@@ -14,9 +14,10 @@ struct Proxy::Parts {
         : exchange(std::move(settings), environment, random, now),
           forking(exchange),
           calls(exchange),
-          requests(exchange, forking, calls),
+          credentials(exchange),
+          requests(exchange, forking, calls, credentials),
           dialogs(exchange, forking, calls),
-          registration(exchange, forking),
+          registration(exchange, forking, credentials),
           probe(exchange),
           mode(exchange.mode()),
           mode_since(now) {}
@@ -30,6 +31,7 @@ struct Proxy::Parts {
     Exchange exchange;
     Forking forking;
     Calls calls;
+    Credentials credentials;
     Requests requests;
     Dialogs dialogs;
     Registration registration;

@@ -25,9 +25,6 @@ bool removes(const Message& request, const NameAddr& contact) {
 
 }  // namespace
 
-Registrar::Registrar(Exchange& exchange)
-    : exchange_(exchange), digest_({exchange.settings.domain, std::chrono::seconds(300), 20000}, exchange.random) {}
-
 std::uint32_t Registrar::asked_expires_s(const Message& request, const NameAddr& contact) {
     if (const auto own = contact.expires_s()) return *own;
     return request.expires_s().value_or(kDefaultExpires);
@@ -50,8 +47,7 @@ Message Registrar::serve(const Message& request, const Flow& flow, net::Now now)
 Message Registrar::outage(const Message& request, const Flow& flow, net::Now now) {
     const auto most = exchange_.settings.outage_expires;
     if (same_devices(request, flow, now)) return done(apply(request, flow, most, false, now), request, now);
-    const auto user = exchange_.directory().user(request.to().uri.address_of_record());
-    if (user && user->has_password()) return with_password(request, flow, most, now);
+    if (credentials_.provisioned(request.to().uri.address_of_record())) return with_password(request, flow, most, now);
     ++exchange_.counters.forged;
     return reply(request, 403, "Unknown device, and the centre is away");
 }
@@ -98,30 +94,7 @@ bool Registrar::same_devices(const Message& request, const Flow& flow, net::Now 
 
 Message Registrar::with_password(const Message& request, const Flow& flow, std::chrono::seconds most, net::Now now) {
     const auto aor = request.to().uri.address_of_record();
-    const auto& directory = exchange_.directory();
-    const auto user_of = [&](std::string_view name) {
-        return std::string(name) + (name.find('@') == std::string_view::npos ? "@" + exchange_.settings.domain : "");
-    };
-    const auto ha1_of = [&](std::string_view name, DigestAlgorithm algorithm) -> std::optional<std::string> {
-        const auto user = directory.user(user_of(name));
-        if (!user || user->realm != exchange_.settings.domain) return std::nullopt;
-        const auto& ha1 = algorithm == DigestAlgorithm::md5 ? user->ha1_md5 : user->ha1_sha256;
-        if (ha1.empty() || algorithm == DigestAlgorithm::sha512_256) return std::nullopt;
-        return ha1;
-    };
-    const auto check = digest_.check(request, "Authorization", ha1_of, now);
-    if (check.verdict != DigestServer::Verdict::good) {
-        const bool stale =
-            check.verdict == DigestServer::Verdict::stale || check.verdict == DigestServer::Verdict::replayed;
-        auto challenge = reply(request, 401);
-        // MD5 alone: Debian's baresip and sipp fail on a response that offers SHA-256 beside it (RFC 8760 section 2.4).
-        for (const auto& value : digest_.challenges(now, stale, {DigestAlgorithm::md5})) challenge.add("WWW-Authenticate", value);
-        return challenge;
-    }
-    if (user_of(check.username) != aor || !directory.may_bind(exchange_.settings.node, aor)) {
-        ++exchange_.counters.forged;
-        return reply(request, 403);
-    }
+    if (auto refusal = credentials_.refusal(request, aor, Credentials::Asker::registrar, now)) return std::move(*refusal);
     return done(apply(request, flow, most, true, now), request, now);
 }
 

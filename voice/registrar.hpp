@@ -2,14 +2,13 @@
 /// outage for the devices that the centre has vouched for.
 #pragma once
 
-#include "voice/digest.hpp"
-#include "voice/exchange.hpp"
+#include "voice/credentials.hpp"
 
 namespace voice {
 
 class Registrar {
 public:
-    explicit Registrar(Exchange& exchange);
+    Registrar(Exchange& exchange, Credentials& credentials) : exchange_(exchange), credentials_(credentials) {}
 
     /// The answer where there is no centre: a password decides.
     Message serve(const Message& request, const Flow& flow, net::Now now);
@@ -37,7 +36,7 @@ private:
     Message done(int status, const Message& request, net::Now now) const;
 
     Exchange& exchange_;
-    DigestServer digest_;
+    Credentials& credentials_;
 };
 
 }  // namespace voice

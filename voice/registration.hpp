@@ -14,7 +14,8 @@ namespace voice {
 
 class Registration final : public ForkUser {
 public:
-    Registration(Exchange& exchange, Forking& forking) : exchange_(exchange), forking_(forking), registrar_(exchange) {}
+    Registration(Exchange& exchange, Forking& forking, Credentials& credentials)
+        : exchange_(exchange), forking_(forking), registrar_(exchange, credentials) {}
 
     void arrived(const RequestArrived& event, net::Now now);
 

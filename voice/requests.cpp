@@ -47,13 +47,22 @@ void Requests::from_phone(const RequestArrived& event, net::Now now) {
     if (exchange_.centre_up()) {
         return start(event, caller, callee, {lookup_.centre(request.uri())}, 500, now);
     }
-    if (!lookup_.may_speak_for(caller, event.flow)) {
-        ++exchange_.counters.forged;
-        return exchange_.answer(event.id, 403, now, "Not registered here");
-    }
+    if (!authenticated(event, caller, now)) return;
     if (request.is("SUBSCRIBE")) return exchange_.answer(event.id, 480, now);
     if (request.is("PUBLISH")) return exchange_.answer(event.id, 503, now);
     start(event, caller, callee, lookup_.everywhere(callee, event.flow), lookup_.is_known(callee) ? 480 : 404, now);
+}
+
+bool Requests::authenticated(const RequestArrived& event, const Aor& caller, net::Now now) {
+    if (lookup_.may_speak_for(caller, event.flow)) return true;
+    if (!credentials_.provisioned(caller)) {
+        ++exchange_.counters.forged;
+        exchange_.answer(event.id, 403, now, "Not registered here");
+        return false;
+    }
+    const auto refusal = credentials_.refusal(event.message, caller, Credentials::Asker::proxy, now);
+    if (refusal) exchange_.transactions.respond(event.id, *refusal, now);
+    return !refusal;
 }
 
 void Requests::from_centre(const RequestArrived& event, net::Now now) {
@@ -148,6 +157,8 @@ void Requests::start(const RequestArrived& event, const Aor& caller, const Aor& 
 bool Requests::shape(Fork& fork, const Target& target, Message& request, net::Now now) {
     if (makes_dialog(request)) record_route(exchange_, fork.from, target, request);
     request.remove(kSecondBranch);
+    // 22.3: consumed here. The centre has passwords of its own, maybe for a realm of the same name.
+    if (target.path != Path::central) credentials_.consume(request);
     // Only the centre is believed about these (RFC 3325 section 5); From has been judged.
     if (fork.from.side != Side::centre) {
         request.remove("P-Asserted-Identity");

@@ -2,11 +2,12 @@
 /// each mode, who may send them, and what happens to them when the centre does not answer.
 ///
 ///   phone -> centre while believed up --nothing in some round trips, 408, 500, 503, 504--> phones here, mesh (spare)
-///   phone -> phones here and mesh while it is down, or where there is none
+///   phone -> phones here and mesh while it is down, or where there is none, if registered here or by password
 ///   centre -> phone by the token of its Contact       mesh -> phones here, never on into the mesh
 #pragma once
 
 #include "voice/call.hpp"
+#include "voice/credentials.hpp"
 #include "voice/lookup.hpp"
 #include "voice/merging.hpp"
 
@@ -14,8 +15,8 @@ namespace voice {
 
 class Requests final : public ForkUser {
 public:
-    Requests(Exchange& exchange, Forking& forking, Calls& calls)
-        : exchange_(exchange), forking_(forking), calls_(calls), lookup_(exchange) {}
+    Requests(Exchange& exchange, Forking& forking, Calls& calls, Credentials& credentials)
+        : exchange_(exchange), forking_(forking), calls_(calls), credentials_(credentials), lookup_(exchange) {}
 
     void arrived(const RequestArrived& event, net::Now now);
     void cancelled(ServerId id, net::Now now);
@@ -43,11 +44,15 @@ private:
     bool merged(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now);
     void start(const RequestArrived& event, const Aor& caller, const Aor& callee, const std::vector<Target>& targets,
                int otherwise, net::Now now);
+    /// Without the centre: whether a phone may send this. A flow that is registered for the caller is believed, any other
+    /// has to know the caller's password. False: it has been answered.
+    bool authenticated(const RequestArrived& event, const Aor& caller, net::Now now);
     void options(const RequestArrived& event, net::Now now);
 
     Exchange& exchange_;
     Forking& forking_;
     Calls& calls_;
+    Credentials& credentials_;
     Lookup lookup_;
     Merging merging_;
     std::unordered_map<ServerId, Held> held_;

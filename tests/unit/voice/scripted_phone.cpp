@@ -61,6 +61,7 @@ void Phone::call(const std::string& uri) {
 }
 
 void Phone::send(std::string_view method, const std::string& uri, std::string body) {
+    tried_password_ = false;
     auto message = begin(method, *Uri::parse(uri));
     if (!body.empty()) message.set_body("text/plain", std::move(body));
     send(std::move(message));

@@ -1,0 +1,33 @@
+/// Who a phone is by the passwords of the mesh's own user records (RFC 3261 section 22), where the centre's word is not
+/// to be had: for REGISTER (22.2) and for what begins anything else (22.3).
+///
+///   phone --INVITE--> meshd --407 Proxy-Authenticate--> phone
+///   phone --INVITE Proxy-Authorization--> meshd --INVITE without it--> on
+#pragma once
+
+#include "voice/digest.hpp"
+#include "voice/exchange.hpp"
+
+namespace voice {
+
+class Credentials {
+public:
+    /// As a registrar one asks by 401 WWW-Authenticate, as a proxy by 407 Proxy-Authenticate.
+    enum class Asker : std::uint8_t { registrar, proxy };
+
+    explicit Credentials(Exchange& exchange);
+
+    /// Whether the record of `aor` has a password that our challenge can be answered with.
+    bool provisioned(const Aor& aor) const;
+    /// Nothing where the request proves that it is from `aor`, who may be bound here. Else the answer to it: a challenge,
+    /// or 403 (counted) where the password is right but another's, or the user's place is not here.
+    std::optional<Message> refusal(const Message& request, const Aor& aor, Asker asker, net::Now now);
+    /// Takes out the Proxy-Authorization of our realm, and no other's: those are for proxies further on.
+    void consume(Message& request) const;
+
+private:
+    Exchange& exchange_;
+    DigestServer digest_;  ///< one for both askers: a phone may go on with the nonce that it registered with
+};
+
+}  // namespace voice
