@@ -7,6 +7,7 @@
 
 #include "mesh/data_path.hpp"
 #include "mesh/introduction.hpp"
+#include "net/text.hpp"
 
 namespace mesh {
 namespace {
@@ -33,15 +34,34 @@ Node::Node(NodeIdentity identity, std::span<const net::Bytes> records, std::opti
       roster_(identity_.mesh_id),
       gossip_(roster_, random),
       wireguard_(identity_.tunnel_secret, random, last_stamp.value_or(Tai64n{})) {
-    for (const auto& added : roster_.add_all(records))
-        if (added.refused) events_.push_back(Refused{*added.refused, added.key});
+    const auto added = roster_.add_all(records);
+    std::vector<Record> lapsed;
+    for (std::size_t i = 0; i < records.size(); ++i) {
+        if (!added[i].refused) continue;
+        auto opened = open_record(identity_.mesh_id, records[i]);
+        auto* record = std::get_if<Record>(&opened);
+        if (record != nullptr && is_about_us(record->key) && decode(record->key, record->body())) {
+            lapsed.push_back(std::move(*record));
+        } else {
+            events_.push_back(Refused{*added[i].refused, added[i].key});
+        }
+    }
     roster_.take_changed();  // they are stored already
     roster_.take_view_changed();
     const auto* self = view().member(key_);
     const auto gone = view().gone.find(key_);
-    if (self == nullptr && gone == view().gone.end())
+    if (self != nullptr) {
+        self_ = *self;
+        for (const auto& record : lapsed) batch_.records.push_back({net::copy(record.key.id().view()), {}});
+    } else if (gone != view().gone.end()) {
+        self_ = {key_, gone->second, {}, false, {}};
+    } else if (!lapsed.empty()) {
+        const auto& last = *std::max_element(lapsed.begin(), lapsed.end(),
+                                             [](const Record& a, const Record& b) { return b.newer_than(a); });
+        self_ = {key_, std::get<Member>(*decode(last.key, last.body())), last.key.signer, false, {}};
+    } else {
         throw std::runtime_error("the stored roster does not name this node: the state belongs to another node or mesh");
-    self_ = self != nullptr ? *self : KnownMember{key_, gone->second, {}, false, {}};
+    }
     for (const auto& endpoint : settings_.bootstrap)
         if (anybody_.size() < kMaxAnybody) anybody_.emplace(endpoint, Source::bootstrap);
     next_bindings_ = now.steady;
@@ -185,6 +205,10 @@ void Node::durable(std::uint64_t id, net::Now now) {
         wireguard_.send(held_.front().to, held_.front().frame, now);
         held_.pop_front();
     }
+    while (!held_farewells_.empty() && held_farewells_.front().first <= durable_) {
+        datagrams_.push_back(std::move(held_farewells_.front().second));
+        held_farewells_.pop_front();
+    }
     std::vector<RecordKey> pushes;
     while (!held_pushes_.empty() && held_pushes_.front().first <= durable_) {
         pushes.push_back(std::move(held_pushes_.front().second));
@@ -218,6 +242,8 @@ std::optional<DurableBatch> Node::take_durable() {
 void Node::collect_changes() {
     for (const auto& key : roster_.take_changed()) {
         const auto* record = roster_.find(key);
+        // What says who this node was stays on the disk as long as nothing else says who it is.
+        if (record == nullptr && is_about_us(key) && view().member(key_) == nullptr) continue;
         batch_.records.push_back({net::copy(key.id().view()), record == nullptr ? net::Bytes{} : record->wire});
         if (key.type != RecordType::node && key.type != RecordType::bindings) batch_.sync = true;
     }
@@ -289,11 +315,7 @@ void Node::on_event(const Event& event, net::Now now) {
 }
 
 void Node::after_roster_change(net::Now now) {
-    if (const auto* self = view().member(key_)) self_ = *self;
-    if (!revoked_ && (view().is_revoked(key_.view()) || view().is_revoked(tunnel_key_.view()))) {
-        revoked_ = true;
-        events_.push_back(SelfRevoked{});
-    }
+    settle_standing();
     settle_peers(now);
     settle_newcomers();
     settle_routes();
@@ -301,6 +323,22 @@ void Node::after_roster_change(net::Now now) {
     if (record == nullptr || decode(record->key, record->body()) != std::optional<Body>(own_info()))
         next_node_record_ = std::min(next_node_record_, now.steady + std::chrono::seconds(record == nullptr ? 0 : 1));
     events_.push_back(RosterChanged{});
+}
+
+bool Node::is_about_us(const RecordKey& key) const {
+    return key.type == RecordType::member && key.subject == net::as_text(key_.view());
+}
+
+void Node::settle_standing() {
+    const auto* self = view().member(key_);
+    if (self != nullptr) self_ = *self;
+    const bool revoked = view().is_revoked(key_.view()) || view().is_revoked(tunnel_key_.view());
+    const auto standing = revoked ? Standing::revoked : self != nullptr ? Standing::member : Standing::unvouched;
+    if (standing == std::exchange(standing_, standing)) return;
+    // What it had said before fell with its membership.
+    if (standing == Standing::member)
+        for (const auto& [shard, _] : bindings_) shards_to_sign_.insert(shard);
+    events_.push_back(StandingChanged{standing});
 }
 
 /// What came by gossip. A record of our own that is not what we would sign now (from before a crash) is signed anew.
@@ -339,7 +377,15 @@ const PeerLink* Node::link(const net::NodeKey& key) const {
 // What is known.
 
 const KnownMember& Node::self() const { return self_; }
-bool Node::is_admin() const { return !revoked_ && (identity_.root_secret || view().admins.contains(key_)); }
+std::string Node::name_of(const net::NodeKey& key) const {
+    if (key == identity_.mesh_id) return "the root of the mesh";
+    if (const auto* member = view().member(key)) return member->says.name;
+    const auto gone = view().gone.find(key);
+    if (gone != view().gone.end()) return gone->second.name;
+    return "a node with the key " + net::to_base64(key.view()).substr(0, 8) + "...";
+}
+
+bool Node::is_admin() const { return standing_ == Standing::member && (identity_.root_secret || view().admins.contains(key_)); }
 std::string Node::mesh_name() const { return view().mesh ? view().mesh->name : identity_.mesh_name; }
 DiscoveryKey Node::discovery_key() const {
     DiscoveryKey out;

@@ -46,16 +46,23 @@ struct DurableBatch {
 };
 
 struct PeerUp { net::NodeKey key; net::Endpoint endpoint; };
-struct PeerDown { net::NodeKey key; };
+struct PeerDown { net::NodeKey key; std::string name; };  ///< named, as it may be in no roster any more
 struct RosterChanged {};    ///< members, users, policies or revocations
 struct BindingsChanged {};  ///< somebody's bindings or node record
 struct RoutesChanged {};    ///< device() differs
 struct EndpointGood { net::NodeKey key; net::TunnelKey tunnel_key; net::Endpoint endpoint; };  ///< for the endpoint cache
-struct SelfRevoked {};      ///< this node is out of the mesh
 struct Admitted { net::NodeKey key; std::string name; };  ///< a newcomer spent an invitation of ours
 struct Refused { Refusal why; RecordKey key; };           ///< for the log and the counters
-using NodeEvent = std::variant<PeerUp, PeerDown, RosterChanged, BindingsChanged, RoutesChanged, EndpointGood, SelfRevoked,
-                               Admitted, Refused>;
+/// How this node itself stands in its mesh.
+enum class Standing : std::uint8_t {
+    member,
+    unvouched,  ///< no record about it counts any more, as who signed it is out. It carries and signs nothing, but goes
+                ///< on listening: a record that counts, signed by another admin, makes it a member again
+    revoked,    ///< out, for good
+};
+struct StandingChanged { Standing standing; };
+using NodeEvent = std::variant<PeerUp, PeerDown, RosterChanged, BindingsChanged, RoutesChanged, EndpointGood,
+                               StandingChanged, Admitted, Refused>;
 
 /// What the TUN device must have.
 struct DeviceConfig {
@@ -131,7 +138,8 @@ class Node {
 public:
     /// `records` as the store had them; `last_stamp` the newest that it had, or none. A record that no longer passes
     /// (of another mesh, forged) is left out and told as a Refused event.
-    /// Throws std::runtime_error if the records do not make this node a member: its state is not that of this identity.
+    /// Throws std::runtime_error if no record names this node: its state is not that of this identity. One that names it
+    /// and does not count (standing()) will do.
     Node(NodeIdentity identity, std::span<const net::Bytes> records, std::optional<Tai64n> last_stamp, net::Random& random,
          NodeSettings settings, net::Now now);
     ~Node();
@@ -177,8 +185,10 @@ public:
     // What is known.
     const NodeIdentity& identity() const { return identity_; }
     const net::NodeKey& key() const { return key_; }
-    const KnownMember& self() const;  ///< own member record, the last known if revoked since
-    bool revoked() const { return revoked_; }
+    const KnownMember& self() const;  ///< own member record; the last that counted if none does
+    Standing standing() const { return standing_; }
+    /// Its name, also of one that is out; the beginning of its key if nobody here ever heard of it.
+    std::string name_of(const net::NodeKey& key) const;
     bool is_admin() const;
     std::string mesh_name() const;
     DiscoveryKey discovery_key() const;
@@ -231,6 +241,8 @@ private:
     void after_roster_change(net::Now now);
     void learnt(const std::vector<Added>& added, net::Now now);
     void collect_changes();
+    bool is_about_us(const RecordKey& key) const;
+    void settle_standing();
     void send(const PeerLink& peer, const Frame& frame, net::Now now, std::optional<net::Endpoint> to = {});
     void send_durably(const net::TunnelKey& to, net::Bytes frame, net::Now now);
     std::uint64_t awaited_batch() const;  ///< after which everything until now is stored
@@ -272,6 +284,7 @@ private:
     Record sign_as_admin(RecordType type, std::string subject, const Body& body, bool as_root = false,
                          const net::NodeKey* without = nullptr) const;
     net::Result<void> adopt(std::vector<Record> records, net::Now now);
+    std::vector<Datagram> farewells(const std::vector<Record>& records, net::Now now);
     void publish(Record record, net::Now now);
     void publish_node_record(net::Now now);
     void publish_bindings(net::Now now);
@@ -297,7 +310,7 @@ private:
     ClockTrust clock_;
     net::Now seen_{};  ///< of the last call
     KnownMember self_;
-    bool revoked_ = false;
+    Standing standing_ = Standing::member;
 
     std::map<net::TunnelKey, PeerLink> links_;
     std::map<net::NodeKey, net::TunnelKey> tunnel_keys_;
@@ -313,6 +326,7 @@ private:
     };
     std::deque<Held> held_;
     std::deque<std::pair<std::uint64_t, RecordKey>> held_pushes_;
+    std::deque<std::pair<std::uint64_t, Datagram>> held_farewells_;
     DurableBatch batch_;
     std::uint64_t next_batch_ = 1, durable_ = 0;
     std::deque<std::pair<std::uint64_t, Tai64n>> stamps_;

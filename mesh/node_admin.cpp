@@ -92,6 +92,7 @@ Record Node::sign_as_admin(RecordType type, std::string subject, const Body& bod
 
 /// Takes records signed here into the roster. They spread once they are stored.
 net::Result<void> Node::adopt(std::vector<Record> records, net::Now now) {
+    auto farewell = farewells(records, now);
     std::vector<net::Bytes> wires;
     for (auto& record : records) wires.push_back(record.wire);
     const auto added = roster_.add_all(wires);
@@ -100,7 +101,23 @@ net::Result<void> Node::adopt(std::vector<Record> records, net::Now now) {
         if (added[i].refused) return net::fail("the mesh would not take it: " + std::string(text(*added[i].refused)));
         held_pushes_.emplace_back(awaited_batch(), records[i].key);
     }
+    for (auto& datagram : farewell) held_farewells_.emplace_back(awaited_batch(), std::move(datagram));
     return {};
+}
+
+/// Tells who is being put out, in the session that ends with it: nobody would talk to it afterwards, and it would go on
+/// asking without knowing why. It leaves, like all of this, once it is stored.
+std::vector<Datagram> Node::farewells(const std::vector<Record>& records, net::Now now) {
+    std::vector<Datagram> out;
+    for (const auto& record : records) {
+        const auto about = record.key.type == RecordType::revocation ? node_key(record.key.subject) : std::nullopt;
+        const auto* peer = about ? link(*about) : nullptr;
+        if (peer == nullptr || peer->state != PeerLink::State::up || peer->stock) continue;
+        drain(now);
+        send(*peer, Records{{record.wire}}, now);
+        for (auto& datagram : wireguard_.take_datagrams()) out.push_back(std::move(datagram));
+    }
+    return out;
 }
 
 /// A record of this node about itself: spreads at once.
@@ -153,7 +170,7 @@ std::vector<net::Endpoint> Node::own_endpoints() const {
 
 void Node::publish_node_record(net::Now now) {
     next_node_record_ = net::kNever;
-    if (revoked_) return;
+    if (standing_ != Standing::member) return;
     const Body info = own_info();
     const auto subject = as_subject(key_.view());
     const auto* old = roster_.find({RecordType::node, subject, key_});

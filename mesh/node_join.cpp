@@ -18,7 +18,7 @@ void Node::settle_newcomers() {
     // the place of one that is open, nor an old one that of the latest.
     std::vector<std::pair<std::int64_t, net::TunnelKey>> open, used, revoked;
     for (const auto& [key, invitation] : view().invitations) {
-        if (revoked_ || invitation.says.until + kExplainFor_s <= net::unix_seconds(seen_.wall)) continue;
+        if (standing_ != Standing::member || invitation.says.until + kExplainFor_s <= net::unix_seconds(seen_.wall)) continue;
         if (invitation.revoked) {
             revoked.emplace_back(-invitation.says.until, key);
         } else if (invitation.spent_by) {

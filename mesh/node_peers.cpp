@@ -27,7 +27,7 @@ std::vector<net::Prefix> Node::subnets_of(const Member& member) const {
 
 void Node::settle_peers(net::Now now) {
     std::set<net::TunnelKey> stay;
-    if (!revoked_) {
+    if (standing_ != Standing::revoked) {
         for (const auto& [key, member] : view().members)
             if (key != key_ && !member.expired && member.says.tunnel_key != tunnel_key_) stay.insert(member.says.tunnel_key);
     }
@@ -41,11 +41,13 @@ void Node::settle_peers(net::Now now) {
         auto& peer = found->second;
         auto allowed = subnets_of(member.says);
         for (const auto& address : member.says.addresses) allowed.push_back(net::Prefix::host(address));
-        if (is_new || peer.allowed_ips != allowed) {
+        const bool carries_ip = standing_ == Standing::member;
+        if (is_new || peer.allowed_ips != allowed || peer.carries_ip != carries_ip) {
             PeerSettings settings;
             settings.key = member.says.tunnel_key;
             settings.allowed_ips = peer.allowed_ips = allowed;
             settings.follows_endpoint = member.says.stock;
+            settings.carries_ip = peer.carries_ip = carries_ip;
             wireguard_.set_peer(settings);
         }
         peer.key = key;
@@ -69,7 +71,7 @@ void Node::forget(const net::TunnelKey& key) {
     auto& peer = found->second;
     if (peer.state == PeerLink::State::up) {
         gossip_.peer_down(peer.key);
-        events_.push_back(PeerDown{peer.key});
+        events_.push_back(PeerDown{peer.key, peer.name});
     }
     clock_.forget(peer.key);
     if (const auto known = tunnel_keys_.find(peer.key); known != tunnel_keys_.end() && known->second == key)
@@ -291,7 +293,7 @@ void Node::down(PeerLink& peer, net::Now now) {
     peer.rtt.reset();
     if (peer.state != PeerLink::State::up) return;
     gossip_.peer_down(peer.key);
-    events_.push_back(PeerDown{peer.key});
+    events_.push_back(PeerDown{peer.key, peer.name});
     peer.state = peer.stock || !wanted(peer) ? PeerLink::State::idle : PeerLink::State::connecting;
     peer.attempts = 0;
     if (peer.state == PeerLink::State::connecting) peer.next_attempt = now.steady + PeerLink::backoff(0);
@@ -306,7 +308,7 @@ void Node::settle_routes() {
     std::vector<net::Prefix> subnets;
     for (const auto& [key, member] : view().members) {
         const auto* peer = link(key);
-        if (peer == nullptr) continue;
+        if (peer == nullptr || standing_ != Standing::member) continue;
         if (peer->stock) {  // WireGuard routes to it by its allowed IPs
             const auto of_stock = subnets_of(member.says);
             subnets.insert(subnets.end(), of_stock.begin(), of_stock.end());

@@ -163,7 +163,7 @@ void Node::set_bindings(std::vector<Binding> bindings, net::Now now) {
 void Node::publish_bindings(net::Now now) {
     next_bindings_ = now.steady + kBindingsEvery;
     const auto shards = std::exchange(shards_to_sign_, {});
-    if (revoked_) return;
+    if (standing_ != Standing::member) return;
     for (const auto shard : shards) {
         Bindings body;
         std::size_t bytes = 0;

@@ -23,6 +23,7 @@ struct PeerLink {
     Candidates candidates;
 
     std::vector<net::Prefix> allowed_ips;  ///< as told to WireGuard
+    bool carries_ip = false;               ///< likewise
 
     // Connecting.
     unsigned attempts = 0;

@@ -3,6 +3,7 @@
 
 #include "meshd/api.hpp"
 #include "meshd/api_common.hpp"
+#include "meshd/warnings.hpp"
 #include "net/text.hpp"
 
 namespace meshd {
@@ -16,6 +17,15 @@ const char* name_of(mesh::PeerState state) {
         case mesh::PeerState::idle: return "idle";
         case mesh::PeerState::connecting: return "connecting";
         case mesh::PeerState::session: return "session";
+    }
+    return "";
+}
+
+const char* name_of(mesh::Standing standing) {
+    switch (standing) {
+        case mesh::Standing::member: return "member";
+        case mesh::Standing::unvouched: return "unvouched";
+        case mesh::Standing::revoked: return "revoked";
     }
     return "";
 }
@@ -71,10 +81,7 @@ json status_json(Daemon& daemon) {
     auto& live = *daemon.live();
     const auto& node = live.core().node();
     const auto& self = node.self();
-    json warnings = json::array();
-    if (node.revoked()) warnings.push_back("this node has been revoked: it is out of the mesh");
-    if (self.expired) warnings.push_back("this node's membership has expired");
-    if (!daemon.store_trouble().empty()) warnings.push_back(daemon.store_trouble());
+    json warnings = warnings_of(node, {daemon.store_trouble()});
     return {{"mesh", {{"name", node.mesh_name()}, {"id", net::to_base64(node.identity().mesh_id.view())}}},
             {"node",
              {{"name", self.says.name},
@@ -86,7 +93,7 @@ json status_json(Daemon& daemon) {
               {"endpoints", texts(node.own_endpoints())},
               {"device", live.device().name()},
               {"up_s", seconds(live.up_for())}}},
-            {"state", node.revoked() ? "revoked" : "member"},
+            {"state", name_of(node.standing())},
             {"peers", peers_json(daemon)},
             {"voice", voice_json(daemon)},
             {"warnings", std::move(warnings)},

@@ -6,7 +6,7 @@
 
 #include "loop/interfaces.hpp"
 #include "meshd/saved_phones.hpp"
-#include "net/text.hpp"
+#include "meshd/warnings.hpp"
 
 namespace meshd {
 namespace {
@@ -128,6 +128,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
                                    stamp == mesh::Tai64n{} ? std::nullopt : std::optional(stamp), random_, settings,
                                    std::move(voice), loop_.now());
     core_->node().wireguard().set_mtu(config_.mtu_bytes);
+    for (const auto& [key, says] : core_->node().view().gone) gone_.insert(key);
     settle_device();
     threads_->attach_tun(device_->fd());
     resolver_ = std::make_unique<loop::Resolver>(loop_);
@@ -274,27 +275,27 @@ void LiveNode::store_durable() {
 }
 
 void LiveNode::on_events() {
-    const auto name_of = [this](const net::NodeKey& key) {
-        const auto* member = core_->node().view().member(key);
-        return member == nullptr ? net::to_base64(key.view()) : member->says.name;
-    };
     for (const auto& event : core_->take_node_events()) {
         if (const auto* up = std::get_if<mesh::PeerUp>(&event)) {
-            spdlog::info("{} is up, at {}", name_of(up->key), up->endpoint.text());
+            spdlog::info("{} is up, at {}", core_->node().name_of(up->key), up->endpoint.text());
         } else if (const auto* down = std::get_if<mesh::PeerDown>(&event)) {
-            spdlog::info("{} is down", name_of(down->key));
+            spdlog::info("{} is down", down->name);
         } else if (std::holds_alternative<mesh::RoutesChanged>(event)) {
             settle_device();
         } else if (std::holds_alternative<mesh::RosterChanged>(event)) {
             follow_discovery_key();
+            tell_who_is_gone();
         } else if (const auto* good = std::get_if<mesh::EndpointGood>(&event)) {
             if (good->endpoint.address.is_link_local()) continue;  // its interface's number may mean another next time
             Batch batch;
             batch.endpoints[good->key] = CachedEndpoint{good->tunnel_key, good->endpoint, loop_.now().wall};
             store_.submit(std::move(batch), Durability::written);
-        } else if (std::holds_alternative<mesh::SelfRevoked>(event)) {
-            spdlog::error("this node has been revoked: it is out of the mesh. To come back it needs a new invitation and "
-                          "an empty state folder");
+        } else if (std::holds_alternative<mesh::StandingChanged>(event)) {
+            if (const auto words = standing_in_words(core_->node()); !words.empty()) {
+                spdlog::error("{}", words);
+            } else {
+                spdlog::info("the record of this node, {}, counts again", core_->node().self().says.name);
+            }
         } else if (const auto* admitted = std::get_if<mesh::Admitted>(&event)) {
             spdlog::info("{} has joined", admitted->name);
         } else if (const auto* refused = std::get_if<mesh::Refused>(&event)) {
@@ -315,6 +316,12 @@ void LiveNode::on_events() {
         }
     }
     if (!changed_phones.empty()) store_phones(changed_phones);
+}
+
+void LiveNode::tell_who_is_gone() {
+    for (const auto& [key, says] : core_->node().view().gone) {
+        if (gone_.insert(key).second && key != core_->node().key()) spdlog::info("{} has been revoked", says.name);
+    }
 }
 
 void LiveNode::settle_device() {

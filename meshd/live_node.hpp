@@ -57,6 +57,7 @@ private:
     void take_upward();
     void store_durable();
     void on_events();
+    void tell_who_is_gone();
     void settle_device();
     void network_changed();
     std::vector<net::Endpoint> local_endpoints() const;
@@ -95,6 +96,7 @@ private:
     std::optional<mesh::DeviceConfig> device_config_;
     std::map<net::IpAddress, net::IpAddress> toward_;  ///< until the network changes
     std::set<std::string> complained_;  ///< once each
+    std::set<net::NodeKey> gone_;       ///< revoked members that have been told of
     bool pumping_ = false;
 };
 

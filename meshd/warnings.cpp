@@ -1,0 +1,46 @@
+#include "meshd/warnings.hpp"
+
+namespace meshd {
+namespace {
+
+constexpr const char* kJoinAnew =
+    "ask an admin for a new invitation (meshctl invite), then, here: stop meshd, move its state folder away, start meshd, "
+    "and run meshctl join";
+
+}  // namespace
+
+std::string standing_in_words(const mesh::Node& node) {
+    const auto& name = node.self().says.name;
+    const auto& mesh = node.mesh_name();
+    switch (node.standing()) {
+        case mesh::Standing::member: return {};
+        case mesh::Standing::revoked:
+            return "this node, " + name + ", has been revoked: it is out of the mesh " + mesh +
+                   ", for good. To come back as a new member, " + kJoinAnew;
+        case mesh::Standing::unvouched: {
+            const auto& signer = node.self().signer;
+            const auto by = node.name_of(signer);
+            const bool revoked = node.view().is_revoked(signer.view());
+            const bool admin = node.view().admins.contains(signer);
+            const auto why = revoked ? by + ", which let it in, has been revoked"
+                             : admin ? std::string("another member has its keys or its place")
+                                     : by + ", which let it in, is no admin";
+            return "the record of this node, " + name + ", no longer counts in the mesh " + mesh + ": " + why +
+                   ". Until an admin signs a new one, no member talks to it; should one arrive, it goes on by itself. "
+                   "Otherwise " + kJoinAnew;
+        }
+    }
+    return {};
+}
+
+std::vector<std::string> warnings_of(const mesh::Node& node, const Surroundings& around) {
+    std::vector<std::string> out;
+    if (auto words = standing_in_words(node); !words.empty()) out.push_back(std::move(words));
+    if (node.self().expired) {
+        out.push_back("the membership of this node, " + node.self().says.name + ", has expired: " + kJoinAnew);
+    }
+    if (!around.store_trouble.empty()) out.push_back(around.store_trouble);
+    return out;
+}
+
+}  // namespace meshd

@@ -1,0 +1,22 @@
+/// What a person should know at once about this node, each with what to do: what `meshctl status` shows, and the log.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "mesh/node.hpp"
+
+namespace meshd {
+
+/// What the warnings depend on beside the node itself.
+struct Surroundings {
+    std::string store_trouble;  ///< why nothing can be written at present; empty: it can
+};
+
+/// The most important first. Empty: all is well.
+std::vector<std::string> warnings_of(const mesh::Node& node, const Surroundings& around);
+
+/// Why this node is no member, and what to do; empty if it is one.
+std::string standing_in_words(const mesh::Node& node);
+
+}  // namespace meshd

@@ -1,0 +1,53 @@
+#include "meshd/warnings.hpp"
+#include "tests/unit/mesh/mesh_in_memory.hpp"
+
+using namespace mesh;
+using namespace mesh::testing;
+
+namespace {
+
+bool says(const std::string& text, std::initializer_list<const char*> parts) {
+    for (const auto* part : parts)
+        if (text.find(part) == std::string::npos) return false;
+    return true;
+}
+
+}  // namespace
+
+TEST_CASE("a member that is well has nothing to warn of") {
+    Network network(1);
+    auto& trento = network.create("trento");
+    CHECK(meshd::warnings_of(*trento.node, {}).empty());
+    CHECK(meshd::standing_in_words(*trento.node).empty());
+}
+
+TEST_CASE("a node that has been revoked is told so by its name, with what to do") {
+    Network network(2);
+    auto& trento = network.create("trento");
+    auto& munich = network.invite_and_join(trento, "munich");
+    REQUIRE(network.run_until([&] { return network.all_up({"trento", "munich"}); }, 10s));
+    REQUIRE(trento.node->revoke("munich", network.now()));
+    REQUIRE(network.run_until([&] { return munich.node->standing() == Standing::revoked; }, 5s));
+    const auto warnings = meshd::warnings_of(*munich.node, {});
+    REQUIRE(warnings.size() == 1);
+    CHECK(says(warnings[0], {"munich", "revoked", "new invitation", "meshctl join"}));
+}
+
+TEST_CASE("a node whose admin has been revoked is told who that was, and what to do") {
+    Network network(3);
+    auto& trento = network.create("trento");
+    InviteRequest admin;
+    admin.admin = true;
+    auto& munich = network.invite_and_join(trento, "munich", admin);
+    auto& laptop = network.invite_and_join(munich, "laptop");
+    const auto& root = *trento.identity;
+    const auto out = sign_record(root.mesh_id, *root.root_secret, RecordType::revocation,
+                                 as_subject(munich.node->key().view()), 1, encode(Body(Revocation{})));
+    network.crash(laptop);
+    network.store(laptop, {out.wire});
+    network.start(laptop);
+    const auto warnings = meshd::warnings_of(*laptop.node, {"the disk is full"});
+    REQUIRE(warnings.size() == 2);
+    CHECK(says(warnings[0], {"laptop", "no longer counts", "munich", "revoked", "new invitation", "by itself"}));
+    CHECK(warnings[1] == "the disk is full");
+}
