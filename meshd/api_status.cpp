@@ -68,6 +68,7 @@ json counters_json(LiveNode& live) {
     }
     if (const auto* sockets = live.sip_counters()) {
         out["sip_refused_connections"] = sockets->refused_connections;
+        out["sip_stranger_connections"] = sockets->stranger_connections;
         out["sip_broken_streams"] = sockets->broken_streams;
         out["sip_unsent"] = sockets->unsent;
     }

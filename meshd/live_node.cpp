@@ -167,6 +167,7 @@ void LiveNode::start_voice() {
                                core_->proxy()->receive(flow, bytes, loop_.now());
                                pump();
                            },
+                           [this](const voice::Flow& flow) { return core_->proxy()->listens_to(flow); },
                            [this](const voice::Flow& flow, voice::FlowFailure why) {
                                core_->proxy()->flow_failed(flow, why, loop_.now());
                                pump();

@@ -71,6 +71,12 @@ void SipSockets::set_overlay(const std::vector<net::IpAddress>& addresses) {
 
 void SipSockets::accepted(std::unique_ptr<loop::Stream> stream, voice::Side side) {
     const auto remote = stream->remote();
+    voice::Flow flow{voice::Transport::tcp, stream->local(), remote, 0, side};
+    // Before any room is given away: all of it may be had from eight addresses otherwise.
+    if (events_.welcome && !events_.welcome(flow)) {
+        ++counters_.stranger_connections;
+        return;
+    }
     const auto known = connections_of_.find(remote.address);
     if (connections_.size() >= kMaxConnections || (known != connections_of_.end() && known->second >= kMaxOfOneAddress)) {
         ++counters_.refused_connections;
@@ -79,7 +85,8 @@ void SipSockets::accepted(std::unique_ptr<loop::Stream> stream, voice::Side side
     ++connections_of_[remote.address];
     const auto id = next_connection_++;
     auto& connection = connections_[id];
-    connection.flow = {voice::Transport::tcp, stream->local(), remote, id, side};
+    flow.connection = id;
+    connection.flow = flow;
     connection.first_message_by = loop_.now().steady + kFirstMessageWithin;
     connection.stream = std::move(stream);
     by_remote_[{remote, side}] = id;

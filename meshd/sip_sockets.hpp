@@ -19,11 +19,14 @@ public:
     struct Events {
         /// A whole message; bytes are borrowed until return.
         std::function<void(const voice::Flow&, net::ByteView)> message;
+        /// Whether a connection of this flow may be taken; asked once, before its first byte. Empty: all may.
+        std::function<bool(const voice::Flow&)> welcome;
         /// Never called from within send().
         std::function<void(const voice::Flow&, voice::FlowFailure)> failed;
     };
     struct Counters {
         std::uint64_t refused_connections = 0;  ///< one too many, of one address or altogether
+        std::uint64_t stranger_connections = 0;  ///< from where nobody has business with us
         std::uint64_t broken_streams = 0;       ///< TCP that was no SIP, too large or too slow
         std::uint64_t unsent = 0;
     };

@@ -17,7 +17,7 @@ Exchange::Exchange(ProxySettings settings_, Environment& environment_, net::Rand
 }
 
 std::optional<Side> Exchange::side_of(const Flow& flow) const {
-    if (flow.side == Side::mesh) return Side::mesh;
+    if (flow.side == Side::mesh) return node_of(flow) ? std::optional(Side::mesh) : std::nullopt;
     const bool phone = is_phone_address(flow.remote.address);
     if (settings.centre && flow.remote.address == settings.centre->endpoint.address) {
         // A phone may run on the centre's machine; then the port tells them apart, where it can (UDP).

@@ -29,7 +29,7 @@ struct Exchange {
     bool settling(net::Now now) const {
         return centre_up() && monitor->losses() > 0 && now.steady - monitor->since().steady < settings.expires;
     }
-    /// Who is on the far end; nullopt for a stranger, who gets silence. What the owner said of mesh stays.
+    /// Who is on the far end; nullopt for a stranger, who gets silence. What the owner said of mesh stays, for a member.
     std::optional<Side> side_of(const Flow& flow) const;
     bool is_centre(const net::Endpoint& endpoint) const {
         return settings.centre && settings.centre->endpoint == endpoint;

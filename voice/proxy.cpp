@@ -50,7 +50,7 @@ void Proxy::receive(const Flow& flow, net::ByteView bytes, net::Now now) {
     ++exchange.counters.received;
     auto known = flow;
     const auto side = exchange.side_of(flow);
-    if (!side || (*side == Side::mesh && !exchange.node_of(flow))) {
+    if (!side) {
         ++exchange.counters.stranger;
         return;
     }
@@ -67,6 +67,10 @@ void Proxy::receive(const Flow& flow, net::ByteView bytes, net::Now now) {
     // One that we did not ask for proves nothing: addresses are easily forged, branches are not.
     if (answer && exchange.transactions.counters().stray_responses == stray) exchange.monitor->answered(now);
     parts_->settle(now);
+}
+
+bool Proxy::listens_to(const Flow& flow) const {
+    return parts_->exchange.side_of(flow).has_value();
 }
 
 void Proxy::flow_failed(const Flow& flow, FlowFailure why, net::Now now) {

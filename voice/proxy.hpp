@@ -118,6 +118,9 @@ public:
     /// mesh (the sockets on overlay addresses, port 5080) from the rest: the proxy knows the centre and the phones
     /// by address.
     void receive(const Flow& flow, net::ByteView bytes, net::Now now);
+    /// Whether what comes by this flow is for us to judge; a stranger's messages are dropped unread. Asked before a
+    /// connection is taken, lest strangers use up the room that phones need.
+    bool listens_to(const Flow& flow) const;
     void flow_failed(const Flow& flow, FlowFailure why, net::Now now);
     /// The centre's name resolved anew.
     void set_centre(const Centre& centre, net::Now now);

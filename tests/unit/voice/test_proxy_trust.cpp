@@ -90,3 +90,17 @@ TEST_CASE("a centre in the office's own network, over TCP, is the centre whateve
     CHECK(sent.front().flow.connection == 7);
     CHECK(net::as_text(sent.front().bytes).starts_with("SIP/2.0 403"));
 }
+
+TEST_CASE("connections are welcome from phones, members and the centre, and from nobody else") {
+    Scene scene;
+    const auto listens = [&](const char* remote, voice::Side side) {
+        return scene.trento.proxy.listens_to(
+            {voice::Transport::tcp, scene.trento.lan(), *net::Endpoint::parse(remote), 0, side});
+    };
+    CHECK(listens("10.1.0.10:41000", voice::Side::phone));
+    CHECK(listens("198.51.100.1:41000", voice::Side::phone));  // the centre
+    CHECK(listens("10.99.0.2:41000", voice::Side::mesh));
+    CHECK_FALSE(listens("203.0.113.9:41000", voice::Side::phone));
+    CHECK_FALSE(listens("10.99.0.77:41000", voice::Side::mesh));
+    CHECK(scene.trento.proxy.counters().stranger == 0);  // asking is no offence
+}

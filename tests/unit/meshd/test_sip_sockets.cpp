@@ -1,0 +1,73 @@
+#include <catch2/catch.hpp>
+
+#include "meshd/sip_sockets.hpp"
+
+using namespace std::chrono_literals;
+
+namespace {
+
+const auto kPhone = *net::IpAddress::parse("127.0.0.1");
+const auto kStranger = *net::IpAddress::parse("127.0.0.2");
+constexpr std::string_view kOptions =
+    "OPTIONS sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n"
+    "To: <sip:x@127.0.0.1>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+
+/// A port that was free a moment ago.
+std::uint16_t some_port(loop::Loop& loop) {
+    return loop::TcpListener(loop, {kPhone, 0, 0}, [](std::unique_ptr<loop::Stream>) {}).local().port;
+}
+
+struct Fixture {
+    std::unique_ptr<loop::Stream> connect(const net::IpAddress& from) {
+        auto stream = loop::Stream::connect_tcp(
+            loop, {kPhone, port, 0}, {nullptr, nullptr, [this](const loop::Closed&) { ++closed; }, nullptr}, {}, from);
+        stream->write(net::as_bytes(kOptions));
+        return stream;
+    }
+    void run_until(const std::function<bool()>& done) {
+        while (!done()) loop.run_once();
+    }
+
+    loop::Loop loop;
+    loop::Timer watchdog{loop, [] { throw std::runtime_error("nothing came within 10 s"); }};
+    std::uint16_t port = some_port(loop);
+    std::vector<voice::Flow> came_by;
+    unsigned closed = 0, lost = 0;
+    meshd::SipSockets sockets{loop, port,
+                              {[this](const voice::Flow& flow, net::ByteView) { came_by.push_back(flow); },
+                               [](const voice::Flow& flow) { return flow.remote.address == kPhone; },
+                               [this](const voice::Flow&, voice::FlowFailure) { ++lost; }}};
+    Fixture() { watchdog.after(10s); }
+};
+
+}  // namespace
+
+TEST_CASE("a TCP connection from where no phone may be is closed unread, and takes up no room") {
+    Fixture f;
+    std::vector<std::unique_ptr<loop::Stream>> strangers;
+    for (unsigned i = 0; i < 300; ++i) strangers.push_back(f.connect(kStranger));  // more than one address may have
+    f.run_until([&] { return f.closed == 300; });
+    CHECK(f.came_by.empty());
+    CHECK(f.sockets.counters().stranger_connections == 300);
+    CHECK(f.sockets.counters().refused_connections == 0);
+    const auto phone = f.connect(kPhone);
+    f.run_until([&] { return !f.came_by.empty(); });
+    CHECK(f.came_by.front().remote.address == kPhone);
+    CHECK(f.came_by.front().connection != 0);
+    CHECK(f.lost == 0);
+}
+
+TEST_CASE("one address has so many connections and no more, and room again when some are closed") {
+    Fixture f;
+    std::vector<std::unique_ptr<loop::Stream>> phones;
+    const auto most = meshd::SipSockets::kMaxOfOneAddress;
+    for (std::size_t i = 0; i < most + 2; ++i) phones.push_back(f.connect(kPhone));
+    f.run_until([&] { return f.came_by.size() == most && f.closed == 2; });
+    CHECK(f.sockets.counters().refused_connections == 2);
+    CHECK(f.sockets.counters().stranger_connections == 0);
+    phones.clear();
+    f.run_until([&] { return f.lost == most; });
+    const auto phone = f.connect(kPhone);
+    f.run_until([&] { return f.came_by.size() == most + 1; });
+    CHECK(f.sockets.counters().refused_connections == 2);
+}
