@@ -1,15 +1,19 @@
 #include "loop/datagram.hpp"
 
 #include <linux/errqueue.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "loop/socket_address.hpp"
+#include "net/traffic_class.hpp"
 
 namespace loop {
 namespace {
@@ -112,6 +116,8 @@ net::Result<Datagram> Datagram::open(const net::Endpoint& local, const UdpOption
     if (options.mark != 0) ok = ok && set(fd, SOL_SOCKET, SO_MARK, static_cast<int>(options.mark));
     if (!ok) return tl::unexpected(trouble(local, "prepare", errno));
 
+    if (options.receive_offload) set(fd, IPPROTO_UDP, UDP_GRO, 1);  // or they come one by one
+
     const auto address = to_socket_address(local);
     if (::bind(fd, address.get(), address.length) != 0) return tl::unexpected(trouble(local, "bind", errno));
     out.local_ = local_endpoint(fd);
@@ -125,6 +131,26 @@ void Datagram::set_dscp(std::uint8_t dscp) {
     } else {
         set(fd(), IPPROTO_IP, IP_TOS, dscp << 2);
     }
+}
+
+bool Datagram::steer_voice_to_second() const {
+    // The kernel runs this over each datagram; what it returns is the socket's place in the order of binding.
+    constexpr auto kHeader = static_cast<std::uint32_t>(SKF_NET_OFF);
+    std::vector<sock_filter> program;
+    if (local_.address.is_v6()) {
+        program = {BPF_STMT(BPF_LD | BPF_H | BPF_ABS, kHeader), BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 6),
+                   BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x3f)};
+    } else {
+        program = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kHeader + 1), BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 2)};
+    }
+    const std::size_t count = net::kVoiceDscps.size();
+    for (std::size_t i = 0; i < count; ++i) {
+        program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, net::kVoiceDscps[i], static_cast<std::uint8_t>(count - i), 0));
+    }
+    program.push_back(BPF_STMT(BPF_RET | BPF_K, 0));
+    program.push_back(BPF_STMT(BPF_RET | BPF_K, 1));
+    const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
+    return ::setsockopt(fd(), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof filter) == 0;
 }
 
 SendResult Datagram::send(const net::Endpoint& to, net::ByteView bytes, const net::IpAddress& source) const {

@@ -15,6 +15,7 @@ struct UdpOptions {
     std::size_t receive_buffer_bytes = 0;       ///< 0: the system's default
     std::size_t send_buffer_bytes = 0;
     std::uint32_t mark = 0;                     ///< SO_MARK for policy routing; needs CAP_NET_ADMIN
+    bool receive_offload = false;               ///< UDP_GRO, if the kernel has it: then receive by ReceiveBurst only
     bool never_fragment = false;                ///< set "don't fragment"; too large a datagram is then SendResult::too_big
 };
 
@@ -60,6 +61,9 @@ public:
     /// Nullopt if there is no more news.
     std::optional<Undelivered> take_error();
     void set_dscp(std::uint8_t dscp);
+    /// Of two sockets that share a port (reuse_port, this one bound first or second): datagrams whose outer DSCP is voice
+    /// or its signalling go to the second, all others to the first. False if the kernel will not have it.
+    bool steer_voice_to_second() const;
     std::uint64_t truncated() const { return truncated_; }
 
 private:

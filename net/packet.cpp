@@ -31,4 +31,27 @@ std::optional<IpHeader> parse_ip(ByteView packet) {
     }
 }
 
+std::uint8_t traffic_class_of(ByteView packet) {
+    if (std::to_integer<unsigned>(packet[0]) >> 4 == 4) return std::to_integer<std::uint8_t>(packet[1]);
+    return static_cast<std::uint8_t>(Reader(packet).u16be() >> 4 & 0xff);
+}
+
+void set_ecn(MutableBytes packet, Ecn ecn) {
+    const auto bits = static_cast<unsigned>(ecn);
+    if (std::to_integer<unsigned>(packet[0]) >> 4 == 6) {
+        packet[1] = (packet[1] & std::byte{0xcf}) | static_cast<std::byte>(bits << 4);
+        return;
+    }
+    const auto old_word = Reader(packet).u16be();
+    packet[1] = (packet[1] & std::byte{0xfc}) | static_cast<std::byte>(bits);
+    // RFC 1624: HC' = ~(~HC + ~m + m')
+    std::uint32_t sum = static_cast<std::uint16_t>(~Reader(packet.subspan(10)).u16be());
+    sum += static_cast<std::uint16_t>(~old_word);
+    sum += Reader(packet).u16be();
+    while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+    const auto checksum = static_cast<std::uint16_t>(~sum);
+    packet[10] = static_cast<std::byte>(checksum >> 8);
+    packet[11] = static_cast<std::byte>(checksum & 0xff);
+}
+
 }  // namespace net

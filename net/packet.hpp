@@ -2,6 +2,7 @@
 #pragma once
 
 #include "net/address.hpp"
+#include "net/traffic_class.hpp"
 
 namespace net {
 
@@ -16,5 +17,10 @@ struct IpHeader {
 /// Nullopt if it is no IPv4 or IPv6 packet, its header is cut short or says a length that the bytes do not hold.
 /// Bytes behind `total_bytes` (WireGuard's padding) are allowed.
 std::optional<IpHeader> parse_ip(ByteView packet);
+
+// Of a packet that parse_ip() took:
+std::uint8_t traffic_class_of(ByteView packet);
+/// Adjusts IPv4's header checksum, too (RFC 1624).
+void set_ecn(MutableBytes packet, Ecn ecn);
 
 }  // namespace net
