@@ -4,7 +4,6 @@
 
 #include "mesh/cookie.hpp"
 #include "mesh/introduction.hpp"
-#include "net/packet.hpp"
 
 namespace mesh {
 
@@ -18,9 +17,9 @@ template <class Result>
 Result drop(const ForwardingTable& table, Drop reason, bool wake = false) {
     table.drops->add(reason);
     Result result;
-    result.verdict = Result::Verdict::drop;
+    result.verdict = decltype(result.verdict)::drop;
     result.reason = reason;
-    result.wake = wake;
+    if constexpr (requires { result.wake; }) result.wake = wake;
     return result;
 }
 
@@ -36,11 +35,16 @@ std::optional<MessageType> type_of(net::ByteView datagram) {
     net::Reader reader(datagram);
     const auto type = reader.u32le();
     if (!reader.ok()) return std::nullopt;
+    constexpr auto kAesData = static_cast<std::uint32_t>(MessageType::aes_data);
+    constexpr auto kAesDataChecksumLeft = kAesData | std::uint32_t{kChecksumLeft} << 8;
     switch (type) {
         case 1: return datagram.size() == kInitiationBytes ? std::optional(MessageType::initiation) : std::nullopt;
         case 2: return datagram.size() == kResponseBytes ? std::optional(MessageType::response) : std::nullopt;
         case 3: return datagram.size() == kCookieReplyBytes ? std::optional(MessageType::cookie_reply) : std::nullopt;
         case 4: return datagram.size() >= kMinDataBytes ? std::optional(MessageType::data) : std::nullopt;
+        case kAesData:
+        case kAesDataChecksumLeft:
+            return datagram.size() >= kMinDataBytes ? std::optional(MessageType::aes_data) : std::nullopt;
         default: return std::nullopt;
     }
 }
@@ -74,11 +78,11 @@ Inbound judge_payload(const ForwardingTable& table, ForwardingTable::Slot slot, 
 }
 
 Inbound receive_data(const ForwardingTable& table, net::MutableBytes datagram, const net::Endpoint& from,
-                     net::Steady now) {
+                     net::Steady now, Lane lane) {
     const auto found = table.receivers.find(index_at(datagram, 4));
     if (found == table.receivers.end()) return drop<Inbound>(table, Drop::unknown_index);
     auto& session = *found->second.session;
-    if (const auto reason = session.open(datagram, now)) return drop<Inbound>(table, *reason);
+    if (const auto reason = session.open(datagram, now, lane)) return drop<Inbound>(table, *reason);
 
     const auto& peer = *table.peers[found->second.slot];
     const auto payload = datagram.subspan(kDataHeaderBytes, datagram.size() - kMinDataBytes);
@@ -94,7 +98,10 @@ Inbound receive_data(const ForwardingTable& table, net::MutableBytes datagram, c
             wake = true;
         }
     }
-    return judge_payload(table, found->second.slot, payload, wake);
+    auto result = judge_payload(table, found->second.slot, payload, wake);
+    // Authentic by now. Type 4 has a zero there.
+    result.checksum_left = (std::to_integer<std::uint8_t>(datagram[1]) & kChecksumLeft) != 0;
+    return result;
 }
 
 // The answer to the packet that confirmed a session may come before the control thread has a new table out. The peer
@@ -111,38 +118,72 @@ net::Endpoint endpoint_to_send_to(const ForwardingPeer& peer, const Session* ses
     return peer.endpoint;
 }
 
+bool fits(const ForwardingTable& table, const PacketBuffer& packet) {
+    return packet.offset >= kDataHeaderBytes &&
+           packet.storage.size() - packet.offset >= padded_bytes(packet.size, table.mtu_bytes) + kTagBytes;
+}
+
 }  // namespace
+
+Way find_way(const ForwardingTable& table, const net::IpHeader& header, net::Steady now) {
+    Way way;
+    way.peer = table.route(header.destination);
+    if (way.peer == nullptr) return drop<Way>(table, Drop::no_route);
+
+    way.verdict = Outbound::Verdict::no_session;
+    auto* const session = session_to_send_with(*way.peer);
+    if (session == nullptr || !session->usable(now)) return way;
+    way.endpoint = endpoint_to_send_to(*way.peer, session);
+    if (way.endpoint.is_none()) return way;
+    if (table.in_overlay(way.endpoint.address)) return drop<Way>(table, Drop::underlay_loop);
+    way.session = session;
+    way.leaves_checksums = session->sends_aes();
+    way.verdict = Outbound::Verdict::send;
+    return way;
+}
+
+net::ByteView seal(const ForwardingTable& table, const Way& way, PacketBuffer packet, net::Steady now, Lane lane,
+                   std::uint8_t flags) {
+    if (!fits(table, packet)) {
+        table.drops->add(Drop::too_big);
+        return {};
+    }
+    const auto padded = padded_bytes(packet.size, table.mtu_bytes);
+    const auto padding = packet.storage.subspan(packet.offset + packet.size, padded - packet.size);
+    std::fill(padding.begin(), padding.end(), std::byte{0});
+    const auto message = packet.storage.subspan(packet.offset - kDataHeaderBytes, kMinDataBytes + padded);
+    if (!way.session->seal(message, now, lane, flags)) return {};
+    return message;
+}
+
+bool sent(const Way& way, std::size_t bytes, net::Steady now) {
+    bool wake = way.peer->activity->sent(now, bytes, true);
+    if (way.session->wants_rekey_after_sending(now)) wake |= way.peer->activity->want_rekey(now);
+    return wake;
+}
 
 Outbound outbound(const ForwardingTable& table, PacketBuffer packet, net::Steady now) {
     const auto header = net::parse_ip(packet.packet());
     if (!header) return drop<Outbound>(table, Drop::bad_inner_packet);
-    const auto* const peer = table.route(header->destination);
-    if (peer == nullptr) return drop<Outbound>(table, Drop::no_route);
-
+    const auto way = find_way(table, *header, now);
     Outbound result;
-    result.peer = peer->key;
-    auto* const session = session_to_send_with(*peer);
-    result.verdict = Outbound::Verdict::no_session;
-    if (session == nullptr || !session->usable(now)) return result;
-    result.endpoint = endpoint_to_send_to(*peer, session);
-    if (result.endpoint.is_none()) return result;
-    if (table.in_overlay(result.endpoint.address)) return drop<Outbound>(table, Drop::underlay_loop);
-    const auto padded = padded_bytes(packet.size, table.mtu_bytes);
-    if (packet.offset < kDataHeaderBytes || packet.storage.size() - packet.offset < padded + kTagBytes) {
-        return drop<Outbound>(table, Drop::too_big);
+    result.verdict = way.verdict;
+    result.reason = way.reason;
+    if (way.peer != nullptr) result.peer = way.peer->key;
+    if (way.verdict != Outbound::Verdict::send) return result;
+    if (!fits(table, packet)) return drop<Outbound>(table, Drop::too_big);
+    result.bytes = seal(table, way, packet, now);
+    if (result.bytes.empty()) {
+        result.verdict = Outbound::Verdict::no_session;  // its last message went by just now; the packet is untouched
+        return result;
     }
-    const auto padding = packet.storage.subspan(packet.offset + packet.size, padded - packet.size);
-    std::fill(padding.begin(), padding.end(), std::byte{0});
-    const auto message = packet.storage.subspan(packet.offset - kDataHeaderBytes, kMinDataBytes + padded);
-    if (!session->seal(message, now)) return result;  // its last message went by just now; the packet is untouched
-    result.wake = peer->activity->sent(now, message.size(), true);
-    if (session->wants_rekey_after_sending(now)) result.wake |= peer->activity->want_rekey(now);
-    result.verdict = Outbound::Verdict::send;
-    result.bytes = message;
+    result.endpoint = way.endpoint;
+    result.wake = sent(way, result.bytes.size(), now);
     return result;
 }
 
-Inbound inbound(const ForwardingTable& table, net::MutableBytes datagram, const net::Endpoint& from, net::Steady now) {
+Inbound inbound(const ForwardingTable& table, net::MutableBytes datagram, const net::Endpoint& from, net::Steady now,
+                Lane lane) {
     if (is_introduction(datagram)) {
         if (!mac1_valid(datagram, table.mac1_key)) return drop<Inbound>(table, Drop::bad_mac1);
         return hand_up(datagram);
@@ -150,7 +191,8 @@ Inbound inbound(const ForwardingTable& table, net::MutableBytes datagram, const 
     const auto type = type_of(datagram);
     if (!type) return drop<Inbound>(table, Drop::malformed_datagram);
     switch (*type) {
-        case MessageType::data: return receive_data(table, datagram, from, now);
+        case MessageType::data:
+        case MessageType::aes_data: return receive_data(table, datagram, from, now, lane);
         case MessageType::initiation:
         case MessageType::response:
             if (!mac1_valid(datagram, table.mac1_key)) return drop<Inbound>(table, Drop::bad_mac1);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "mesh/forwarding.hpp"
+#include "net/packet.hpp"
 
 namespace mesh {
 
@@ -33,6 +34,27 @@ struct Outbound {
 };
 Outbound outbound(const ForwardingTable& table, PacketBuffer packet, net::Steady now);
 
+/// outbound() in two steps, for packets that go the same way: the segments of one superpacket.
+///
+///   find_way(header of the packet) -> each segment put into a PacketBuffer, seal() -> sent()
+///
+/// Borrowed from the table.
+struct Way {
+    Outbound::Verdict verdict = Outbound::Verdict::drop;
+    Drop reason = Drop::no_route;
+    const ForwardingPeer* peer = nullptr;  ///< send, no_session
+    Session* session = nullptr;            ///< send
+    net::Endpoint endpoint;                ///< send
+    bool leaves_checksums = false;         ///< the peer takes packets with kChecksumLeft
+};
+Way find_way(const ForwardingTable& table, const net::IpHeader& header, net::Steady now);
+/// The datagram, in the packet's buffer; empty if it does not fit there, which has been counted, or if the session's
+/// last message went by just now. `flags`: kChecksumLeft, where the way allows it.
+net::ByteView seal(const ForwardingTable& table, const Way& way, PacketBuffer packet, net::Steady now,
+                   Lane lane = Lane::control, std::uint8_t flags = 0);
+/// So many bytes, of datagrams that seal() gave, leave now. True: have the control thread call WireGuard::tick.
+[[nodiscard]] bool sent(const Way& way, std::size_t bytes, net::Steady now);
+
 /// What became of a datagram from the underlay.
 struct Inbound {
     enum class Verdict : std::uint8_t {
@@ -47,7 +69,9 @@ struct Inbound {
     Drop reason = Drop::malformed_datagram;
     net::TunnelKey peer;        ///< tun, control, nothing
     net::MutableBytes bytes;    ///< in the datagram, which has been decrypted in place
+    bool checksum_left = false; ///< tun: fill in the packet's TCP or UDP checksum, or have the kernel do it
 };
-Inbound inbound(const ForwardingTable& table, net::MutableBytes datagram, const net::Endpoint& from, net::Steady now);
+Inbound inbound(const ForwardingTable& table, net::MutableBytes datagram, const net::Endpoint& from, net::Steady now,
+                Lane lane = Lane::control);
 
 }  // namespace mesh

@@ -13,6 +13,7 @@ std::string_view name_of(Drop reason) {
         case Drop::bad_source: return "bad_source";
         case Drop::bad_inner_packet: return "bad_inner_packet";
         case Drop::ip_from_joiner: return "ip_from_joiner";
+        case Drop::congested: return "congested";
         case Drop::bad_handshake: return "bad_handshake";
         case Drop::unknown_peer: return "unknown_peer";
         case Drop::stale_stamp: return "stale_stamp";

@@ -19,6 +19,7 @@ enum class Drop : std::uint8_t {
     bad_source,            ///< inner source not among its peer's allowed IPs
     bad_inner_packet,      ///< neither IP nor a control frame, or cut short
     ip_from_joiner,        ///< IP from a peer that may only send control frames
+    congested,             ///< marked by a congested router on the way, and its sender knows no marks (RFC 6040)
     // handshakes
     bad_handshake,         ///< not authentic, or an answer to nothing
     unknown_peer,          ///< authentic, from a key we do not have

@@ -19,7 +19,7 @@
 
 namespace mesh {
 
-/// What a node can do, in Hello and node records.
+/// What a node can do, in Hello and node records. aes: it is fast at data of type 5 (all can open it).
 enum class Capability : std::uint32_t { control = 1, aes = 2, relay = 4 };
 
 struct NodeSettings {
@@ -29,6 +29,7 @@ struct NodeSettings {
     std::vector<net::Endpoint> bootstrap;        ///< where some member may be
     std::vector<net::Prefix> offered;            ///< of its member record's subnets: those it can route now; empty: all
     bool clock_synchronised = false;             ///< the system says so (NTP)
+    bool aes = false;                            ///< this machine is faster with AES-256-GCM: data of type 5
     std::size_t full_mesh = 64;                  ///< tunnels to all members up to this many
     std::chrono::milliseconds ping_every{4000};
 };

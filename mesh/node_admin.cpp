@@ -10,7 +10,6 @@ namespace {
 constexpr std::string_view kVoiceKeyDomain = "meshd voice key 1";
 constexpr auto kNodeRecordEvery = std::chrono::seconds(5);
 constexpr std::size_t kMaxEndpoints = 12;
-constexpr std::uint32_t kCapabilities = static_cast<std::uint32_t>(Capability::control);
 
 std::uint64_t milliseconds(net::Wall at) {
     const auto count = std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count();
@@ -129,7 +128,8 @@ void Node::publish(Record record, net::Now now) {
 
 NodeInfo Node::own_info() const {
     NodeInfo info;
-    info.capabilities = kCapabilities;
+    info.capabilities = static_cast<std::uint32_t>(Capability::control);
+    if (settings_.aes) info.capabilities |= static_cast<std::uint32_t>(Capability::aes);
     info.endpoints = own_endpoints();
     for (const auto& subnet : self_.says.subnets) {
         const auto& offered = settings_.offered;

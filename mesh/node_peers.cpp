@@ -233,6 +233,8 @@ void Node::heard(PeerLink& peer, const Frame& frame, const net::Endpoint& from, 
 void Node::heard_hello(PeerLink& peer, const Hello& hello, net::Now now) {
     peer.heard_nonce = hello.nonce;
     peer.capabilities = hello.capabilities;
+    const bool aes = settings_.aes && (hello.capabilities & static_cast<std::uint32_t>(Capability::aes)) != 0;
+    if (aes && peer.session) wireguard_.allow_aes(peer.tunnel_key);
     clock_.witness(peer.key, hello.wall, now);
     // It goes into our own record, which with an endpoint in it that is none would be refused everywhere.
     const auto observed = Candidates::usable(hello.observed) ? hello.observed : net::Endpoint{};

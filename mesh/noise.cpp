@@ -6,6 +6,7 @@ namespace {
 
 constexpr std::string_view kConstruction = "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
 constexpr std::string_view kIdentifier = "WireGuard v1 zx2c4 Jason@zx2c4.com";
+constexpr std::string_view kAesLabel = "meshd data type 5 AES-256-GCM";
 
 // Fields of the messages, section 5.4.2 and 5.4.3. What mac1 covers ends where the macs begin.
 constexpr std::size_t kEphemeralAt = 8;          // initiation
@@ -136,6 +137,7 @@ std::optional<SessionKeys> answer(const Initiation& initiation, std::span<std::b
     seal_field(state, message.subspan(kEmptyAt, kTagBytes), key, {});
     SessionKeys keys;
     kdf({&keys.receive, &keys.send}, state.chaining_key.view(), {});
+    kdf({&keys.aes_receive, &keys.aes_send}, state.chaining_key.view(), net::as_bytes(kAesLabel));
     keys.handshake_hash = state.hash;
     return keys;
 }
@@ -154,6 +156,7 @@ std::optional<SessionKeys> finish(const NoiseState& begun, const NoiseIdentity& 
     if (!open_field(state, {}, key, message.subspan(kEmptyAt, kTagBytes))) return std::nullopt;
     SessionKeys keys;
     kdf({&keys.send, &keys.receive}, state.chaining_key.view(), {});
+    kdf({&keys.aes_send, &keys.aes_receive}, state.chaining_key.view(), net::as_bytes(kAesLabel));
     keys.handshake_hash = state.hash;
     return keys;
 }

@@ -21,10 +21,13 @@ struct NoiseIdentity {
     net::TunnelKey key;
 };
 
-/// Two one-way keys, and the hash of the whole handshake: same on both sides, unique to it (to be signed by `join`).
+/// Two one-way keys, two more for data of type 5, and the hash of the whole handshake: same on both sides, unique to it
+/// (to be signed by `join`).
 struct SessionKeys {
     SymmetricKey send;
     SymmetricKey receive;
+    SymmetricKey aes_send;
+    SymmetricKey aes_receive;
     Hash handshake_hash;
 };
 

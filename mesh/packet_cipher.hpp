@@ -1,8 +1,8 @@
-/// ChaCha20-Poly1305 for data packets by libcrypto, keyed once (RFC 8439, whitepaper section 5.4.6).
+/// The AEADs of data packets by libcrypto, keyed once a session: ChaCha20-Poly1305 for type 4 (RFC 8439, whitepaper
+/// section 5.4.6), AES-256-GCM (NIST SP 800-38D) for type 5.
 #pragma once
 
 #include <memory>
-#include <mutex>
 
 #include "mesh/crypto.hpp"
 
@@ -10,28 +10,41 @@ struct evp_cipher_ctx_st;
 
 namespace mesh {
 
-/// One direction of one session. Any thread may use it: a lock keeps the context, which only the sending (or only the
-/// receiving) data thread and now and then the control thread want.
+enum class Cipher : std::uint8_t { chacha20_poly1305, aes_256_gcm };
+
+/// Who runs packets through a session. Each has cipher contexts of its own, so that none waits for another; only one
+/// thread at a time may be in a lane.
+enum class Lane : std::uint8_t { control, bulk, voice };
+inline constexpr std::size_t kLanes = 3;
+
+/// Whether this machine computes AES-GCM in hardware; without it ChaCha20-Poly1305 is faster, and in constant time.
+bool has_aes_hardware();
+
+/// One direction of one session under one cipher.
 class PacketCipher {
 public:
     enum class Direction : std::uint8_t { seal, open };
-    /// Throws std::bad_alloc.
-    PacketCipher(const SymmetricKey& key, Direction direction);
+    PacketCipher(Cipher cipher, const SymmetricKey& key, Direction direction);
     ~PacketCipher();
     PacketCipher(const PacketCipher&) = delete;
     PacketCipher& operator=(const PacketCipher&) = delete;
 
-    /// Encrypts all but the last 16 bytes of `in_place`, which become the tag.
-    void seal(std::uint64_t counter, net::MutableBytes in_place);
+    /// Encrypts all but the last 16 bytes of `in_place`, which become the tag. `flags` go into the nonce before the
+    /// counter: they are authentic, too, and cost nothing. Throws std::bad_alloc, as open() does.
+    void seal(Lane lane, std::uint32_t flags, std::uint64_t counter, net::MutableBytes in_place);
     /// Decrypts all but the tag. False, with the bytes unspecified, if it is not authentic.
-    [[nodiscard]] bool open(std::uint64_t counter, net::MutableBytes in_place);
+    [[nodiscard]] bool open(Lane lane, std::uint32_t flags, std::uint64_t counter, net::MutableBytes in_place);
 
 private:
     struct Free {
         void operator()(evp_cipher_ctx_st* context) const;
     };
-    std::mutex mutex_;
-    std::unique_ptr<evp_cipher_ctx_st, Free> context_;
+    evp_cipher_ctx_st* context(Lane lane);
+
+    const Cipher cipher_;
+    const Direction direction_;
+    const SymmetricKey key_;
+    std::array<std::unique_ptr<evp_cipher_ctx_st, Free>, kLanes> contexts_;  ///< each made by its lane's first packet
 };
 
 }  // namespace mesh

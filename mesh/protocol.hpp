@@ -7,7 +7,12 @@
 namespace mesh {
 
 // Section 5.4: the first byte is the type, three zero bytes follow, integers are little endian.
-enum class MessageType : std::uint8_t { initiation = 1, response = 2, cookie_reply = 3, data = 4 };
+// Ours, between meshd nodes: 5, data under AES-256-GCM (session.hpp), and 7 (introduction.hpp).
+enum class MessageType : std::uint8_t { initiation = 1, response = 2, cookie_reply = 3, data = 4, aes_data = 5 };
+
+/// Type 5's second byte. The packet's TCP or UDP checksum is not filled in: the AEAD has guarded it so far, and whoever
+/// passes it on fills it in.
+inline constexpr std::uint8_t kChecksumLeft = 1;
 
 inline constexpr std::size_t kInitiationBytes = 148;
 inline constexpr std::size_t kResponseBytes = 92;
@@ -22,6 +27,10 @@ inline constexpr std::size_t kMaxDatagramBytes = 65535;
 // Section 6.1.
 inline constexpr std::uint64_t kRekeyAfterMessages = std::uint64_t{1} << 60;
 inline constexpr std::uint64_t kRejectAfterMessages = UINT64_MAX - (std::uint64_t{1} << 13);  ///< 2^64 - 2^13 - 1
+// An attacker's advantage against GCM grows with the square of the blocks under a key: 2^28 packets of 1,500 bytes are
+// under 2^35 blocks, which leaves it below 2^-57.
+inline constexpr std::uint64_t kAesRekeyAfterMessages = std::uint64_t{1} << 27;
+inline constexpr std::uint64_t kAesRejectAfterMessages = std::uint64_t{1} << 28;
 inline constexpr net::Duration kRekeyAfterTime = std::chrono::seconds(120);
 inline constexpr net::Duration kRejectAfterTime = std::chrono::seconds(180);
 inline constexpr net::Duration kRekeyAttemptTime = std::chrono::seconds(90);

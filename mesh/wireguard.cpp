@@ -142,6 +142,11 @@ void WireGuard::set_candidates(const net::TunnelKey& key, std::vector<net::Endpo
     if (peer->attempt) core_->spread_initiation(*peer, peer->attempt->sent);
 }
 
+void WireGuard::allow_aes(const net::TunnelKey& key) {
+    const auto* const peer = core_->find(key);
+    if (peer != nullptr && peer->current) peer->current->allow_aes();
+}
+
 void WireGuard::connect(const net::TunnelKey& key, net::Now now) {
     auto* const peer = core_->find(key);
     if (peer == nullptr || WireGuardCore::has_session(*peer, now.steady)) return;

@@ -130,6 +130,8 @@ public:
     void set_candidates(const net::TunnelKey& peer, std::vector<net::Endpoint> candidates);
 
     // Traffic.
+    /// The peer says that it opens data of type 5, and both sides are the faster for it: its session sends so from now on.
+    void allow_aes(const net::TunnelKey& peer);
     /// Begins a handshake unless a usable session or a handshake is there.
     void connect(const net::TunnelKey& peer, net::Now now);
     /// Begins a handshake to the endpoint and all candidates, even beside a session: the path may have changed. Unlike

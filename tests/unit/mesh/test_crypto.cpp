@@ -150,8 +150,8 @@ TEST_CASE("KDF_n gives T(1) to T(n) of the whitepaper's section 5.4") {
 
 TEST_CASE("both ChaCha20-Poly1305 agree with each other, and open what the other sealed") {
     const auto key = secret<32>("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f");
-    mesh::PacketCipher seal(key, mesh::PacketCipher::Direction::seal);
-    mesh::PacketCipher open(key, mesh::PacketCipher::Direction::open);
+    mesh::PacketCipher seal(mesh::Cipher::chacha20_poly1305, key, mesh::PacketCipher::Direction::seal);
+    mesh::PacketCipher open(mesh::Cipher::chacha20_poly1305, key, mesh::PacketCipher::Direction::open);
     std::uint64_t counter = 0;
     for (const std::size_t size : {0U, 1U, 16U, 63U, 64U, 65U, 114U, 1420U}) {
         const auto plain = counted(size);
@@ -159,16 +159,16 @@ TEST_CASE("both ChaCha20-Poly1305 agree with each other, and open what the other
         counter = counter * 251 + 7;
         mesh::aead_seal(sealed, key, counter, plain, {});
         std::copy(plain.begin(), plain.end(), packet.begin());
-        seal.seal(counter, packet);
+        seal.seal(mesh::Lane::control, 0, counter, packet);
         CHECK(packet == sealed);
-        CHECK_FALSE(open.open(counter + 1, packet));
+        CHECK_FALSE(open.open(mesh::Lane::bulk, 0, counter + 1, packet));
         packet = sealed;
-        CHECK(open.open(counter, packet));
+        CHECK(open.open(mesh::Lane::bulk, 0, counter, packet));
         CHECK(std::equal(plain.begin(), plain.end(), packet.begin()));
         for (const std::size_t at : {std::size_t{0}, size, size + 15}) {
             packet = sealed;
             packet[at] ^= std::byte{1};
-            CHECK_FALSE(open.open(counter, packet));
+            CHECK_FALSE(open.open(mesh::Lane::bulk, 0, counter, packet));
         }
         net::Bytes opened(size);
         CHECK(mesh::aead_open(opened, key, counter, sealed, {}));
@@ -177,7 +177,7 @@ TEST_CASE("both ChaCha20-Poly1305 agree with each other, and open what the other
     }
     net::Bytes none;
     CHECK_FALSE(mesh::aead_open({}, key, 0, none, {}));
-    CHECK_FALSE(open.open(0, none));
+    CHECK_FALSE(open.open(mesh::Lane::bulk, 0, 0, none));
 }
 
 TEST_CASE("ChaCha20-Poly1305 opens RFC 8439 appendix A.5 with its nonce as counter") {
