@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "mesh/attached.hpp"
 #include "mesh/data_path.hpp"
 #include "mesh/introduction.hpp"
 #include "net/text.hpp"
@@ -176,7 +177,6 @@ void Node::set_local_endpoints(std::vector<net::Endpoint> endpoints, net::Now no
     if (endpoints == settings_.local_endpoints) return;
     settings_.local_endpoints = std::move(endpoints);
     next_node_record_ = now.steady;
-    settle_routes();
     for (auto& [key, peer] : links_) {
         if (peer.stock) continue;
         peer.observed = {};
@@ -186,6 +186,14 @@ void Node::set_local_endpoints(std::vector<net::Endpoint> endpoints, net::Now no
             peer.next_ping = now.steady;  // is it still there, and does it see us elsewhere?
         }
     }
+    drain(now);
+}
+
+void Node::set_attached(std::vector<net::Prefix> networks, net::Now now) {
+    if (networks == settings_.attached) return;
+    settings_.attached = std::move(networks);
+    settle_routes();
+    events_.push_back(RoutesChanged{});
     drain(now);
 }
 
@@ -256,11 +264,8 @@ DeviceConfig Node::device() const {
     for (const auto& address : self_.says.addresses) out.addresses.push_back(net::Prefix::host(address));
     out.routes.push_back(overlay_prefix(identity_.mesh_id));
     if (view().mesh) out.routes.push_back(view().mesh->pool);
-    for (const auto& route : routes_) {
-        const bool attached = std::any_of(settings_.local_endpoints.begin(), settings_.local_endpoints.end(),
-                                          [&](const auto& local) { return route.contains(local.address); });
-        if (!attached) out.routes.push_back(route);  // what is directly attached wins
-    }
+    for (const auto& route : routes_)
+        if (!attached_covers(settings_.attached, route)) out.routes.push_back(route);
     return out;
 }
 

@@ -25,6 +25,7 @@ enum class Capability : std::uint32_t { control = 1, aes = 2, relay = 4 };
 struct NodeSettings {
     std::uint16_t listen_port = 51820;
     std::vector<net::Endpoint> local_endpoints;  ///< of this machine, for its node record
+    std::vector<net::Prefix> attached;           ///< networks of this machine: they win over routes through the mesh
     std::vector<net::Endpoint> advertise;        ///< told by the person who runs it
     std::vector<net::Endpoint> bootstrap;        ///< where some member may be
     std::vector<net::Prefix> offered;            ///< of its member record's subnets: those it can route now; empty: all
@@ -168,6 +169,8 @@ public:
     void set_bootstrap(std::span<const net::Endpoint> endpoints, net::Now now);
     /// Own addresses have changed: tells the mesh, and tries every path again at once.
     void set_local_endpoints(std::vector<net::Endpoint> endpoints, net::Now now);
+    /// What is directly attached has changed.
+    void set_attached(std::vector<net::Prefix> networks, net::Now now);
     void set_offered(std::vector<net::Prefix> subnets, net::Now now);
     void set_clock_synchronised(bool synchronised) { settings_.clock_synchronised = synchronised; }
     /// Batch `id` and all before it are stored.

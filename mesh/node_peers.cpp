@@ -1,6 +1,7 @@
 // A node's tunnels: which there should be, over which paths, who is there, and where packets go.
 #include <algorithm>
 
+#include "mesh/attached.hpp"
 #include "mesh/introduction.hpp"
 #include "mesh/node.hpp"
 
@@ -97,11 +98,8 @@ bool Node::wanted(const PeerLink& peer) const {
 bool Node::routed_through_mesh(const net::IpAddress& address) const {
     if (overlay_prefix(identity_.mesh_id).contains(address)) return true;
     if (view().mesh && view().mesh->pool.contains(address)) return true;
-    return std::any_of(routes_.begin(), routes_.end(), [&](const net::Prefix& route) {
-        if (!route.contains(address)) return false;
-        return std::none_of(settings_.local_endpoints.begin(), settings_.local_endpoints.end(),
-                            [&](const auto& local) { return route.contains(local.address); });
-    });
+    if (any_contains(settings_.attached, address)) return false;
+    return any_contains(routes_, address);
 }
 
 std::vector<net::Endpoint> Node::endpoints_for(const PeerLink& peer) const {
@@ -342,8 +340,10 @@ void Node::settle_routes() {
     wireguard_.set_routes(std::move(routes));
     std::vector<net::Prefix> overlay{overlay_prefix(identity_.mesh_id)};
     if (view().mesh) overlay.push_back(view().mesh->pool);
-    for (const auto& route : routes_)
-        if (routed_through_mesh(route.address())) overlay.push_back(route);
+    for (const auto& route : routes_) {
+        const auto rest = without_attached(route, settings_.attached);
+        overlay.insert(overlay.end(), rest.begin(), rest.end());
+    }
     wireguard_.set_overlay(std::move(overlay));
 }
 

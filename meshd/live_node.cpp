@@ -95,6 +95,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     mesh::NodeSettings settings;
     settings.listen_port = threads_->port();
     settings.local_endpoints = local_endpoints();
+    settings.attached = attached();
     settings.advertise = config_.advertise;
     for (const auto& endpoint : endpoints_of(state, kAdvertiseValue)) settings.advertise.push_back(endpoint);
     std::optional<CoreVoice> voice;
@@ -353,6 +354,7 @@ void LiveNode::network_changed() {
     const auto now = loop_.now();
     toward_.clear();
     settle_device();
+    core_->node().set_attached(attached(), now);
     core_->node().set_local_endpoints(local_endpoints(), now);
     bootstrap_->network_changed(now);
     resolve_bootstrap();
@@ -371,6 +373,14 @@ std::vector<net::Endpoint> LiveNode::local_endpoints() const {
         }
     }
     return out;
+}
+
+std::vector<net::Prefix> LiveNode::attached() const {
+    auto networks = tun::attached_networks(device_->index());
+    if (networks) return std::move(*networks);
+    // The device's own look at the same networks, in settle_device(), still keeps routes to them out of the kernel.
+    spdlog::warn("{}", networks.error().message);
+    return {};
 }
 
 std::vector<discovery::LocalAddress> LiveNode::mdns_addresses() const {

@@ -61,6 +61,7 @@ private:
     void settle_device();
     void network_changed();
     std::vector<net::Endpoint> local_endpoints() const;
+    std::vector<net::Prefix> attached() const;
     std::vector<discovery::LocalAddress> mdns_addresses() const;
     void resolve_bootstrap();
     void resolve_centre();
