@@ -201,6 +201,8 @@ public:
     std::vector<PeerReport> peers(net::Now now) const;
     bool is_up(const net::NodeKey& key) const;
     const Gossip::Counters& gossip_counters() const { return gossip_.counters(); }
+    /// Its handshakes go on, although what keeps them safe over a restart cannot be stored: tai64n.hpp.
+    bool stamps_are_unstored() const { return wireguard_.stamps_are_unstored(); }
     WireGuard& wireguard() { return wireguard_; }  ///< for data_event() and counters
 
     // What voice asks.

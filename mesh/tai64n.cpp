@@ -14,8 +14,7 @@ constexpr std::uint32_t kLastNanosecond = 999'999'999;
 // The low bits are cleared, so that a stamp does not tell when exactly our clock ticks.
 constexpr std::uint32_t kShownNanoseconds = ~std::uint32_t{0xffffff};
 
-constexpr auto kReserve = std::chrono::seconds(600);
-constexpr auto kReserveLow = std::chrono::seconds(300);
+constexpr auto kReserveLow = std::chrono::seconds(StampSource::kReserve) / 2;
 
 }  // namespace
 
@@ -44,18 +43,19 @@ Tai64n Tai64n::next() const {
     return nanoseconds >= kLastNanosecond ? Tai64n{seconds + 1, 0} : Tai64n{seconds, nanoseconds + 1};
 }
 
-std::optional<Tai64n> StampSource::next(net::Wall wall) {
-    const auto stamp = std::max(Tai64n::from(wall), last_.next());
+std::optional<Tai64n> StampSource::next(net::Now now) {
+    const auto stamp = std::max(Tai64n::from(now.wall), last_.next());
     // When the clock is behind the mark, every stamp takes a nanosecond: a second more is enough, and a node that
     // crashes over and over does not run far ahead of the clock.
-    const auto mark = std::max(Tai64n::from(wall).plus(kReserve), last_.plus(std::chrono::seconds(1)));
+    const auto mark = std::max(Tai64n::from(now.wall).plus(kReserve), last_.plus(std::chrono::seconds(1)));
     const bool under_way = asked_ > reserved_;
     const bool low = stamp > reserved_ || mark > reserved_.plus(kReserveLow);
     if (low && (!under_way || stamp > asked_)) {
+        if (!under_way) asked_at_ = now.steady;
         asked_ = mark;
         ask_ = true;
     }
-    if (stamp > reserved_) return std::nullopt;
+    if (stamp > reserved_ && now.steady < patience_ends()) return std::nullopt;
     last_ = stamp;
     return stamp;
 }

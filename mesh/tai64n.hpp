@@ -25,15 +25,29 @@ struct Tai64n {
     auto operator<=>(const Tai64n&) const = default;
 };
 
-/// Stamps for our initiations. Every stamp given out lies below a mark that the owner has made durable before, so a
-/// restart that begins at the mark never repeats one.
+/// Stamps for our initiations. They lie below a mark that the owner has made durable before, so a restart that begins at
+/// the mark never repeats one, whatever the clock says then.
+///
+/// The trade, where the disk cannot be written: the mark is kept far ahead, and asked for long before it is reached; if
+/// it still is not durable when it is, stamps go on above it, in memory alone. To stop there would end every tunnel of a
+/// node for a full disk. What it costs: a restart begins at the later of the clock and the last durable mark, so a node
+/// that had gone on above it, and restarts under a clock that has been set back as well, is refused by its peers until
+/// its clock has caught up with what it had used. A clock that is right is always ahead of that.
 class StampSource {
 public:
+    static constexpr auto kReserve = std::chrono::hours(1);  ///< how far ahead of the clock a mark is
+    /// How long a stamp waits for its mark: many times what a sync takes, few of what a person notices.
+    static constexpr auto kPatience = std::chrono::seconds(10);
+
     /// `reserved`: the mark that was stored last; zero on the very first start.
     explicit StampSource(Tai64n reserved) : last_(reserved), reserved_(reserved) {}
 
-    /// A stamp above all before, or nullopt if it would pass the durable mark: store `wanted()`, then try again.
-    std::optional<Tai64n> next(net::Wall wall);
+    /// A stamp above all before, or nullopt while it would pass the durable mark: store `wanted()`, then try again; or
+    /// try again when patience_ends().
+    std::optional<Tai64n> next(net::Now now);
+    net::Steady patience_ends() const { return asked_at_ + kPatience; }
+    /// Whether stamps above the durable mark have been given out.
+    bool is_past_mark() const { return last_ > reserved_; }
     /// The mark to store now, given once; nullopt if the last one is still enough or is under way.
     std::optional<Tai64n> wanted();
     /// `mark` is on the disk.
@@ -43,6 +57,7 @@ private:
     Tai64n last_;      ///< all given out are at or below
     Tai64n reserved_;  ///< durable
     Tai64n asked_;     ///< given out by wanted(), or about to be
+    net::Steady asked_at_{};  ///< when first, of those that are not durable yet
     bool ask_ = false;
 };
 

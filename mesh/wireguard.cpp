@@ -218,6 +218,8 @@ void WireGuard::stamp_persisted(Tai64n stamp) {
     core_->stamps_ready_ = true;
 }
 
+bool WireGuard::stamps_are_unstored() const { return core_->stamps_.is_past_mark(); }
+
 std::vector<Datagram> WireGuard::take_datagrams() { return std::exchange(core_->outbox_, {}); }
 std::vector<Event> WireGuard::take_events() { return std::exchange(core_->events_, {}); }
 std::shared_ptr<const ForwardingTable> WireGuard::table() { return core_->table(); }

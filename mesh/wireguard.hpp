@@ -6,7 +6,8 @@
 ///   - a packet comes from the device: `outbound(...)`; if `wake`: tick(); no_session -> send().
 ///   - after every call: table(), published if it changed, **before** take_datagrams() are sent (or their answers are
 ///     unknown to the data path); take_events(); next_deadline() for the timer.
-///   - event StampToPersist: store it, sync, then stamp_persisted(). **No initiation leaves before that.**
+///   - event StampToPersist: store it, sync, then stamp_persisted(). **No initiation leaves before
+///     that**, unless it is waited for in vain for StampSource::kPatience.
 #pragma once
 
 #include <memory>
@@ -149,6 +150,8 @@ public:
     net::Steady next_deadline() const;
     /// `stamp` of a StampToPersist event is durable. Handshakes that waited for it go on in the next tick, which is due.
     void stamp_persisted(Tai64n stamp);
+    /// Whether stamps are in use that no durable one is above: the disk has failed for long (tai64n.hpp says what follows).
+    bool stamps_are_unstored() const;
 
     // Results.
     std::vector<Datagram> take_datagrams();

@@ -25,7 +25,7 @@ void WireGuardCore::want_handshake(Peer& peer, net::Now now, bool everywhere) {
 
 void WireGuardCore::send_initiation(Peer& peer, net::Now now) {
     peer.begin_at = net::kNever;
-    const auto stamp = stamps_.next(now.wall);
+    const auto stamp = stamps_.next(now);
     if (const auto mark = stamps_.wanted()) emit(StampToPersist{*mark});
     peer.waits_for_stamp = !stamp;
     if (!stamp) return;

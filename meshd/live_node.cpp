@@ -251,6 +251,13 @@ void LiveNode::pump() {
         threads_->swap_table(std::move(table));
     }
     for (const auto& datagram : node.take_datagrams()) threads_->send(datagram);
+    if (const bool unstored = node.stamps_are_unstored(); unstored != std::exchange(stamps_unstored_, unstored)) {
+        if (unstored) {
+            spdlog::error("{}", kStampsAreUnstored);
+        } else {
+            spdlog::info("what handshakes need over a restart is on the disk again");
+        }
+    }
     on_events();
     if (sip_) {
         for (const auto& outgoing : core_->proxy()->take_outgoing()) sip_->send(outgoing);

@@ -99,6 +99,7 @@ private:
     std::set<std::string> complained_;  ///< once each
     std::set<net::NodeKey> gone_;       ///< revoked members that have been told of
     bool pumping_ = false;
+    bool stamps_unstored_ = false;  ///< as told
 };
 
 }  // namespace meshd

@@ -19,4 +19,9 @@ std::vector<std::string> warnings_of(const mesh::Node& node, const Surroundings&
 /// Why this node is no member, and what to do; empty if it is one.
 std::string standing_in_words(const mesh::Node& node);
 
+/// What holds while Node::stamps_are_unstored().
+inline constexpr const char* kStampsAreUnstored =
+    "the state folder could not be written for long. The tunnels go on; but if this machine restarts with its clock set "
+    "back, the others will refuse it until that clock has caught up: make room on the disk, or mend it";
+
 }  // namespace meshd

@@ -7,6 +7,8 @@
 
 using net::as_bytes;
 
+using namespace std::chrono_literals;
+
 namespace {
 
 net::Bytes hex(std::string_view text) { return *net::from_hex(text); }
@@ -236,46 +238,93 @@ TEST_CASE("TAI64N counts from 2^62 + 10 and compares on the wire as in time") {
 }
 
 TEST_CASE("no stamp is given out before a mark above it is durable") {
-    const auto wall = net::from_unix_seconds(1719792000);
+    const auto at = [](std::chrono::seconds after) {
+        return net::Now{net::Steady(after), net::from_unix_seconds(1719792000) + after};
+    };
     mesh::StampSource stamps({});
-    CHECK_FALSE(stamps.next(wall));
+    CHECK_FALSE(stamps.next(at(0s)));
     const auto mark = stamps.wanted();
     REQUIRE(mark);
     CHECK_FALSE(stamps.wanted());
-    CHECK_FALSE(stamps.next(wall));
+    CHECK_FALSE(stamps.next(at(1s)));
     CHECK_FALSE(stamps.wanted());  // it is under way
     stamps.stored(*mark);
-    const auto first = stamps.next(wall);
+    const auto first = stamps.next(at(2s));
     REQUIRE(first);
     CHECK(*first < *mark);
-    CHECK(*stamps.next(wall) > *first);
+    CHECK(*stamps.next(at(2s)) > *first);
     CHECK_FALSE(stamps.wanted());
 
     // The mark is moved on well before it is reached.
-    const auto before = stamps.next(wall + std::chrono::seconds(400));
+    const auto before = stamps.next(at(40min));
     CHECK(before);
     const auto second = stamps.wanted();
     REQUIRE(second);
     CHECK(*second > *mark);
 }
 
-TEST_CASE("stamps grow over a restart even when the clock has stepped back") {
-    const auto wall = net::from_unix_seconds(1719792000);
+TEST_CASE("stamps go on above a mark that does not become durable, and say so") {
+    const auto at = [](std::chrono::seconds after) {
+        return net::Now{net::Steady(1h + after), net::from_unix_seconds(1719792000) + after};
+    };
     mesh::StampSource stamps({});
-    (void)stamps.next(wall);
+    CHECK_FALSE(stamps.next(at(0s)));
+    CHECK(stamps.patience_ends() == at(mesh::StampSource::kPatience).steady);
+    CHECK_FALSE(stamps.next(at(9s)));
+    CHECK_FALSE(stamps.is_past_mark());
+    auto last = stamps.next(at(10s));
+    REQUIRE(last);
+    CHECK(stamps.is_past_mark());
+    std::optional<mesh::Tai64n> asked;
+    for (auto time = 11s; time < 5h; time += 100s) {
+        const auto stamp = stamps.next(at(time));
+        REQUIRE(stamp);
+        CHECK(*stamp > *last);
+        last = stamp;
+        if (const auto wanted = stamps.wanted()) asked = wanted;
+    }
+    // A restart with a clock that is right begins above all of them, with nothing on the disk.
+    mesh::StampSource again({});
+    (void)again.next(at(5h));
+    again.stored(*again.wanted());
+    CHECK(*again.next(at(5h)) > *last);
+    // The disk is back: what was asked for last is enough.
+    stamps.stored(*asked);
+    CHECK_FALSE(stamps.is_past_mark());
+    CHECK(stamps.next(at(5h)));
+}
+
+TEST_CASE("a disk that fails for half an hour only is not even noticed") {
+    const auto at = [](std::chrono::seconds after) {
+        return net::Now{net::Steady(after), net::from_unix_seconds(1719792000) + after};
+    };
+    mesh::StampSource stamps({});
+    (void)stamps.next(at(0s));
+    stamps.stored(*stamps.wanted());
+    for (auto time = 1s; time < 59min; time += 60s) {
+        REQUIRE(stamps.next(at(time)));
+        REQUIRE_FALSE(stamps.is_past_mark());
+    }
+}
+
+TEST_CASE("stamps grow over a restart even when the clock has stepped back") {
+    const net::Now now{{}, net::from_unix_seconds(1719792000)}, stepped_back{{}, net::from_unix_seconds(0)};
+    mesh::StampSource stamps({});
+    (void)stamps.next(now);
     auto mark = *stamps.wanted();
     stamps.stored(mark);
-    auto last = *stamps.next(wall);
+    auto last = *stamps.next(now);
     for (int restart = 0; restart < 50; ++restart) {
         mesh::StampSource again(mark);
-        CHECK_FALSE(again.next(net::from_unix_seconds(0)));
+        CHECK_FALSE(again.next(stepped_back));
         const auto next_mark = *again.wanted();
         again.stored(next_mark);
-        const auto stamp = again.next(net::from_unix_seconds(0));
+        const auto stamp = again.next(stepped_back);
         REQUIRE(stamp);
         CHECK(*stamp > last);
         last = *stamp;
         mark = next_mark;
     }
-    CHECK(mark < mesh::Tai64n::from(wall + std::chrono::seconds(700)));  // 50 crashes ran ahead by less than two minutes
+    // 50 crashes ran ahead by less than two minutes.
+    CHECK(mark < mesh::Tai64n::from(now.wall + mesh::StampSource::kReserve + 100s));
 }

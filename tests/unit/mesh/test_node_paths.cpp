@@ -113,6 +113,23 @@ TEST_CASE("a node whose clock stepped back a year comes up all the same") {
     CHECK(pair.run_until([&] { return pair.all_up({"trento", "munich"}); }, 5s));
 }
 
+TEST_CASE("members whose disks are full for hours stay up, and come up after a restart") {
+    Pair pair(64);
+    pair.trento.disk_works = pair.munich.disk_works = false;
+    pair.run(std::chrono::hours(3));
+    CHECK(pair.all_up({"trento", "munich"}));
+    CHECK(pair.trento.count<PeerDown>() + pair.munich.count<PeerDown>() == 0);
+    CHECK((pair.trento.node->stamps_are_unstored() || pair.munich.node->stamps_are_unstored()));
+    pair.crash(pair.munich);
+    pair.crash(pair.trento);
+    pair.trento.disk_works = pair.munich.disk_works = true;
+    pair.start(pair.trento);
+    pair.start(pair.munich);
+    CHECK(pair.run_until([&] { return pair.all_up({"trento", "munich"}); }, 5s));
+    pair.run(60s);
+    CHECK_FALSE(pair.munich.node->stamps_are_unstored());
+}
+
 TEST_CASE("a node that says goodbye is gone for the others at once") {
     Pair pair(57);
     const auto munich = pair.munich.node->key();

@@ -312,11 +312,39 @@ TEST_CASE("no initiation leaves before its stamp is durable") {
     Pair pair;
     pair.alice.stores_stamps = false;
     pair.connect();
-    pair.wire.run(60s);
+    pair.wire.run(9s);
     CHECK(pair.wire.log.empty());
     const auto wanted = pair.alice.seen<mesh::StampToPersist>();
     REQUIRE(wanted.size() == 1);
     pair.alice.wireguard.stamp_persisted(wanted[0].stamp);
     pair.wire.run(0s);
     CHECK(pair.alice.wireguard.status(pair.bob_key())->state == PeerStatus::State::session);
+}
+
+TEST_CASE("a disk that stays full for hours ends no tunnel") {
+    Pair pair;
+    pair.connect();
+    pair.alice.stores_stamps = pair.bob.stores_stamps = false;
+    for (int minute = 1; minute <= 240; ++minute) {
+        pair.wire.run(1min);
+        pair.alice_sends();
+        pair.bob_sends();
+        pair.wire.settle();
+        REQUIRE(pair.alice.received.size() == static_cast<std::size_t>(minute));
+        REQUIRE(pair.bob.received.size() == static_cast<std::size_t>(minute));
+    }
+    CHECK(pair.alice.wireguard.stamps_are_unstored());
+    CHECK(pair.alice.seen<mesh::SessionDown>().empty());
+    CHECK(pair.bob.dropped(Drop::stale_stamp) == 0);
+}
+
+TEST_CASE("a node that starts on a disk that fills up begins its handshakes after ten seconds") {
+    Pair pair;
+    pair.alice.stores_stamps = pair.bob.stores_stamps = false;
+    pair.connect();
+    pair.wire.run(9s);
+    CHECK(pair.wire.log.empty());
+    pair.wire.run(2s);
+    CHECK(pair.alice.wireguard.status(pair.bob_key())->state == PeerStatus::State::session);
+    CHECK(pair.alice.wireguard.stamps_are_unstored());
 }
