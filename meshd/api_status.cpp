@@ -82,7 +82,7 @@ json status_json(Daemon& daemon) {
     auto& live = *daemon.live();
     const auto& node = live.core().node();
     const auto& self = node.self();
-    json warnings = warnings_of(node, {daemon.store_trouble()});
+    json warnings = warnings_of(node, {daemon.store_trouble(), ip_forwarding()});
     return {{"mesh", {{"name", node.mesh_name()}, {"id", net::to_base64(node.identity().mesh_id.view())}}},
             {"node",
              {{"name", self.says.name},

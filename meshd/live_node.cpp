@@ -1,7 +1,6 @@
 #include "meshd/live_node.hpp"
 
 #include <algorithm>
-#include <fstream>
 #include <spdlog/spdlog.h>
 
 #include "loop/interfaces.hpp"
@@ -41,13 +40,6 @@ std::vector<net::Endpoint> endpoints_of(const StoredState& state, const char* na
         text.remove_prefix(std::min(end + 1, text.size()));
     }
     return out;
-}
-
-bool forwards_packets() {
-    std::ifstream file("/proc/sys/net/ipv4/ip_forward");
-    char value = '1';
-    file >> value;
-    return value != '0';
 }
 
 }  // namespace
@@ -141,10 +133,8 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     for (const auto& [key, cached] : state.endpoints) {
         core_->node().add_candidate(key, cached.endpoint, mesh::Source::cache, loop_.now());
     }
-    const auto& self = core_->node().self().says;
-    if (!self.subnets.empty() && !forwards_packets()) {
-        spdlog::warn("this node offers {} but the kernel does not forward packets; run: sysctl -w net.ipv4.ip_forward=1",
-                     self.subnets.front().text());
+    for (const auto& warning : warnings_of(core_->node(), {{}, ip_forwarding()})) {
+        if (warning != standing_in_words(core_->node())) spdlog::warn("{}", warning);  // that one is told as it changes
     }
     core_->tick(loop_.now());
     pump();

@@ -7,6 +7,16 @@ constexpr const char* kJoinAnew =
     "ask an admin for a new invitation (meshctl invite), then, here: stop meshd, move its state folder away, start meshd, "
     "and run meshctl join";
 
+/// Of a node that offers subnets: those of one IP version lead nowhere as long as the kernel does not pass packets on.
+void put_forwarding(const std::vector<net::Prefix>& subnets, bool v4, const char* setting, std::vector<std::string>& out) {
+    std::string names;
+    for (const auto& subnet : subnets)
+        if (subnet.address().is_v4() == v4) names += (names.empty() ? "" : ", ") + subnet.text();
+    if (names.empty()) return;
+    out.push_back("this node routes " + names + ", but the kernel passes no packets on: run \"sysctl -w " + setting +
+                  "=1\", and put it into /etc/sysctl.d/ to keep it");
+}
+
 }  // namespace
 
 std::string standing_in_words(const mesh::Node& node) {
@@ -40,6 +50,10 @@ std::vector<std::string> warnings_of(const mesh::Node& node, const Surroundings&
         out.push_back("the membership of this node, " + node.self().says.name + ", has expired: " + kJoinAnew);
     }
     if (!around.store_trouble.empty()) out.push_back(around.store_trouble);
+    if (node.stamps_are_unstored()) out.push_back(kStampsAreUnstored);
+    const auto& subnets = node.self().says.subnets;
+    if (!around.forwarding.v4) put_forwarding(subnets, true, "net.ipv4.ip_forward", out);
+    if (!around.forwarding.v6) put_forwarding(subnets, false, "net.ipv6.conf.all.forwarding", out);
     return out;
 }
 

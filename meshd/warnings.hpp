@@ -5,12 +5,14 @@
 #include <vector>
 
 #include "mesh/node.hpp"
+#include "meshd/ip_forwarding.hpp"
 
 namespace meshd {
 
 /// What the warnings depend on beside the node itself.
 struct Surroundings {
     std::string store_trouble;  ///< why nothing can be written at present; empty: it can
+    IpForwarding forwarding{};
 };
 
 /// The most important first. Empty: all is well.

@@ -51,3 +51,31 @@ TEST_CASE("a node whose admin has been revoked is told who that was, and what to
     CHECK(says(warnings[0], {"laptop", "no longer counts", "munich", "revoked", "new invitation", "by itself"}));
     CHECK(warnings[1] == "the disk is full");
 }
+
+TEST_CASE("a node that routes subnets is told how to make the kernel forward packets, for each IP version") {
+    Network network(4);
+    auto& trento = network.create("trento", {*net::Prefix::parse("192.168.1.0/24"), *net::Prefix::parse("2001:db8:1::/48")});
+    CHECK(meshd::warnings_of(*trento.node, {{}, {true, true}}).empty());
+    const auto warnings = meshd::warnings_of(*trento.node, {{}, {false, false}});
+    REQUIRE(warnings.size() == 2);
+    CHECK(says(warnings[0], {"192.168.1.0/24", "sysctl -w net.ipv4.ip_forward=1"}));
+    CHECK(says(warnings[1], {"2001:db8:1::/48", "sysctl -w net.ipv6.conf.all.forwarding=1"}));
+    CHECK(meshd::warnings_of(*trento.node, {{}, {true, false}}).size() == 1);
+
+    Network other(5);
+    CHECK(meshd::warnings_of(*other.create("laptop").node, {{}, {false, false}}).empty());
+}
+
+TEST_CASE("a node whose disk has been full for long warns of what a restart may bring") {
+    Network network(6);
+    auto& trento = network.create("trento");
+    auto& munich = network.invite_and_join(trento, "munich");
+    REQUIRE(network.run_until([&] { return network.all_up({"trento", "munich"}); }, 10s));
+    trento.disk_works = munich.disk_works = false;
+    network.run(std::chrono::hours(2));
+    const auto& late = trento.node->stamps_are_unstored() ? trento : munich;
+    REQUIRE(late.node->stamps_are_unstored());
+    const auto warnings = meshd::warnings_of(*late.node, {});
+    REQUIRE(warnings.size() == 1);
+    CHECK(says(warnings[0], {"clock", "disk"}));
+}
