@@ -104,6 +104,11 @@ struct InviteRequest {
     bool voice = true;
     bool relay = true;
     std::chrono::seconds valid{std::chrono::hours(24)};
+    bool may_overlap = false;  ///< subnets that lie within others' or around them are wanted
+};
+/// The token, and what whoever asked for it should know: that it replaces another, that somebody routes a subnet already.
+struct Invited : Token {
+    std::vector<std::string> notes;
 };
 struct StockAdmission {
     struct Peer {
@@ -216,7 +221,9 @@ public:
     void set_bindings(std::vector<Binding> bindings, net::Now now);
 
     // What admins do. Each returns an error with the reason; effects are in take_durable() and spread once durable.
-    net::Result<Token> invite(const InviteRequest& request, net::Now now);
+    /// Replaces what is open for the same name. A subnet that equals another member's is that one's second gateway; one
+    /// that only overlaps is refused unless `may_overlap`, as it is more often a slip than a wish.
+    net::Result<Invited> invite(const InviteRequest& request, net::Now now);
     net::Result<StockAdmission> admit_stock(const std::string& name, std::optional<net::TunnelKey> public_key, net::Now now);
     /// By node name (or that of an invitation not yet used).
     net::Result<Revoked> revoke(const std::string& name, net::Now now);
@@ -298,6 +305,7 @@ private:
     net::Result<void> may_administer() const;
     std::vector<net::IpAddress> new_addresses(net::ByteView key) const;
     net::Result<void> check_new_name(const std::string& name) const;
+    net::Result<std::vector<std::string>> check_new_subnets(const InviteRequest& request) const;
     void stand_again(const net::NodeKey& admin, std::vector<Record>& records) const;
     void renew_voice_key(const net::NodeKey& without, std::vector<Record>& records, Revoked& revoked);
     std::optional<VoiceKey> open_voice_key(std::uint64_t id) const;

@@ -203,18 +203,44 @@ std::vector<net::IpAddress> Node::new_addresses(net::ByteView key) const {
     return out;
 }
 
-net::Result<Token> Node::invite(const InviteRequest& request, net::Now now) {
-    if (const auto may = may_administer(); !may) return tl::unexpected<net::Error>(may.error());
-    if (const auto good = check_new_name(request.name); !good) return tl::unexpected<net::Error>(good.error());
-    if (request.admin && !identity_.root_secret)
-        return net::fail("only the root invites admins: run this where the mesh was made");
-    for (const auto& subnet : request.subnets) {
+/// Whether the subnets fit beside those of others; if so, what there is to know about them.
+net::Result<std::vector<std::string>> Node::check_new_subnets(const InviteRequest& request) const {
+    std::vector<std::string> notes;
+    for (std::size_t i = 0; i < request.subnets.size(); ++i) {
+        const auto& subnet = request.subnets[i];
         if (const auto overlay = overlay_prefix(identity_.mesh_id); subnet.overlaps(overlay))
             return net::fail("the subnet " + subnet.text() + " overlaps the mesh's own addresses " + overlay.text());
         if (view().mesh && subnet.overlaps(view().mesh->pool))
             return net::fail("the subnet " + subnet.text() + " overlaps the mesh's own addresses " + view().mesh->pool.text());
+        for (const auto& [key, member] : view().members) {
+            for (const auto& other : member.says.subnets) {
+                if (subnet == other) {
+                    notes.push_back(member.says.name + " routes " + subnet.text() + ", too: " + request.name +
+                                    " will be a second gateway to it");
+                } else if (subnet.overlaps(other) && request.may_overlap) {
+                    notes.push_back(subnet.text() + " overlaps " + other.text() + ", which " + member.says.name +
+                                    " routes: the longer of the two has what lies in both");
+                } else if (subnet.overlaps(other)) {
+                    return net::fail("the subnet " + subnet.text() + " overlaps " + other.text() + ", which " +
+                                     member.says.name + " routes: give the very same one for a second gateway, another " +
+                                     "one, or --force if it is meant to lie " + (other.contains(subnet) ? "within" : "around") +
+                                     " it");
+                }
+            }
+        }
     }
-    Token token;
+    return notes;
+}
+
+net::Result<Invited> Node::invite(const InviteRequest& request, net::Now now) {
+    if (const auto may = may_administer(); !may) return tl::unexpected<net::Error>(may.error());
+    if (const auto good = check_new_name(request.name); !good) return tl::unexpected<net::Error>(good.error());
+    if (request.admin && !identity_.root_secret)
+        return net::fail("only the root invites admins: run this where the mesh was made");
+    auto notes = check_new_subnets(request);
+    if (!notes) return tl::unexpected<net::Error>(notes.error());
+    Invited token;
+    token.notes = std::move(*notes);
     token.mesh_id = identity_.mesh_id;
     token.expires = net::unix_seconds(now.wall) + request.valid.count();
     random_.fill(token.secret.fill());
@@ -232,6 +258,13 @@ net::Result<Token> Node::invite(const InviteRequest& request, net::Now now) {
     if (request.admin) invitation.roles = invitation.roles.with(Role::admin);
     std::vector<Record> records{
         sign_as_admin(RecordType::invitation, as_subject(token.tunnel_key().view()), invitation, request.admin)};
+    for (const auto& [key, open] : view().invitations) {
+        if (open.says.name != request.name || open.revoked || open.spent_by || open.says.until <= net::unix_seconds(now.wall))
+            continue;
+        records.push_back(sign_as_admin(RecordType::revocation, as_subject(key.view()),
+                                        Revocation{net::unix_seconds(now.wall), ""}, identity_.root_secret.has_value()));
+        token.notes.push_back("this replaces the invitation for " + request.name + " that was open: its token is good no more");
+    }
     if (const auto done = adopt(std::move(records), now); !done) return tl::unexpected<net::Error>(done.error());
     return token;
 }

@@ -25,22 +25,22 @@ std::size_t body_offset(std::size_t subject_bytes) { return 1 + 1 + 1 + subject_
 
 std::string_view text(Refusal refusal) {
     switch (refusal) {
-        case Refusal::malformed: return "not a record that meshd knows";
+        case Refusal::malformed: return "not a record that this meshd knows: who signed it may run a newer one";
         case Refusal::too_large: return "larger than 2048 bytes";
         case Refusal::too_deep: return "nested deeper than 8 levels";
         case Refusal::bad_signature: return "its signature does not hold in this mesh";
-        case Refusal::not_admin: return "signed by no admin of this mesh";
-        case Refusal::only_root: return "only the root of the mesh may sign that";
-        case Refusal::not_member: return "signed by no member of this mesh";
+        case Refusal::not_admin: return "signed by no admin of this mesh: an admin has to sign it again";
+        case Refusal::only_root: return "only the root of the mesh may sign that: do it where the mesh was made";
+        case Refusal::not_member: return "signed by no member of this mesh: it needs a new invitation from an admin";
         case Refusal::not_its_own: return "a node may speak only for itself";
-        case Refusal::revoked: return "its signer has been revoked";
+        case Refusal::revoked: return "its signer has been revoked: another admin has to sign it again, or to invite anew";
         case Refusal::superseded: return "older than the one known";
-        case Refusal::too_many: return "its signer has too many records of that type";
-        case Refusal::invitation_unknown: return "this mesh knows no such invitation";
-        case Refusal::invitation_expired: return "the invitation has expired";
-        case Refusal::invitation_used: return "the invitation has been used by another node";
-        case Refusal::invitation_revoked: return "the invitation has been revoked";
-        case Refusal::name_taken: return "a member of that name exists";
+        case Refusal::too_many: return "its signer has too many records of that type: remove what is not needed, or sign on another admin node";
+        case Refusal::invitation_unknown: return "this mesh knows no such invitation: ask an admin for a new one (meshctl invite)";
+        case Refusal::invitation_expired: return "the invitation has expired: ask an admin for a new one (meshctl invite)";
+        case Refusal::invitation_used: return "the invitation has been used by another node: ask an admin for a new one (meshctl invite)";
+        case Refusal::invitation_revoked: return "the invitation has been revoked or replaced: ask an admin for a new one (meshctl invite)";
+        case Refusal::name_taken: return "a member of that name exists: ask an admin for an invitation under another name (meshctl invite)";
     }
     return "refused";
 }

@@ -10,6 +10,7 @@ void run(Invocation& in) {
     Request request("invite");
     request.set("name", in.arguments.text("NAME")).set("subnets", in.arguments.texts("--subnet"));
     if (in.arguments.has("--admin")) request.set_flag("admin", true);
+    if (in.arguments.has("--force")) request.set_flag("force", true);
     if (const auto text = in.arguments.text("--expires"); !text.empty()) {
         const auto expires = parse_duration(text);
         if (!expires) throw UsageError("--expires must be a time such as 90s, 30m, 24h or 7d, not \"" + text + '"');
@@ -24,6 +25,7 @@ void run(Invocation& in) {
              << ", where meshctl join asks for it. It works once";
     if (const auto seconds = result["expires_s"].number()) in.hints << ", within " << duration(*seconds);
     in.hints << "; whoever has it can join, so send it over something you trust.\n";
+    for (const auto& note : result["notes"].elements()) in.hints << "Note: " << printable(note.text()) << ".\n";
     if (result.has("endpoints") && result["endpoints"].elements().empty()) {
         in.hints << "Beware: it says no address where this mesh is reached, because this node knows none. Set "
                     "\"advertise\" in "
@@ -37,10 +39,12 @@ extern const Command kInvite;
 const Command kInvite{
     .name = "invite",
     .summary = "print a token that admits one new node",
-    .details = "The token alone goes to standard output.",
+    .details = "The token alone goes to standard output. A second invitation for one name replaces the first. Two nodes may "
+               "route the very same subnet, and then stand in for each other.",
     .arguments = {{"NAME", "the new node's name"}},
     .options = {{"--subnet", Command::Takes::values, "PREFIX", "a network that the node may route; repeatable"},
                 {"--admin", Command::Takes::flag, nullptr, "let it invite and revoke, too"},
+                {"--force", Command::Takes::flag, nullptr, "even if a --subnet lies within another node's, or around it"},
                 {"--expires", Command::Takes::value, "TIME",
                  "how long the token is good, such as 30m or 7d (default 24h)"}},
     .run = run,

@@ -112,6 +112,7 @@ void invite(Daemon& daemon, const Params& params, Answer& answer) {
     request.name = params.text("name");
     request.subnets = read_subnets(params);
     request.admin = params.flag("admin");
+    request.may_overlap = params.flag("force");
     request.valid = std::chrono::seconds(params.number_or("expires_s", 24 * 3600, 60, 365LL * 24 * 3600));
     auto& live = member(daemon);
     const auto token = live.core().node().invite(request, daemon.loop().now());
@@ -121,8 +122,9 @@ void invite(Daemon& daemon, const Params& params, Answer& answer) {
     for (const auto& contact : token->contacts) endpoints.push_back(contact.endpoint.text());
     answer_when_synced(daemon, answer, {{"name", request.name},
                                         {"token", token->text()},
-                   {"expires_s", request.valid.count()},
-                   {"endpoints", std::move(endpoints)}});
+                                        {"expires_s", request.valid.count()},
+                                        {"endpoints", std::move(endpoints)},
+                                        {"notes", token->notes}});
 }
 
 void revoke(Daemon& daemon, const Params& params, Answer& answer) {
@@ -191,7 +193,7 @@ void add_membership_api(Methods& methods, Daemon& daemon) {
     };
     add("init", {"mesh", "name", "pool", "subnets", "endpoints"}, init);
     add("join", {"token"}, join);
-    add("invite", {"name", "subnets", "admin", "expires_s"}, invite);
+    add("invite", {"name", "subnets", "admin", "expires_s", "force"}, invite);
     add("revoke", {"name"}, revoke);
     add("stock", {"name", "public_key"}, stock);
 }

@@ -191,3 +191,65 @@ TEST_CASE("names and subnets that cannot be are refused in words") {
     CHECK_FALSE(Node::create_mesh({"ACME", "trento", *net::Prefix::parse("10.0.0.0/16"), {}}, random, offices.now()));
     CHECK_FALSE(Node::create_mesh({"acme", "trento", *net::Prefix::parse("fd00::/48"), {}}, random, offices.now()));
 }
+
+TEST_CASE("a subnet that only overlaps another member's is refused with whose it is, unless that is meant") {
+    Offices offices(40);
+    auto& node = *offices.trento.node;
+    InviteRequest request;
+    request.name = "paris";
+    const auto refused = [&](const char* subnet) {
+        request.subnets = {*net::Prefix::parse(subnet)};
+        const auto token = node.invite(request, offices.now());
+        return token ? std::string() : token.error().message;
+    };
+    const auto within = refused("192.168.1.128/25"), around = refused("192.168.0.0/16");
+    for (const auto* part : {"192.168.1.0/24", "trento", "--force", "within"}) CHECK(within.find(part) != std::string::npos);
+    CHECK(around.find("around") != std::string::npos);
+    CHECK(node.view().invitations.size() == 2);  // those of munich and london
+    request.may_overlap = true;
+    const auto meant = node.invite(request, offices.now());
+    REQUIRE(meant);
+    REQUIRE(meant->notes.size() == 1);
+    CHECK(meant->notes[0].find("192.168.1.0/24, which trento routes") != std::string::npos);
+}
+
+TEST_CASE("a second gateway to the very same subnet is welcome, and takes over when the first is gone") {
+    Offices offices(41);
+    const auto lan = *net::Prefix::parse("192.168.1.0/24");
+    InviteRequest request;
+    request.name = "backup";
+    request.subnets = {lan};
+    const auto token = offices.trento.node->invite(request, offices.now());
+    REQUIRE(token);
+    REQUIRE(token->notes.size() == 1);
+    CHECK(token->notes[0].find("trento routes 192.168.1.0/24, too") != std::string::npos);
+    offices.drain(offices.trento);
+    offices.join("backup", *token);
+    REQUIRE(offices.run_until([&] { return offices.all_up({"trento", "munich", "london", "backup"}); }, 10s));
+    offices.run(10s);
+    offices.crash(offices.trento);
+    offices.run(20s);
+    const auto table = offices.london.node->table();
+    const auto* gateway = table->route(net::IpAddress::v4(192, 168, 1, 7));
+    REQUIRE(gateway != nullptr);
+    CHECK(gateway->key == offices.machine("backup").node->self().says.tunnel_key);
+}
+
+TEST_CASE("a second invitation for one name replaces the first, whose token says so") {
+    Offices offices(42);
+    InviteRequest request;
+    request.name = "paris";
+    const auto first = offices.trento.node->invite(request, offices.now());
+    REQUIRE(first);
+    CHECK(first->notes.empty());
+    const auto second = offices.trento.node->invite(request, offices.now());
+    REQUIRE(second);
+    REQUIRE(second->notes.size() == 1);
+    CHECK(second->notes[0].find("replaces") != std::string::npos);
+    offices.run(1s);
+    offices.begin_join("thief", *first);
+    auto& thief = offices.machine("thief");
+    CHECK(offices.run_until([&] { return thief.joiner && thief.joiner->state() == Joiner::State::failed; }, 30s));
+    CHECK(thief.joiner->status().find("replaced: ask an admin for a new one") != std::string::npos);
+    CHECK(offices.join("paris", *second).node->self().says.name == "paris");
+}

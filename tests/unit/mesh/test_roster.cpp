@@ -80,7 +80,7 @@ TEST_CASE("the root's and an admin's members count, a stranger's do not") {
     const auto forged = roster.add(cast.member("mallory", "eve").wire);
     CHECK_FALSE(forged.changed);
     CHECK(forged.refused == Refusal::not_admin);
-    CHECK(text(*forged.refused) == "signed by no admin of this mesh");
+    CHECK(text(*forged.refused).starts_with("signed by no admin of this mesh"));
     const auto by_member = roster.add(cast.member("bert", "eve").wire);
     CHECK(by_member.refused == Refusal::not_admin);
     CHECK(roster.view().by_name("bert") != nullptr);

@@ -62,6 +62,8 @@ TEST_CASE("each command asks for what its arguments say") {
                  "fd01::/64", "--endpoint", "198.51.100.7:51820"},
                 "{}") == json::parse(R"({"method":"init","params":{"mesh":"acme","name":"trento","pool":"10.77.0.0/16",
             "subnets":["192.168.1.0/24","fd01::/64"],"endpoints":["198.51.100.7:51820"]}})"));
+    CHECK(asked({"invite", "munich", "--force"}, "{}") ==
+          json::parse(R"({"method":"invite","params":{"name":"munich","force":true}})"));
     CHECK(asked({"invite", "munich", "--admin", "--expires", "30m"}, "{}") ==
           json::parse(R"({"method":"invite","params":{"name":"munich","admin":true,"expires_s":1800}})"));
     CHECK(asked({"revoke", "munich"}, "{}") == json::parse(R"({"method":"revoke","params":{"name":"munich"}})"));
@@ -122,6 +124,9 @@ TEST_CASE("an invitation prints the token alone, and hints beside it") {
     asked({"invite", "munich"}, R"({"token":"meshd1-abc","expires_s":86400})", &outcome);
     CHECK(outcome.out == "meshd1-abc\n");
     CHECK_THAT(outcome.err, Contains("meshctl join asks for it. It works once, within 24 h") && !Contains("Beware"));
+    asked({"invite", "munich"}, R"({"token":"meshd1-abc","notes":["this replaces one"]})", &outcome);
+    CHECK_THAT(outcome.err, Contains("Note: this replaces one."));
+    CHECK(outcome.out == "meshd1-abc\n");
     asked({"invite", "munich"}, R"({"token":"meshd1-abc","expires_s":86400,"endpoints":[]})", &outcome);
     CHECK(outcome.out == "meshd1-abc\n");
     CHECK_THAT(outcome.err, Contains("Beware: it says no address"));
