@@ -20,15 +20,30 @@ public:
               joiner_.tick(daemon_.loop_.now());
               pump();
           }) {
+        std::string why;
+        bool taken = false;
         for (const auto* any : {"0.0.0.0", "::"}) {
             const net::Endpoint local{*net::IpAddress::parse(any), daemon.config_.listen_port};
             auto socket = loop::Datagram::open(local);
-            if (!socket) continue;  // one family is enough
+            if (!socket) {
+                why = socket.error().message;
+                taken |= why.find("another program has this port") != std::string::npos;
+                continue;  // one family is enough, unless somebody else has the other
+            }
             sockets_.push_back(std::make_unique<loop::UdpSocket>(
                 daemon.loop_, std::move(*socket), loop::UdpSocket::Events{[this](const loop::Received& datagram) {
                     joiner_.receive(datagram.bytes, datagram.from, daemon_.loop_.now());
                     pump();
                 }, {}}));
+        }
+        if (sockets_.empty() || taken) {
+            // The node would need the same port afterwards: there is nothing to wait for.
+            if (taken) {
+                why = "another program has UDP port " + std::to_string(daemon.config_.listen_port) +
+                      " (ss -ulpn names it): stop that, or set another \"listen_port\" in meshd.json and restart meshd";
+            }
+            finish([this, why] { done_(net::fail(why)); });
+            return;
         }
         timer_.at(daemon.loop_.now().steady);
     }
