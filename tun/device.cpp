@@ -12,12 +12,18 @@
 #include <utility>
 
 #include "tun/netlink.hpp"
+#include "tun/probe.hpp"
+#include "tun/steering.hpp"
 
 namespace tun {
 namespace {
 
 constexpr unsigned kSmallestMtuBytes = 1280;  // RFC 8200 section 5
 constexpr unsigned kLargestMtuBytes = 65535;
+constexpr unsigned kLargestGsoBytes = 65536;  // beyond it, IPv4's length does not hold, and IPv6 needs a jumbo option
+
+// Of TUNSETOFFLOAD. Debian 12's headers lack the last two; its kernel refuses them.
+constexpr unsigned kTakesChecksum = 0x01, kTakesTcp = 0x02 | 0x04, kTakesTcpEcn = 0x08, kTakesUdp = 0x20 | 0x40;
 
 std::string open_trouble(int error) {
     std::string message = std::string("cannot open /dev/net/tun: ") + std::strerror(error);
@@ -31,30 +37,54 @@ std::string open_trouble(int error) {
 std::string create_trouble(const std::string& name, int error) {
     std::string message = "cannot create the device " + name + ": ";
     switch (error) {
-        case EBUSY: return message + "the name is taken; stop the other program or set another \"device\"";
-        case EINVAL: return message + "an interface of another kind has this name; set another \"device\"";
-        case EPERM: return message + "not permitted; run meshd as root or give it CAP_NET_ADMIN";
-        default: return message + std::strerror(error);
+        case EBUSY:
+            return message + "the name is taken; stop the other program or set another \"device\"";
+        case EINVAL:
+            return message + "an interface of another kind has this name; set another \"device\"";
+        case EPERM:
+            return message + "not permitted; run meshd as root or give it CAP_NET_ADMIN";
+        default:
+            return message + std::strerror(error);
     }
 }
 
-/// Sets MTU and up. The kernel is kept from giving the device an address of its own and from asking for routers on it.
-net::Result<void> set_up(int index, const std::string& name, unsigned mtu_bytes) {
+/// libnl has no function for it. The limit for IPv4, which newer kernels have beside it, follows it (Linux 6.3).
+net::Result<void> set_gso(nl_sock* socket, int index, const std::string& name, unsigned max_bytes) {
+    const std::unique_ptr<nl_msg, Release<nl_msg, nlmsg_free>> message(nlmsg_alloc_simple(RTM_NEWLINK, 0));
+    if (!message) return net::fail("out of memory");
+    ifinfomsg link{};
+    link.ifi_index = index;
+    if (nlmsg_append(message.get(), &link, sizeof link, NLMSG_ALIGNTO) < 0 ||
+        nla_put_u32(message.get(), IFLA_GSO_MAX_SIZE, max_bytes) < 0) {
+        return net::fail("out of memory");
+    }
+    int code = nl_send_auto(socket, message.get());
+    if (code >= 0) code = nl_wait_for_ack(socket);
+    if (code < 0) return tl::unexpected(netlink_error("set the largest superpacket of " + name, code));
+    return {};
+}
+
+/// Sets MTU, queue length and up. The kernel is kept from giving the device an address of its own and from asking for
+/// routers on it.
+net::Result<void> set_up(int index, const std::string& name, const Device::Settings& settings) {
     auto socket = open_netlink();
     if (!socket) return tl::unexpected(socket.error());
     const Link change(rtnl_link_alloc());
     rtnl_link_set_ifindex(change.get(), index);
-    rtnl_link_set_mtu(change.get(), mtu_bytes);
+    rtnl_link_set_mtu(change.get(), settings.mtu_bytes);
+    rtnl_link_set_txqlen(change.get(), settings.queue_packets);
     rtnl_link_inet6_set_addr_gen_mode(change.get(), rtnl_link_inet6_str2addrgenmode("none"));
     const Link which(rtnl_link_alloc());
     rtnl_link_set_ifindex(which.get(), index);
     int code = rtnl_link_change(socket->get(), which.get(), change.get(), 0);
     if (code < 0) {  // no IPv6 in this kernel: then it makes no addresses either
         const Link without(rtnl_link_alloc());
-        rtnl_link_set_mtu(without.get(), mtu_bytes);
+        rtnl_link_set_mtu(without.get(), settings.mtu_bytes);
+        rtnl_link_set_txqlen(without.get(), settings.queue_packets);
         code = rtnl_link_change(socket->get(), which.get(), without.get(), 0);
     }
     if (code < 0) return tl::unexpected(netlink_error("set the MTU of " + name, code));
+    if (auto set = set_gso(socket->get(), index, name, settings.gso_max_bytes); !set) return set;
     const Link up(rtnl_link_alloc());
     rtnl_link_set_flags(up.get(), IFF_UP);
     code = rtnl_link_change(socket->get(), which.get(), up.get(), 0);
@@ -64,55 +94,83 @@ net::Result<void> set_up(int index, const std::string& name, unsigned mtu_bytes)
 
 }  // namespace
 
-Device::Device(Device&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), index_(other.index_), name_(std::move(other.name_)) {}
-
-Device& Device::operator=(Device&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    std::swap(index_, other.index_);
-    std::swap(name_, other.name_);
-    return *this;
-}
-
-Device::~Device() {
-    if (fd_ >= 0) ::close(fd_);
-}
-
 net::Result<Device> Device::open(const Settings& settings) {
-    ifreq request{};
-    if (settings.name.empty() || settings.name.size() >= sizeof request.ifr_name) {
+    if (settings.name.empty() || settings.name.size() >= IFNAMSIZ) {
         return net::fail("a device's name has 1 to 15 characters: \"" + settings.name + "\" does not");
     }
     if (settings.mtu_bytes < kSmallestMtuBytes || settings.mtu_bytes > kLargestMtuBytes) {
         return net::fail("the device's MTU must lie between 1280 and 65535: " + std::to_string(settings.mtu_bytes) +
                          " does not");
     }
+    if (settings.gso_max_bytes < settings.mtu_bytes || settings.gso_max_bytes > kLargestGsoBytes) {
+        return net::fail("the largest superpacket must lie between the MTU and 65536 bytes: " +
+                         std::to_string(settings.gso_max_bytes) + " does not");
+    }
     Device device;
-    device.fd_ = ::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    if (device.fd_ < 0) return net::fail(open_trouble(errno));
+    device.vnet_header_ = settings.vnet_header;
+    const bool two = settings.queues > 1;
+    std::optional<Steering> steering;
+    if (two) {
+        if (auto loaded = Steering::load()) {
+            steering = std::move(*loaded);
+        } else {
+            device.steering_trouble_ = loaded.error().message;
+        }
+    }
+    int flags = IFF_TUN | IFF_NO_PI;
+    if (settings.vnet_header) flags |= IFF_VNET_HDR;
+    // Not for one queue: the kernel then makes a packet scheduler for each of 256, with megabytes of memory.
+    if (steering) flags |= IFF_MULTI_QUEUE;
     // TUN_EXCL: a device that is there already, another program's or a persistent one, is not taken over.
-    request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | IFF_TUN_EXCL);
-    std::memcpy(request.ifr_name, settings.name.c_str(), settings.name.size());
-    if (::ioctl(device.fd_, TUNSETIFF, &request) != 0) return net::fail(create_trouble(settings.name, errno));
-    device.name_ = request.ifr_name;
-    device.index_ = static_cast<int>(::if_nametoindex(request.ifr_name));
-    if (auto up = set_up(device.index_, device.name_, settings.mtu_bytes); !up) return tl::unexpected(up.error());
+    device.name_ = settings.name;
+    if (auto added = device.add_queue(flags | IFF_TUN_EXCL); !added) return tl::unexpected(added.error());
+    device.index_ = static_cast<int>(::if_nametoindex(device.name_.c_str()));
+    if (steering) {
+        auto steered = device.add_queue(flags).and_then([&] { return steering->attach(device.fd()); });
+        if (!steered) {
+            device.steering_trouble_ = steered.error().message;
+            device.queues_.erase(device.queues_.begin() + 1, device.queues_.end());
+        }
+    }
+    if (settings.vnet_header && settings.offloads) device.find_offloads();
+    if (auto up = set_up(device.index_, device.name_, settings); !up) return tl::unexpected(up.error());
     return device;
 }
 
-std::optional<std::size_t> Device::read(net::MutableBytes buffer) const {
-    for (;;) {
-        const auto size = ::read(fd_, buffer.data(), buffer.size());
-        if (size >= 0) return static_cast<std::size_t>(size);
-        if (errno != EINTR) return std::nullopt;
-    }
+/// The first queue makes the device, and has it named.
+net::Result<void> Device::add_queue(int flags) {
+    const int fd = ::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return net::fail(open_trouble(errno));
+    Queue queue(fd, vnet_header_);
+    ifreq request{};
+    request.ifr_flags = static_cast<short>(flags);
+    std::memcpy(request.ifr_name, name_.c_str(), name_.size());
+    if (::ioctl(fd, TUNSETIFF, &request) != 0) return net::fail(create_trouble(name_, errno));
+    name_ = request.ifr_name;
+    queues_.push_back(std::move(queue));
+    return {};
 }
 
-bool Device::write(net::ByteView packet) const {
-    for (;;) {
-        if (::write(fd_, packet.data(), packet.size()) >= 0) return true;
-        if (errno != EINTR) return false;
-    }
+/// All that the kernel gives and takes. The device must still be down.
+void Device::find_offloads() {
+    Offloads wanted{true, takes_superpackets(fd(), Gso::tcp4), takes_superpackets(fd(), Gso::udp)};
+    if (set_offloads(wanted)) return;
+    wanted.udp = false;
+    if (set_offloads(wanted)) return;
+    wanted.tcp = false;
+    set_offloads(wanted);
+}
+
+bool Device::set_offloads(Offloads wanted) {
+    if (!vnet_header_) return wanted == Offloads{};
+    if ((wanted.tcp || wanted.udp) && !wanted.checksum) return false;
+    unsigned long bits = 0;
+    if (wanted.checksum) bits |= kTakesChecksum;
+    if (wanted.tcp) bits |= kTakesTcp | kTakesTcpEcn;
+    if (wanted.udp) bits |= kTakesUdp;
+    if (::ioctl(fd(), TUNSETOFFLOAD, bits) != 0) return false;
+    offloads_ = wanted;
+    return true;
 }
 
 }  // namespace tun

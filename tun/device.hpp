@@ -2,42 +2,70 @@
 /// It vanishes, with all its addresses and routes, when its descriptor closes, a crash included.
 #pragma once
 
+#include <span>
 #include <string>
+#include <vector>
 
-#include "net/bytes.hpp"
 #include "net/result.hpp"
+#include "tun/queue.hpp"
 
 namespace tun {
+
+/// What the kernel leaves to us in the packets that it gives, and takes from us in those that it is given.
+struct Offloads {
+    bool checksum = false;  ///< TCP and UDP checksums that are still to be completed
+    bool tcp = false;       ///< superpackets of TCP; needs `checksum`
+    bool udp = false;       ///< superpackets of UDP (Linux 6.2); needs `checksum`
+    friend bool operator==(const Offloads&, const Offloads&) = default;
+};
 
 class Device {
 public:
     struct Settings {
-        std::string name = "mesh0";  ///< with "%d" inside the kernel chooses the number: "mesh%d"
-        unsigned mtu_bytes = 1420;   ///< 1280 at least, or IPv6 does not work on it
+        std::string name = "mesh0";      ///< with "%d" inside the kernel chooses the number: "mesh%d"
+        unsigned mtu_bytes = 1420;       ///< 1280 at least, or IPv6 does not work on it
+        unsigned queues = 1;             ///< 2: voice comes out of the second, where the kernel lets us choose
+        bool vnet_header = false;        ///< an Offload goes with each packet; without it there are no offloads
+        bool offloads = true;            ///< as many as the kernel has
+        unsigned queue_packets = 500;    ///< what waits in each queue before packets are dropped (txqueuelen)
+        unsigned gso_max_bytes = 65536;  ///< superpackets that the kernel gives are smaller; 65536 at most
     };
 
     /// Creates the device, without any address, and sets it up. The error says what to do: the module is missing, the
     /// right is missing, the name is taken.
     static net::Result<Device> open(const Settings& settings);
-    Device(Device&& other) noexcept;
-    Device& operator=(Device&& other) noexcept;
-    ~Device();
 
     const std::string& name() const { return name_; }
     int index() const { return index_; }
-    /// Non-blocking; readable when a packet waits. Reading and writing may be done from different threads.
-    int fd() const { return fd_; }
 
-    /// The size of the packet that now starts `buffer`; nullopt if none waits. A packet never exceeds the MTU.
-    std::optional<std::size_t> read(net::MutableBytes buffer) const;
-    /// False if the kernel refused it: no IP packet, or its queue is full.
-    bool write(net::ByteView packet) const;
+    /// One or two; they stay where they are when the device is moved. Reading and writing, and different queues, may be
+    /// done from different threads. Any queue may be written to.
+    std::span<Queue> queues() { return queues_; }
+    /// The first queue's.
+    int fd() const { return queues_.front().fd(); }
+
+    /// Voice comes out of queues()[1]: what is marked EF, VOICE-ADMIT or CS3.
+    bool steers_voice() const { return queues_.size() > 1; }
+    /// Why there is one queue where two were asked for; empty if there are two, or one was asked for.
+    const std::string& steering_trouble() const { return steering_trouble_; }
+
+    /// What the kernel does for us now.
+    Offloads offloads() const { return offloads_; }
+    /// False, and nothing changes, if the kernel refuses. Packets that wait already are given as they are; a reader
+    /// must go on to look at their Offload.
+    bool set_offloads(Offloads wanted);
 
 private:
     Device() = default;
-    int fd_ = -1;
+    net::Result<void> add_queue(int flags);
+    void find_offloads();
+
     int index_ = 0;
+    bool vnet_header_ = false;
     std::string name_;
+    std::string steering_trouble_;
+    Offloads offloads_;
+    std::vector<Queue> queues_;
 };
 
 }  // namespace tun

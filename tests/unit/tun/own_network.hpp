@@ -2,16 +2,19 @@
 #pragma once
 
 #include <arpa/inet.h>
-#include <catch2/catch.hpp>
 #include <net/if.h>
 #include <net/route.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <catch2/catch.hpp>
 
 #include <cstring>
 #include <string>
+
+#include "tun/coalesce.hpp"
 
 namespace test {
 
@@ -54,6 +57,15 @@ inline void add_route(const char* destination, const char* netmask, std::string 
     route.rt_flags = RTF_UP;
     REQUIRE(::ioctl(socket, SIOCADDRT, &route) == 0);
     ::close(socket);
+}
+
+inline bool readable(int fd) {
+    pollfd entry{fd, POLLIN, 0};
+    return ::poll(&entry, 1, 5000) == 1;
+}
+
+inline void write(tun::PacketSink& sink, const tun::Offload& offload, net::ByteView packet) {
+    sink.write(offload, {&packet, 1});
 }
 
 /// False, and said, where this machine does not let us.

@@ -1,7 +1,5 @@
 #include "own_network.hpp"
 
-#include <poll.h>
-
 #include "net/packet.hpp"
 #include "tun/addressing.hpp"
 #include "tun/device.hpp"
@@ -32,22 +30,18 @@ net::Bytes udp_packet(const char* from, const char* to, std::uint16_t port, std:
     return whole.bytes(net::as_bytes(payload)).take();
 }
 
-bool readable(int fd) {
-    pollfd entry{fd, POLLIN, 0};
-    return ::poll(&entry, 1, 5000) == 1;
-}
-
 }  // namespace
 
 TEST_CASE("packets come out of the device and go into it") {
     if (!test::enter_own_network()) return;
-    const auto device = Device::open({.name = "mesh%d", .mtu_bytes = 1400});
+    auto device = Device::open({.name = "mesh%d", .mtu_bytes = 1400, .queue_packets = 123});
     REQUIRE(device);
     CHECK(device->name() == "mesh0");
     CHECK(device->index() == static_cast<int>(::if_nametoindex("mesh0")));
     auto addressing = tun::Addressing::open(device->index());
     REQUIRE(addressing);
-    REQUIRE(addressing->reconcile({{*IpAddress::parse("10.77.0.1")}, {*Prefix::parse("10.77.0.0/16")}})->refused.empty());
+    REQUIRE(
+        addressing->reconcile({{*IpAddress::parse("10.77.0.1")}, {*Prefix::parse("10.77.0.0/16")}})->refused.empty());
 
     const int socket = ::socket(AF_INET, SOCK_DGRAM, 0);
     sockaddr_in address{};
@@ -55,29 +49,34 @@ TEST_CASE("packets come out of the device and go into it") {
     address.sin_port = htons(5555);
     REQUIRE(::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
 
-    CHECK(device->write(udp_packet("10.77.0.2", "10.77.0.1", 5555, "inward")));
-    REQUIRE(readable(socket));
+    auto& queue = device->queues()[0];
+    test::write(queue, {}, udp_packet("10.77.0.2", "10.77.0.1", 5555, "inward"));
+    REQUIRE(test::readable(socket));
     char heard[16];
     CHECK(std::string_view(heard, static_cast<std::size_t>(::recv(socket, heard, sizeof heard, 0))) == "inward");
 
     ::inet_pton(AF_INET, "10.77.0.2", &address.sin_addr);
     REQUIRE(::sendto(socket, "outward", 7, 0, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 7);
-    REQUIRE(readable(device->fd()));
+    REQUIRE(test::readable(device->fd()));
     net::Bytes buffer(2000);
-    const auto size = device->read(buffer);
-    REQUIRE(size);
+    const auto received = queue.read(buffer);
+    REQUIRE(received);
     // The kernel says nothing else on a device that just came up: no router solicitation was before this.
-    const auto header = net::parse_ip(net::ByteView(buffer).first(*size));
+    const auto header = net::parse_ip(net::ByteView(buffer).first(received->size));
     REQUIRE(header);
     CHECK(header->source == *IpAddress::parse("10.77.0.1"));
     CHECK(header->destination == *IpAddress::parse("10.77.0.2"));
-    CHECK_FALSE(device->read(buffer));
-    CHECK_FALSE(device->write(net::Bytes(20, std::byte{0xff})));
+    CHECK_FALSE(queue.read(buffer));
+    CHECK(queue.refused() == 0);
+    test::write(queue, {}, net::Bytes(20, std::byte{0xff}));
+    CHECK(queue.refused() == 1);
 
     ifreq request{};
     std::memcpy(request.ifr_name, "mesh0", 6);
     REQUIRE(::ioctl(socket, SIOCGIFMTU, &request) == 0);
     CHECK(request.ifr_mtu == 1400);
+    REQUIRE(::ioctl(socket, SIOCGIFTXQLEN, &request) == 0);
+    CHECK(request.ifr_qlen == 123);
     ::close(socket);
 }
 
@@ -101,4 +100,5 @@ TEST_CASE("a name that is taken, or no name at all, is refused with what to do")
     CHECK_THAT(Device::open({.name = "lo"}).error().message, Contains("cannot create the device lo"));
     CHECK_THAT(Device::open({.name = "sixteen-letters-"}).error().message, Contains("1 to 15 characters"));
     CHECK_THAT(Device::open({.name = "m", .mtu_bytes = 1279}).error().message, Contains("1280"));
+    CHECK_THAT(Device::open({.name = "m", .gso_max_bytes = 65537}).error().message, Contains("65536"));
 }

@@ -1,0 +1,46 @@
+/// One queue of a TUN device: packets of this machine are read from it, packets for this machine are written to it.
+#pragma once
+
+#include <atomic>
+
+#include "tun/coalesce.hpp"
+
+namespace tun {
+
+/// Owns its descriptor. One thread may read while another writes.
+class Queue final : public PacketSink {
+public:
+    /// Takes a descriptor that TUNSETIFF made a queue. `vnet_header`: IFF_VNET_HDR was among the flags.
+    Queue(int fd, bool vnet_header) : fd_(fd), vnet_header_(vnet_header) {}
+    Queue(Queue&& other) noexcept;
+    Queue& operator=(Queue&& other) noexcept;
+    ~Queue() override;
+
+    /// Non-blocking; readable when a packet waits.
+    int fd() const { return fd_; }
+
+    /// What to give read(): the kernel drops a packet that does not fit.
+    static constexpr std::size_t kBufferBytes = 65536;
+    struct Received {
+        Offload offload;
+        std::size_t size = 0;  ///< of the packet, which is at the start of the buffer
+    };
+    /// Nullopt if no packet waits, or the device is gone (poll() tells which).
+    std::optional<Received> read(net::MutableBytes buffer);
+
+    /// A packet that the kernel refuses is lost, and counted. So is one in more than kMaxPieces, and one with offloads
+    /// where there is no header to tell them.
+    void write(const Offload& offload, std::span<const net::ByteView> pieces) override;
+    static constexpr std::size_t kMaxPieces = 128;
+
+    /// Writes that were refused: no IP packet, the device is down, the kernel does not take this superpacket. Any
+    /// thread.
+    std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
+
+private:
+    int fd_;
+    bool vnet_header_;
+    std::atomic<std::uint64_t> refused_ = 0;
+};
+
+}  // namespace tun
