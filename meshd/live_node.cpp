@@ -61,11 +61,6 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
                  core_->tick(loop_.now());
                  pump();
              }),
-      bootstrap_timer_(loop,
-                       [this] {
-                           bootstrap_->tick(loop_.now());
-                           resolve_bootstrap();
-                       }),
       network_timer_(loop, [this] { network_changed(); }),
       centre_timer_(loop, [this] { resolve_centre(); }) {
     DataThreads::Settings underlay;
@@ -86,7 +81,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
 
     mesh::NodeSettings settings;
     settings.listen_port = threads_->port();
-    settings.local_endpoints = local_endpoints();
+    settings.local_endpoints = own_addresses(device_->name(), threads_->port()).endpoints;
     settings.attached = attached();
     settings.advertise = config_.advertise;
     for (const auto& endpoint : endpoints_of(state, kAdvertiseValue)) settings.advertise.push_back(endpoint);
@@ -129,7 +124,8 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
         start_voice();
         restore_phones(state.values);
     }
-    start_discovery();
+    discovery_ = std::make_unique<LiveDiscovery>(loop_, config_, core_->node(), random_, *resolver_, threads_->port(),
+                                                 device_->name(), [this] { pump(); });
     for (const auto& [key, cached] : state.endpoints) {
         core_->node().add_candidate(key, cached.endpoint, mesh::Source::cache, loop_.now());
     }
@@ -144,7 +140,7 @@ LiveNode::~LiveNode() {
     *alive_ = false;
     core_->node().leave(loop_.now());
     for (const auto& datagram : core_->node().take_datagrams()) threads_->send(datagram);
-    mdns_.reset();
+    discovery_.reset();
     threads_->stop();
     if (addressing_) {
         if (const auto cleared = addressing_->clear(); !cleared) spdlog::warn("{}", cleared.error().message);
@@ -165,54 +161,6 @@ void LiveNode::start_voice() {
                            }});
     sip_->set_overlay(core_->node().self().says.addresses);
     resolve_centre();
-}
-
-void LiveNode::start_discovery() {
-    std::vector<discovery::BootstrapEntry> entries;
-    for (const auto& [host, port] : config_.bootstrap) entries.push_back({host, port});
-    bootstrap_ = std::make_unique<discovery::Bootstrap>(std::move(entries), random_, loop_.now());
-    resolve_bootstrap();
-    start_mdns();
-}
-
-void LiveNode::start_mdns() {
-    if (!config_.mdns.enabled) return;
-    if (!avahi_poll_) avahi_poll_ = std::make_unique<LoopAvahiPoll>(loop_);
-    discovery::Sightings sightings;
-    sightings.found = [this](const discovery::Member& member) {
-        for (const auto& endpoint : member.endpoints) {
-            spdlog::debug("mdns: a member at {}", endpoint.text());
-            core_->node().add_candidate(member.node, endpoint, mesh::Source::mdns, loop_.now());
-        }
-        pump();
-    };
-    sightings.lost = [](const net::NodeKey&) {};
-    discovery::Mdns::Settings settings;
-    mdns_key_ = core_->node().discovery_key();
-    settings.key = discovery::DiscoveryKey(std::span<const std::byte, 32>(mdns_key_.view()));
-    settings.self = core_->node().key();
-    settings.port = threads_->port();
-    settings.interfaces = config_.mdns.interfaces;
-    settings.denied_interfaces = {device_->name()};
-    auto mdns = discovery::Mdns::open(avahi_poll_->api(), std::move(settings), std::move(sightings), random_);
-    if (!mdns) {
-        // A machine without multicast still has its bootstrap list.
-        spdlog::warn("mdns is off: {}", mdns.error().message);
-        return;
-    }
-    mdns_ = std::move(*mdns);
-    mdns_->set_addresses(mdns_addresses());
-}
-
-/// A revocation renews the key, so that who is out no longer finds us; the members find each other by the new one.
-void LiveNode::follow_discovery_key() {
-    if (!mdns_ || mdns_key_.equals(core_->node().discovery_key())) return;
-    // Not from here: what has told us may be mDNS itself.
-    loop_.defer([this, alive = alive_] {
-        if (!*alive || mdns_key_.equals(core_->node().discovery_key())) return;
-        mdns_.reset();
-        start_mdns();
-    });
 }
 
 void LiveNode::take_upward() {
@@ -282,7 +230,7 @@ void LiveNode::on_events() {
         } else if (std::holds_alternative<mesh::RoutesChanged>(event)) {
             settle_device();
         } else if (std::holds_alternative<mesh::RosterChanged>(event)) {
-            follow_discovery_key();
+            if (discovery_) discovery_->follow_key();
             tell_who_is_gone();
         } else if (const auto* good = std::get_if<mesh::EndpointGood>(&event)) {
             if (good->endpoint.address.is_link_local()) continue;  // its interface's number may mean another next time
@@ -352,24 +300,11 @@ void LiveNode::network_changed() {
     toward_.clear();
     settle_device();
     core_->node().set_attached(attached(), now);
-    core_->node().set_local_endpoints(local_endpoints(), now);
-    bootstrap_->network_changed(now);
-    resolve_bootstrap();
-    if (mdns_) mdns_->set_addresses(mdns_addresses());
+    const auto ours = own_addresses(device_->name(), threads_->port());
+    core_->node().set_local_endpoints(ours.endpoints, now);
+    discovery_->network_changed(ours);
     if (config_.voice.enabled) resolve_centre();
     pump();
-}
-
-std::vector<net::Endpoint> LiveNode::local_endpoints() const {
-    std::vector<net::Endpoint> out;
-    for (const auto& interface : loop::interfaces()) {
-        if (!interface.up || interface.loopback || interface.name == device_->name()) continue;
-        for (const auto& [address, length] : interface.addresses) {
-            // Link-local addresses mean nothing elsewhere; mDNS tells those who can use them.
-            if (!address.is_link_local()) out.push_back({address, threads_->port()});
-        }
-    }
-    return out;
 }
 
 std::vector<net::Prefix> LiveNode::attached() const {
@@ -378,34 +313,6 @@ std::vector<net::Prefix> LiveNode::attached() const {
     // The device's own look at the same networks, in settle_device(), still keeps routes to them out of the kernel.
     spdlog::warn("{}", networks.error().message);
     return {};
-}
-
-std::vector<discovery::LocalAddress> LiveNode::mdns_addresses() const {
-    std::vector<discovery::LocalAddress> out;
-    for (const auto& interface : loop::interfaces()) {
-        if (!interface.up || interface.loopback || interface.name == device_->name()) continue;
-        for (const auto& [address, length] : interface.addresses) out.push_back({interface.index, address});
-    }
-    return out;
-}
-
-void LiveNode::resolve_bootstrap() {
-    for (const auto& name : bootstrap_->take_questions()) {
-        resolver_->resolve(name, [this, name](const net::Result<loop::Addresses>& answer) {
-            if (answer) {
-                bootstrap_->resolved(name, answer->addresses, answer->ttl, loop_.now());
-            } else {
-                if (complained_.insert(name).second) spdlog::warn("bootstrap: {}: {}", name, answer.error().message);
-                bootstrap_->failed(name, loop_.now());
-            }
-            resolve_bootstrap();
-        });
-    }
-    if (bootstrap_->take_changed()) {
-        core_->node().set_bootstrap(bootstrap_->endpoints(), loop_.now());
-        pump();
-    }
-    bootstrap_timer_.at(bootstrap_->next_deadline());
 }
 
 void LiveNode::resolve_centre() {

@@ -7,14 +7,9 @@
 
 #include <set>
 
-#include "discovery/bootstrap.hpp"
-#include "discovery/mdns.hpp"
-#include "loop/resolver.hpp"
-#include "loop/timer.hpp"
-#include "meshd/avahi_poll.hpp"
-#include "meshd/config.hpp"
 #include "meshd/core.hpp"
 #include "meshd/data_threads.hpp"
+#include "meshd/live_discovery.hpp"
 #include "meshd/media_thread.hpp"
 #include "meshd/sip_sockets.hpp"
 #include "meshd/store.hpp"
@@ -51,19 +46,13 @@ public:
 
 private:
     void start_voice();
-    void start_discovery();
-    void start_mdns();
-    void follow_discovery_key();
     void take_upward();
     void store_durable();
     void on_events();
     void tell_who_is_gone();
     void settle_device();
     void network_changed();
-    std::vector<net::Endpoint> local_endpoints() const;
     std::vector<net::Prefix> attached() const;
-    std::vector<discovery::LocalAddress> mdns_addresses() const;
-    void resolve_bootstrap();
     void resolve_centre();
     net::IpAddress local_toward(const net::IpAddress& remote);
     void restore_phones(const std::map<std::string, net::Bytes>& values);
@@ -84,13 +73,9 @@ private:
     std::unique_ptr<loop::FdWatch> watch_fd_;
     std::unique_ptr<DataThreads> threads_;
     std::unique_ptr<SipSockets> sip_;
-    std::unique_ptr<LoopAvahiPoll> avahi_poll_;
-    std::unique_ptr<discovery::Mdns> mdns_;
-    mesh::DiscoveryKey mdns_key_;  ///< that mdns_ seals with
-    std::unique_ptr<discovery::Bootstrap> bootstrap_;
     std::unique_ptr<loop::Resolver> resolver_;
+    std::unique_ptr<LiveDiscovery> discovery_;
     loop::Timer timer_;
-    loop::Timer bootstrap_timer_;
     loop::Timer network_timer_;  ///< several changes at once are one
     loop::Timer centre_timer_;
     std::shared_ptr<const mesh::ForwardingTable> table_;
