@@ -1,6 +1,8 @@
 /// Where the transport header of an IP packet is, and its fields. Internal to this folder.
 #pragma once
 
+#include <bit>
+
 #include "net/checksum.hpp"
 
 namespace tun {
@@ -18,10 +20,14 @@ inline std::uint8_t load8(net::ByteView bytes, std::size_t at) {
     return std::to_integer<std::uint8_t>(bytes[at]);
 }
 inline std::uint16_t load16(net::ByteView bytes, std::size_t at) {
-    return static_cast<std::uint16_t>(load8(bytes, at) << 8 | load8(bytes, at + 1));
+    std::uint16_t value;
+    std::memcpy(&value, bytes.data() + at, sizeof value);
+    return std::endian::native == std::endian::little ? __builtin_bswap16(value) : value;
 }
 inline std::uint32_t load32(net::ByteView bytes, std::size_t at) {
-    return std::uint32_t{load16(bytes, at)} << 16 | load16(bytes, at + 2);
+    std::uint32_t value;
+    std::memcpy(&value, bytes.data() + at, sizeof value);
+    return std::endian::native == std::endian::little ? __builtin_bswap32(value) : value;
 }
 inline void store16(net::MutableBytes bytes, std::size_t at, std::size_t value) {
     bytes[at] = static_cast<std::byte>(value >> 8 & 0xff);
