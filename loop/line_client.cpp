@@ -49,8 +49,10 @@ net::Result<LineClient> LineClient::connect(const std::string& path, std::size_t
 }
 
 net::Result<void> LineClient::send_line(std::string_view text, net::Duration timeout) {
-    std::string line(text);
-    line += '\n';
+    std::string line;
+    line.reserve(text.size() + 1);
+    line.append(text).push_back('\n');
+    const net::WipedAtEnd wiped(line);
     const auto deadline = deadline_in(timeout);
     for (std::size_t sent = 0; sent < line.size();) {
         const auto size = ::send(socket_.get(), line.data() + sent, line.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);

@@ -1,17 +1,22 @@
-/// Cuts a byte stream into lines that end with "\n" or "\r\n".
+/// Cuts a byte stream into lines that end with "\n" or "\r\n". What it has held it wipes: there may be secrets in it. The
+/// lines that it has given out are the taker's to wipe.
 #pragma once
 
 #include <string>
 
 #include "net/bytes.hpp"
+#include "net/wiped.hpp"
 
 namespace loop {
 
 class Lines {
 public:
     explicit Lines(std::size_t longest_bytes) : longest_bytes_(longest_bytes) {}
+    Lines(Lines&&) = default;
+    Lines& operator=(Lines&&) = default;
+    ~Lines() { net::wipe(waiting_); }
 
-    void add(net::ByteView bytes) { waiting_.append(net::as_text(bytes)); }
+    void add(net::ByteView bytes);
     /// The next whole line without its end, or nullopt. Call until then after each add().
     std::optional<std::string> next();
     /// True, for good, once a line has grown longer than allowed: whoever sends that must be cut off.

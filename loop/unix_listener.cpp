@@ -75,8 +75,9 @@ void LineConnection::Inner::received(net::ByteView bytes) {
     const auto alive = shared_from_this();  // a callback may destroy the connection
     lines.add(bytes);
     while (owned && stream->is_open()) {
-        const auto next = lines.next();
+        auto next = lines.next();
         if (!next) break;
+        const net::WipedAtEnd wiped(*next);
         line(*next);
     }
     if (owned && lines.overlong()) {

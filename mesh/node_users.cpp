@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "mesh/node.hpp"
+#include "net/wiped.hpp"
 
 namespace mesh {
 namespace {
@@ -27,8 +28,10 @@ bool reads_credentials(const KnownMember& member) {
 std::optional<VoiceKey> Node::open_voice_key(std::uint64_t id) const {
     for (const auto& sealed : roster_.voice_keys_of(key_)) {
         if (sealed.id != id) continue;
-        const auto plain = unseal(identity_.tunnel_secret, kVoiceKeyDomain, sealed.sealed);
-        if (plain && plain->size() == VoiceKey::size()) return VoiceKey(std::span<const std::byte, 32>(*plain));
+        auto plain = unseal(identity_.tunnel_secret, kVoiceKeyDomain, sealed.sealed);
+        if (!plain) continue;
+        const net::WipedAtEnd wiped(*plain);
+        if (plain->size() == VoiceKey::size()) return VoiceKey(std::span<const std::byte, 32>(*plain));
     }
     return std::nullopt;
 }
@@ -62,10 +65,11 @@ void Node::renew_voice_key(const net::NodeKey& without, std::vector<Record>& rec
             records.push_back(seal_voice_key(id, key, other, says.says.tunnel_key, &without));
     for (const auto& [_, known] : view().users) {
         const auto& aor = known.aor;
-        const auto plain = credentials(aor);
         if (known.says.credentials.empty()) continue;
         revoked.passwords_to_change.push_back(aor);
+        auto plain = credentials(aor);
         if (!plain) continue;
+        const net::WipedAtEnd wiped(*plain);
         const auto* record = roster_.counting(RecordType::user, aor);
         auto user = std::get<User>(*decode(record->key, record->body()));  // with all the numbers it claims
         user.voice_key = id;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "net/text.hpp"
+#include "net/wiped.hpp"
 
 namespace mesh {
 namespace {
@@ -63,18 +64,23 @@ std::string Token::text() const {
         out.u8(endpoint.address.is_v4() ? 4 : 6).bytes(endpoint.address.bytes()).u16be(endpoint.port);
     }
     out.bytes(checksum(out.view()));
-    return std::string(kPrefix) + net::to_base64url(out.view());
+    auto bytes = out.take();
+    const net::WipedAtEnd wiped_bytes(bytes);
+    auto encoded = net::to_base64url(bytes);
+    const net::WipedAtEnd wiped_text(encoded);
+    return std::string(kPrefix) + encoded;
 }
 
 net::Result<Token> Token::parse(std::string_view text) {
     text = net::trim(text);
     if (!text.starts_with(kPrefix))
         return net::fail("this is no token of meshd: it must begin with \"meshd1-\"; copy all that `meshctl invite` printed");
-    const auto bytes = net::from_base64url(text.substr(kPrefix.size()));
-    if (!bytes || bytes->size() <= kChecksum)
+    auto bytes = net::from_base64url(text.substr(kPrefix.size())).value_or(net::Bytes{});
+    const net::WipedAtEnd wiped(bytes);
+    if (bytes.size() <= kChecksum)
         return net::fail("the token is mistyped or cut short; copy all that `meshctl invite` printed");
-    const auto content = net::ByteView(*bytes).first(bytes->size() - kChecksum);
-    if (checksum(content) != net::copy(net::ByteView(*bytes).last(kChecksum)))
+    const auto content = net::ByteView(bytes).first(bytes.size() - kChecksum);
+    if (checksum(content) != net::copy(net::ByteView(bytes).last(kChecksum)))
         return net::fail("the token is mistyped or cut short (its checksum does not hold); copy all that `meshctl invite` printed");
     if (std::to_integer<unsigned>(content[0]) != kFormat)
         return net::fail("the token was made by a newer meshd; update this one");

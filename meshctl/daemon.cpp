@@ -7,6 +7,7 @@
 #include "loop/line_client.hpp"
 #include "meshctl/failure.hpp"
 #include "meshctl/waiting.hpp"
+#include "net/wiped.hpp"
 
 namespace meshctl {
 
@@ -33,6 +34,7 @@ Value Daemon::call(Request& request) {
             continue;
         }
         const auto message = Value::parse(**line);
+        net::wipe(**line);
         if (message && (*message)["method"].text() == "progress") {
             waiting.set((*message)["params"]["message"].text());
             std::cerr << waiting.show(loop::read_clocks().steady) << std::flush;

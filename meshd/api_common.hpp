@@ -18,10 +18,14 @@ inline LiveNode& member(Daemon& daemon) {
 /// Moved out of the call, to be answered later.
 inline std::shared_ptr<Answer> shared(Answer& answer) { return std::make_shared<Answer>(std::move(answer)); }
 
-/// What an admin has signed is acknowledged when it is on the disk, and not before.
+/// What an admin has signed is acknowledged when it is on the disk, and not before. It may hold a token or a key.
 inline void answer_when_synced(Daemon& daemon, Answer& answer, nlohmann::json result) {
     if (!daemon.store_trouble().empty()) answer.progress(daemon.store_trouble());
-    daemon.when_synced([answer = shared(answer), result = std::move(result)] { answer->result(result); });
+    const std::shared_ptr<nlohmann::json> kept(new nlohmann::json(std::move(result)), [](nlohmann::json* value) {
+        wipe_texts(*value);
+        delete value;
+    });
+    daemon.when_synced([answer = shared(answer), kept] { answer->result(*kept); });
 }
 
 /// The text forms of addresses, prefixes or endpoints.

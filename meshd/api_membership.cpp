@@ -6,6 +6,7 @@
 #include "meshd/api.hpp"
 #include "meshd/api_common.hpp"
 #include "net/text.hpp"
+#include "net/wiped.hpp"
 
 namespace meshd {
 namespace {
@@ -94,7 +95,9 @@ void init(Daemon& daemon, const Params& params, Answer& answer) {
 
 void join(Daemon& daemon, const Params& params, Answer& answer) {
     refuse_if_member(daemon);
-    const auto token = mesh::Token::parse(params.text("token"));
+    auto text = params.text("token");
+    const net::WipedAtEnd wiped(text);
+    const auto token = mesh::Token::parse(text);
     if (!token) throw CallRefused(token.error().message);
     if (const auto valid = token->check_time(daemon.loop().now().wall); !valid) {
         throw CallRefused(valid.error().message, "ask the mesh's admin for a new invitation");

@@ -1,12 +1,21 @@
 #include "meshd/control.hpp"
 
-#include <string.h>
 #include <algorithm>
 #include <nlohmann/json.hpp>
+
+#include "net/wiped.hpp"
 
 namespace meshd {
 
 using nlohmann::json;
+
+void wipe_texts(json& value) {
+    if (value.is_string()) {
+        net::wipe(value.get_ref<std::string&>());
+    } else if (value.is_structured()) {
+        for (auto& element : value) wipe_texts(element);
+    }
+}
 
 struct ControlSession::Inner {
     const Methods& methods;
@@ -16,7 +25,12 @@ struct ControlSession::Inner {
     unsigned open_calls = 0;
 
     // Text from outside (a phone's name for itself) need not be UTF-8; an answer must be.
-    void send(const json& message) const { send_line(message.dump(-1, ' ', false, json::error_handler_t::replace)); }
+    void send(json message) const {
+        auto line = message.dump(-1, ' ', false, json::error_handler_t::replace);
+        wipe_texts(message);
+        const net::WipedAtEnd wiped(line);
+        send_line(line);
+    }
     void error(const json& id, RpcError code, const std::string& message, const std::string& hint = {}) const {
         json error{{"code", static_cast<int>(code)}, {"message", message}};
         if (!hint.empty()) error["data"] = {{"hint", hint}};
@@ -52,19 +66,9 @@ bool nests_deeper_than(std::string_view text, unsigned max) {
     return false;
 }
 
-/// Passwords and tokens come as texts; nothing else in a request is worth finding out.
-void wipe_texts(json& value) {
-    if (value.is_string()) {
-        auto& text = value.get_ref<std::string&>();
-        explicit_bzero(text.data(), text.size());
-    } else if (value.is_structured()) {
-        for (auto& element : value) wipe_texts(element);
-    }
-}
-
-struct WipedAtEnd {
+struct TextsWipedAtEnd {
     json& value;
-    ~WipedAtEnd() { wipe_texts(value); }
+    ~TextsWipedAtEnd() { wipe_texts(value); }
 };
 
 CallRefused bad_param(const std::string& name, const std::string& must) {
@@ -187,7 +191,7 @@ void ControlSession::receive(std::string_view line) {
         return session->error(nullptr, RpcError::parse_error, "nested too deeply");
     }
     auto request = json::parse(line, nullptr, /*allow_exceptions=*/false);
-    const WipedAtEnd wiped{request};
+    const TextsWipedAtEnd wiped{request};
     if (request.is_discarded()) return session->error(nullptr, RpcError::parse_error, "this line is not JSON");
 
     const auto id = request.is_object() && request.contains("id") ? std::optional<json>(request["id"]) : std::nullopt;

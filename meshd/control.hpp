@@ -65,6 +65,9 @@ private:
     const nlohmann::json& object_;
 };
 
+/// Overwrites every text in `value`: passwords and tokens come as texts, and go as such.
+void wipe_texts(nlohmann::json& value);
+
 struct ControlCall;
 
 /// The right to answer one call, now or later, once. The connection may have gone by then: answers go nowhere. Whoever

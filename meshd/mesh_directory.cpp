@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "meshd/credentials.hpp"
+#include "net/wiped.hpp"
 
 namespace meshd {
 
@@ -22,7 +23,8 @@ bool MeshDirectory::may_bind(const voice::NodeId& node, const voice::Aor& aor) c
 
 std::optional<voice::UserRecord> MeshDirectory::user(const voice::Aor& aor) const {
     if (!node_.view().users.contains(aor)) return std::nullopt;
-    if (const auto plain = node_.credentials(aor)) {
+    if (auto plain = node_.credentials(aor)) {
+        const net::WipedAtEnd wiped(*plain);
         if (auto record = read_credentials(aor, *plain)) return record;
     }
     return voice::UserRecord{aor, {}, {}, {}};

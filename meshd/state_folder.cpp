@@ -2,7 +2,6 @@
 #include "meshd/state_folder.hpp"
 
 #include <fcntl.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include <filesystem>
 
 #include "net/text.hpp"
+#include "net/wiped.hpp"
 
 namespace meshd {
 
@@ -46,16 +46,6 @@ std::string holder(int lock) {
     const auto pid = net::trim({text.data(), static_cast<std::size_t>(size > 0 ? size : 0)});
     return net::parse_decimal(pid) ? " (process " + std::string(pid) + ")" : "";
 }
-
-/// Wipes what it refers to at the end of its scope.
-template <class Text>
-struct Wiped {
-    Text& text;
-    explicit Wiped(Text& what) : text(what) {}
-    ~Wiped() { explicit_bzero(text.data(), text.size()); }
-    Wiped(const Wiped&) = delete;
-    Wiped& operator=(const Wiped&) = delete;
-};
 
 }  // namespace
 
@@ -107,7 +97,7 @@ void StateFolder::sync() const {
 void StateFolder::write_secret(std::string_view name, net::ByteView secret) const {
     const auto final_path = file(name), temporary = final_path + ".new";
     auto text = net::to_base64(secret);
-    const Wiped wipe(text);
+    const net::WipedAtEnd wipe(text);
     ::unlink(temporary.c_str());
     {
         const FileDescriptor out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -142,14 +132,14 @@ bool StateFolder::read_secret(std::string_view name, std::span<std::byte> out) c
                          ", and think about whether somebody did");
     }
     std::array<char, 256> text{};
-    const Wiped wipe_text(text);
+    const net::WipedAtEnd wipe_text(text);
     const auto size = ::read(in.get(), text.data(), text.size());
     if (size < 0) fail("cannot read " + path, errno);
     auto bytes = net::from_base64(net::trim({text.data(), static_cast<std::size_t>(size)}));
     if (!bytes || bytes->size() != out.size()) {
         throw StateError(path + " is damaged: it does not hold a key. Restore it from a backup");
     }
-    const Wiped wipe_bytes(*bytes);
+    const net::WipedAtEnd wipe_bytes(*bytes);
     std::memcpy(out.data(), bytes->data(), out.size());
     return true;
 }
