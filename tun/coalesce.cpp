@@ -58,11 +58,16 @@ struct Coalescer::Candidate {
     }
 
     bool checksums_right() const {
-        if (!headers.v6 && net::checksum_fold(net::checksum_add(packet.first(headers.ip_bytes))) != 0xffff)
-            return false;
+        // All ones is the other way to write zero. It adds up, but the segments would get zero (UDP's the reverse).
+        if (!headers.v6) {
+            const auto header = packet.first(headers.ip_bytes);
+            if (load16(header, 10) == 0xffff || net::checksum_fold(net::checksum_add(header)) != 0xffff) return false;
+        }
         if (checksum_left) return true;
+        const auto transport = packet.subspan(headers.ip_bytes);
+        if (tcp && load16(transport, kTcpChecksumAt) == 0xffff) return false;
         const auto pseudo = headers.pseudo_header(packet, headers.transport_bytes());
-        return net::checksum_fold(net::checksum_add(packet.subspan(headers.ip_bytes), pseudo)) == 0xffff;
+        return net::checksum_fold(net::checksum_add(transport, pseudo)) == 0xffff;
     }
 
     net::MutableBytes packet;

@@ -304,6 +304,24 @@ TEST_CASE("a packet with a wrong checksum is passed on as it is, alone") {
     }
 }
 
+TEST_CASE("a checksum of zero that is written as all ones stays so") {
+    auto first = tcp(500);
+    const auto next = after(first, 500);
+    test::put16(first.payload, 0, 0);
+    const auto transport = first.transport();
+    test::put16(first.payload, 0, test::slow_checksum(transport, first.pseudo_header(transport.size())));
+    auto bytes = first.bytes();
+    REQUIRE(net::Reader(net::ByteView(bytes).subspan(36)).u16be() == 0);
+    CHECK(joins(first, next));
+    test::put16(bytes, 36, 0xffff);
+    Burst burst;
+    burst.add(bytes);
+    burst.add(next.bytes());
+    const auto written = burst.end();
+    REQUIRE(written.size() == 2);
+    CHECK(written[0].bytes == bytes);
+}
+
 TEST_CASE("UDP without a checksum stays without one") {
     const auto first = udp(500), second = after(first, 500);
     auto one = first.bytes(), other = second.bytes();
