@@ -61,6 +61,17 @@ void read_voice(const Value& value, Config& out) {
     value.members(kKeys, out);
 }
 
+void read_data(const Value& value, Config& out) {
+    static constexpr auto kThreads = std::to_array<std::string_view>({"auto", "one"});
+    static constexpr auto kKeys = std::to_array<Value::Key>({
+        {"threads", [](const Value& v, Config& c) { c.data.single_thread = v.choice(kThreads) == 1; }},
+        {"tun_offloads", [](const Value& v, Config& c) { c.data.tun_offloads = v.boolean(); }},
+        {"udp_offloads", [](const Value& v, Config& c) { c.data.udp_offloads = v.boolean(); }},
+        {"aes", [](const Value& v, Config& c) { c.data.aes = v.boolean(); }},
+    });
+    value.members(kKeys, out);
+}
+
 void read_top(const Value& value, Config& out) {
     static constexpr auto kLogLevels = std::to_array<std::string_view>({"trace", "debug", "info", "warn", "error"});
     static constexpr auto kKeys = std::to_array<Value::Key>({
@@ -78,6 +89,7 @@ void read_top(const Value& value, Config& out) {
              for (const auto& entry : v.list(0, kMaxAdvertised)) c.advertise.push_back(entry.endpoint());
          }},
         {"log", [](const Value& v, Config& c) { c.log = static_cast<LogLevel>(v.choice(kLogLevels)); }},
+        {"data", read_data},
         {"voice", read_voice},
     });
     value.members(kKeys, out);

@@ -50,6 +50,14 @@ struct VoiceConfig {
     VoiceConfig();
 };
 
+/// How packets are carried between the TUN device and the underlay.
+struct DataConfig {
+    bool single_thread = false;  ///< one thread and small buffers, as on a machine with one processor
+    bool tun_offloads = true;    ///< superpackets and checksums by the kernel's TUN driver
+    bool udp_offloads = true;    ///< UDP_SEGMENT and UDP_GRO
+    bool aes = true;             ///< AES-256-GCM between nodes whose processors have it
+};
+
 struct Config {
     std::uint16_t listen_port = 51820;
     std::vector<HostPort> bootstrap;
@@ -58,6 +66,7 @@ struct Config {
     unsigned mtu_bytes = 1420;
     std::vector<net::Endpoint> advertise;
     LogLevel log = LogLevel::info;
+    DataConfig data;
     VoiceConfig voice;
 };
 

@@ -1,95 +1,79 @@
-/// The data threads: TUN -> encrypt -> UDP, and UDP -> decrypt -> TUN. They decide nothing: mesh/data_path.hpp does,
-/// by the table that the control thread publishes here.
+/// The data threads, and the underlay's UDP sockets.
+///
+///   two cores or more:  bulk out | bulk in | voice out and in       one core:  all on one thread, voice first
+///
+/// Voice is what the TUN device and the kernel's socket filter tell by DSCP; where they cannot, it goes with the bulk.
 #pragma once
 
-#include <atomic>
-#include <functional>
-#include <memory>
-#include <mutex>
 #include <thread>
 
-#include "loop/datagram.hpp"
-#include "mesh/data_path.hpp"
-#include "mesh/wireguard.hpp"
+#include "meshd/packet_lanes.hpp"
 
 namespace meshd {
 
-/// What the data threads hand up, oldest first.
-struct Upward {
-    struct ControlFrame {
-        net::TunnelKey peer;
-        net::Bytes bytes;  ///< padding included
-        net::Endpoint from;
-    };
-    struct Handshake {
-        net::Bytes bytes;  ///< whole datagram, mac1 checked
-        net::Endpoint from;
-    };
-    struct Packet {
-        net::TunnelKey peer;
-        net::Bytes bytes;  ///< an IP packet that waits for a session
-    };
-    std::vector<ControlFrame> frames;
-    std::vector<Packet> packets;
-    std::vector<Handshake> handshakes;
-    bool under_load = false;  ///< so many strangers' handshakes that cookies must be asked for
-    bool tick = false;        ///< WireGuard::tick is due, before any of the above
-};
-
-/// Owns the underlay's UDP sockets and both threads. All functions are the control thread's, unless said otherwise.
+/// All functions are the control thread's, unless said otherwise.
 class DataThreads {
 public:
     struct Settings {
         std::uint16_t port = 0;        ///< 0: any, the same for both families if it can be had
         std::size_t max_frames = 1024; ///< control frames and waiting packets kept for the control thread
         std::size_t max_handshakes = 256;
+        bool single = false;           ///< one thread for all, and smaller buffers
+        bool udp_offloads = true;      ///< UDP_SEGMENT, UDP_GRO
         /// Called on a data thread when there is something to take(); must be quick and thread safe (an eventfd, or
         /// loop::Wakeup). Not called again before take().
         std::function<void()> wake;
     };
-    /// Opens the sockets, IPv4 and IPv6 (one family may be missing), and starts to receive. Throws std::runtime_error,
-    /// with what to do, if neither can be had.
+    /// Opens the sockets, IPv4 and IPv6 (one family may be missing). Throws std::runtime_error, with what to do, if
+    /// neither can be had.
     explicit DataThreads(Settings settings);
     ~DataThreads();  ///< stop()
     DataThreads(const DataThreads&) = delete;
     DataThreads& operator=(const DataThreads&) = delete;
 
     std::uint16_t port() const { return port_; }
-    bool has_ipv6() const { return udp6_.has_value(); }
+    bool has_ipv6() const { return bulk_.v6.has_value(); }
+    bool steers_voice() const { return voice_.v4 || voice_.v6; }  ///< datagrams of voice have a socket of their own
 
-    /// Carry packets to and from this TUN device (IFF_NO_PI, non-blocking), borrowed until detach_tun() or stop().
-    void attach_tun(int fd);
-    void detach_tun();
+    /// Carry packets to and from the device's queues, the second of which is voice's; borrowed until stop(). Once.
+    void start(std::span<tun::Queue> queues, tun::Coalescer::Settings coalescing);
     /// Publish. null: drop everything. Packets in the works may still go by the table before.
-    void swap_table(std::shared_ptr<const mesh::ForwardingTable> table);
+    void swap_table(std::shared_ptr<const mesh::ForwardingTable> table) { table_.set(std::move(table)); }
     /// Refuses (and counts) an endpoint inside the overlay. Any thread.
     void send(const mesh::Datagram& datagram);
     /// All there is, and readiness for the next wake.
     Upward take();
-    /// Both threads have ended and the sockets are closed. May be called more than once.
+    /// The threads have ended and the sockets are closed. May be called more than once.
     void stop();
 
 private:
-    class Upstairs;
+    struct Sockets {
+        std::optional<loop::Datagram> v4, v6;
+        LaneSockets borrowed() { return {v4 ? &*v4 : nullptr, v6 ? &*v6 : nullptr}; }
+    };
+    /// What one thread does, in the order of what goes first.
+    struct Work {
+        int fd = -1;
+        bool device = false;  ///< the TUN device's, not a socket's
+        std::function<Turn(net::Steady)> run;
+    };
 
-    std::shared_ptr<const mesh::ForwardingTable> table() const;
     bool open_sockets(std::uint16_t port, std::string& trouble);
-    void transmit(net::ByteView bytes, const net::Endpoint& to, mesh::DropCounters& drops) const;
-    void run_inbound();
-    void run_outbound(int tun_fd);
-    void receive_burst(loop::Datagram& socket, net::MutableBytes buffer);
-    void write_to_tun(net::ByteView packet, mesh::DropCounters& drops);
+    void open_voice_socket(const std::optional<loop::Datagram>& bulk, std::optional<loop::Datagram>& voice);
+    void add_outbound(std::vector<Work>& works, mesh::Lane lane, tun::Queue& queue, LaneSockets sockets);
+    void add_inbound(std::vector<Work>& works, mesh::Lane lane, Sockets& sockets, tun::Queue& queue,
+                     tun::Coalescer::Settings coalescing);
+    void run(std::vector<Work> works) const;
 
     Settings settings_;
     std::uint16_t port_ = 0;
-    std::optional<loop::Datagram> udp4_, udp6_;
-    loop::FileDescriptor stop_inbound_, stop_outbound_;  ///< eventfds
-    mutable std::mutex table_mutex_;
-    std::shared_ptr<const mesh::ForwardingTable> table_;
-    std::mutex tun_mutex_;  ///< held while the inbound thread writes to the device, so that detaching waits for it
-    int tun_fd_ = -1;
-    std::unique_ptr<Upstairs> upstairs_;
-    std::thread inbound_, outbound_;
+    Sockets bulk_, voice_;
+    loop::FileDescriptor stop_;  ///< an eventfd
+    CurrentTable table_;
+    UpwardQueue upward_;
+    std::vector<std::unique_ptr<OutboundLane>> outbound_;
+    std::vector<std::unique_ptr<InboundLane>> inbound_;
+    std::vector<std::thread> threads_;
 };
 
 }  // namespace meshd

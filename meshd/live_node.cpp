@@ -42,6 +42,26 @@ std::vector<net::Endpoint> endpoints_of(const StoredState& state, const char* na
     return out;
 }
 
+// A superpacket is to leave in one send of UDP_SEGMENT: as many segments as fit there. The kernel takes its largest
+// TCP header (MAX_TCP_HEADER) off what it is told.
+unsigned largest_superpacket_bytes(unsigned mtu_bytes) {
+    constexpr std::size_t kIpAndTcpBytes = 52, kLargestHeaderBytes = 400;
+    const auto sent_bytes = mesh::padded_bytes(mtu_bytes, mtu_bytes) + mesh::kMinDataBytes;
+    const auto segments = std::min(loop::SendBurst::kMostSegmentedBytes / sent_bytes, loop::SendBurst::kMostSegments);
+    return static_cast<unsigned>(segments * (mtu_bytes - kIpAndTcpBytes) + kLargestHeaderBytes);
+}
+
+tun::Device::Settings device_settings(const Config& config) {
+    tun::Device::Settings settings;
+    settings.name = config.device;
+    settings.mtu_bytes = config.mtu_bytes;
+    settings.queues = 2;
+    settings.vnet_header = true;
+    settings.offloads = config.data.tun_offloads;
+    settings.gso_max_bytes = largest_superpacket_bytes(config.mtu_bytes);
+    return settings;
+}
+
 }  // namespace
 
 net::Bytes to_value(const std::vector<net::Endpoint>& endpoints) {
@@ -65,13 +85,15 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
       centre_timer_(loop, [this] { resolve_centre(); }) {
     DataThreads::Settings underlay;
     underlay.port = config_.listen_port;
+    underlay.single = config_.data.single_thread || std::thread::hardware_concurrency() == 1;
+    underlay.udp_offloads = config_.data.udp_offloads;
     underlay.wake = [this, alive = alive_] {
         loop_.post([this, alive] {
             if (*alive) take_upward();
         });
     };
     threads_ = std::make_unique<DataThreads>(underlay);
-    device_ = unwrap(tun::Device::open({config_.device, config_.mtu_bytes}));
+    device_ = unwrap(tun::Device::open(device_settings(config_)));
     addressing_ = unwrap(tun::Addressing::open(device_->index()));
     watch_ = unwrap(tun::NetworkWatch::open(device_->index()));
     watch_fd_ = std::make_unique<loop::FdWatch>(loop_, watch_->fd(), [this](loop::Readiness) {
@@ -84,6 +106,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     settings.local_endpoints = own_addresses(device_->name(), threads_->port()).endpoints;
     settings.attached = attached();
     settings.advertise = config_.advertise;
+    settings.aes = config_.data.aes && mesh::has_aes_hardware();
     for (const auto& endpoint : endpoints_of(state, kAdvertiseValue)) settings.advertise.push_back(endpoint);
     std::optional<CoreVoice> voice;
     if (config_.voice.enabled) {
@@ -118,7 +141,11 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     core_->node().wireguard().set_mtu(config_.mtu_bytes);
     for (const auto& [key, says] : core_->node().view().gone) gone_.insert(key);
     settle_device();
-    threads_->attach_tun(device_->fd());
+    const auto offloads = device_->offloads();
+    threads_->start(device_->queues(), {.tcp = offloads.tcp, .udp = offloads.udp});
+    if (!device_->steering_trouble().empty()) {
+        spdlog::info("voice shares the device's queue with all else: {}", device_->steering_trouble());
+    }
     resolver_ = std::make_unique<loop::Resolver>(loop_);
     if (config_.voice.enabled) {
         start_voice();

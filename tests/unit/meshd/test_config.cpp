@@ -31,6 +31,10 @@ TEST_CASE("an empty object is the default configuration") {
     CHECK(config.device == "mesh0");
     CHECK(config.mtu_bytes == 1420);
     CHECK(config.log == meshd::LogLevel::info);
+    CHECK_FALSE(config.data.single_thread);
+    CHECK(config.data.tun_offloads);
+    CHECK(config.data.udp_offloads);
+    CHECK(config.data.aes);
     CHECK(config.voice.enabled);
     CHECK(config.voice.port == 5060);
     CHECK_FALSE(config.voice.centre);
@@ -56,6 +60,7 @@ TEST_CASE("every setting is read, with comments between") {
   "device": "acme", "mtu": 1400,
   "advertise": ["198.51.100.7:51820", "[2001:db8::7]:51820"],
   "log": "debug",
+  "data": {"threads": "one", "tun_offloads": false, "udp_offloads": false, "aes": false},
   "voice": {
     "enabled": true, "port": 5062,
     "phones": ["192.168.1.0/24", "fd00:1::/64"],

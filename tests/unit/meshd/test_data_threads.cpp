@@ -10,6 +10,7 @@
 #include "loop/clock.hpp"
 #include "loop/file_descriptor.hpp"
 #include "meshd/data_threads.hpp"
+#include "tests/unit/tun/packets.hpp"
 
 namespace {
 
@@ -29,12 +30,14 @@ net::Bytes ip_packet(std::string_view from, std::string_view to, std::uint16_t t
 /// A node whose TUN device is one end of a datagram socket pair; the test holds the other.
 class Node {
 public:
-    explicit Node(std::uint64_t seed) : random_(seed), wireguard(mesh::make_tunnel_secret(random_), random_, {}) {
+    explicit Node(std::uint64_t seed, meshd::DataThreads::Settings settings = {}) : random_(seed), wireguard(mesh::make_tunnel_secret(random_), random_, {}) {
         int pair[2];
         REQUIRE(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
-        tun_ = loop::FileDescriptor(pair[0]);
+        // A superpacket must fit.
+        const int room = 1 << 20;
+        for (const int end : pair) ::setsockopt(end, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+        queue_.emplace(pair[0], true);
         application = loop::FileDescriptor(pair[1]);
-        meshd::DataThreads::Settings settings;
         settings.max_frames = 64;
         settings.max_handshakes = 16;
         settings.wake = [this] {
@@ -44,7 +47,7 @@ public:
         };
         threads = std::make_unique<meshd::DataThreads>(settings);
         threads->swap_table(wireguard.table());
-        threads->attach_tun(tun_.get());
+        threads->start({&*queue_, 1}, {});
     }
     net::Endpoint endpoint(bool v6) const {
         auto out = *net::Endpoint::parse(v6 ? "[::1]:1" : "127.0.0.1:1");
@@ -85,15 +88,21 @@ public:
         return woken;
     }
     /// False if the device's queue is full just now.
-    bool try_write(net::ByteView packet) {
-        return ::write(application.get(), packet.data(), packet.size()) == static_cast<ssize_t>(packet.size());
+    bool try_write(net::ByteView packet, const tun::Offload& how = {}) {
+        net::Bytes bytes(tun::Offload::kBytes);
+        how.write(bytes);
+        bytes.insert(bytes.end(), packet.begin(), packet.end());
+        return ::write(application.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size());
     }
-    void write(net::ByteView packet) { REQUIRE(try_write(packet)); }
+    void write(net::ByteView packet, const tun::Offload& how = {}) { REQUIRE(try_write(packet, how)); }
     std::optional<net::Bytes> read() {
-        net::Bytes buffer(65536);
+        net::Bytes buffer(tun::Offload::kBytes + 65536);
         const auto size = ::read(application.get(), buffer.data(), buffer.size());
         if (size < 0) return std::nullopt;
+        REQUIRE(static_cast<std::size_t>(size) >= tun::Offload::kBytes);
         buffer.resize(static_cast<std::size_t>(size));
+        offload = *tun::Offload::read(buffer);
+        buffer.erase(buffer.begin(), buffer.begin() + tun::Offload::kBytes);
         return buffer;
     }
 
@@ -102,17 +111,18 @@ private:
     std::mutex mutex_;
     std::condition_variable condition_;
     bool woken_ = false;
-    loop::FileDescriptor tun_;
+    std::optional<tun::Queue> queue_;
 
 public:
     mesh::WireGuard wireguard;
     loop::FileDescriptor application;
+    tun::Offload offload;  ///< of what was read last
     std::vector<meshd::Upward::ControlFrame> frames;
     std::unique_ptr<meshd::DataThreads> threads;  // last, so that it stops first
 };
 
 struct Two {
-    explicit Two(bool v6) {
+    explicit Two(bool v6, const meshd::DataThreads::Settings& settings = {}) : alice(1, settings), bob(2, settings) {
         alice.meet(bob, "10.0.0.2/32", v6);
         bob.meet(alice, "10.0.0.1/32", v6);
         alice.turn();
@@ -129,8 +139,7 @@ struct Two {
         }
         return true;
     }
-    Node alice{1};
-    Node bob{2};
+    Node alice, bob;
 };
 
 }  // namespace
@@ -210,14 +219,68 @@ TEST_CASE("nothing is sent into the overlay") {
     CHECK(two.alice.wireguard.drops().get(mesh::Drop::underlay_loop) == 1);
 }
 
-TEST_CASE("the device can be taken away and given again, and stopping twice does no harm") {
+TEST_CASE("a superpacket crosses in segments and is put together again, under both ciphers, with offloads and without") {
+    mesh::start_crypto();
+    meshd::DataThreads::Settings settings;
+    settings.single = GENERATE(false, true);
+    settings.udp_offloads = GENERATE(true, false);
+    const bool aes = GENERATE(false, true);
+    Two two(false, settings);
+    two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 100));
+    REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));
+    if (aes) two.alice.wireguard.allow_aes(two.bob.wireguard.own_key());
+
+    test::Packet packet;
+    packet.payload.resize(20000);
+    for (std::size_t i = 0; i < packet.payload.size(); ++i) packet.payload[i] = static_cast<std::byte>(i * 7 & 0xff);
+    tun::Offload offload;
+    offload.gso = tun::Gso::tcp4;
+    offload.needs_checksum = true;
+    offload.segment_bytes = 1360;
+    offload.header_bytes = 40;
+    offload.checksum_start = 20;
+    offload.checksum_offset = 16;
+    two.alice.write(packet.bytes(test::Packet::Checksum::pseudo_header), offload);
+
+    // The bursts at the other end may divide it otherwise; together it is what was sent.
+    net::Bytes payload;
+    REQUIRE(two.work_until([&] {
+        while (const auto part = two.bob.read()) {
+            if (part->size() > 1400) CHECK(two.bob.offload.gso == tun::Gso::tcp4);
+            if (aes) CHECK(two.bob.offload.needs_checksum);
+            CHECK(net::Reader(net::ByteView(*part).subspan(24)).u32be() == payload.size());  // TCP's sequence
+            payload.insert(payload.end(), part->begin() + 40, part->end());
+        }
+        return payload.size() >= packet.payload.size();
+    }));
+    CHECK(payload == packet.payload);
+    CHECK(two.bob.wireguard.drops().get(mesh::Drop::device_error) == 0);
+}
+
+TEST_CASE("a mark of congestion on the way reaches the packet inside") {
+    mesh::start_crypto();
+    Two two(false);
+    auto packet = ip_packet("10.0.0.1", "10.0.0.2", 100);
+    net::set_ecn(packet, net::Ecn::ce);  // as a router in front of the tunnel does; outside it is copied
+    two.alice.write(packet);
+    std::optional<net::Bytes> arrived;
+    REQUIRE(two.work_until([&] { return (arrived = two.bob.read()).has_value(); }));
+    CHECK(*arrived == packet);
+    two.alice.write(packet);
+    REQUIRE(two.work_until([&] { return (arrived = two.bob.read()).has_value(); }));
+    CHECK(net::ecn_of(net::traffic_class_of(*arrived)) == net::Ecn::ce);
+}
+
+TEST_CASE("stopping twice does no harm, and a device that is gone ends nothing else") {
     mesh::start_crypto();
     Two two(false);
     two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 100));
     REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));
-    two.bob.threads->detach_tun();
+    two.bob.application = loop::FileDescriptor();
     two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 100));
     REQUIRE(two.work_until([&] { return two.bob.wireguard.drops().get(mesh::Drop::device_error) == 1; }));
+    two.alice.wireguard.send(two.bob.wireguard.own_key(), net::as_bytes("\x01hello"), loop::read_clocks());
+    REQUIRE(two.work_until([&] { return !two.bob.frames.empty(); }));
     two.bob.threads->stop();
     two.bob.threads->stop();
 }

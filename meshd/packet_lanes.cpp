@@ -1,0 +1,151 @@
+#include "meshd/packet_lanes.hpp"
+
+#include <algorithm>
+
+#include "net/packet.hpp"
+#include "net/traffic_class.hpp"
+
+namespace meshd {
+
+namespace {
+
+// A table and the time are taken once for so much, so that a removed peer's keys do not outlive a burst, and whoever
+// shares the thread waits no longer than for that.
+constexpr int kBurstPackets = 64;
+constexpr std::size_t kBurstBytes = 60000;
+constexpr int kBurstReceives = 2;
+
+// How long bulk waits for a socket that is full before it is dropped. Voice does not wait: it would come too late.
+constexpr auto kBulkPatience = std::chrono::milliseconds(100);
+constexpr auto kVoicePatience = std::chrono::milliseconds(5);
+
+}  // namespace
+
+OutboundLane::OutboundLane(mesh::Lane lane, tun::Queue& queue, LaneSockets sockets, const CurrentTable& table,
+                           UpwardQueue& upward)
+    : lane_(lane), queue_(queue), sockets_(sockets), table_(table), upward_(upward), packet_(tun::Queue::kBufferBytes) {}
+
+Turn OutboundLane::run(net::Steady now) {
+    const auto table = table_.get();
+    auto turn = Turn::more;
+    std::size_t bytes = 0;
+    for (int i = 0; i < kBurstPackets && bytes < kBurstBytes; ++i) {
+        const auto received = queue_.read(packet_);
+        if (!received) {
+            turn = Turn::idle;
+            break;
+        }
+        bytes += received->size;
+        if (table) carry(*table, received->offload, net::ByteView(packet_).first(received->size), now);
+    }
+    if (table) flush(*table);
+    return turn;
+}
+
+void OutboundLane::carry(const mesh::ForwardingTable& table, const tun::Offload& offload, net::ByteView packet,
+                         net::Steady now) {
+    const auto header = net::parse_ip(packet);
+    if (!header) return table.drops->add(mesh::Drop::bad_inner_packet);
+    const auto way = mesh::find_way(table, *header, now);
+    if (way.verdict == mesh::Outbound::Verdict::drop) return;
+
+    using Checksums = tun::Splitter::Checksums;
+    auto segments = tun::Splitter::open(offload, packet, way.leaves_checksums ? Checksums::left : Checksums::complete);
+    if (!segments) return table.drops->add(mesh::Drop::bad_inner_packet);
+    if (way.verdict == mesh::Outbound::Verdict::no_session) return hand_up(table, way.peer->key, *segments);
+
+    constexpr auto kHeadroom = mesh::PacketBuffer::kHeadroomBytes;
+    const auto room_bytes = kHeadroom + segments->largest_bytes() + mesh::PacketBuffer::kTailroomBytes;
+    const auto flags = segments->checksums_left() ? mesh::kChecksumLeft : std::uint8_t{0};
+    const auto traffic_class = net::outer_traffic_class(header->traffic_class);
+    std::size_t total = 0;
+    while (const auto segment = segments->next()) {
+        auto room = burst_.room(room_bytes);
+        if (room.empty()) {
+            flush(table);
+            room = burst_.room(room_bytes);
+        }
+        auto* const end = std::copy(segment->header.begin(), segment->header.end(), room.data() + kHeadroom);
+        std::copy(segment->payload.begin(), segment->payload.end(), end);
+        const auto datagram = mesh::seal(table, way, {room, kHeadroom, segment->bytes()}, now, lane_, flags);
+        if (datagram.empty()) continue;
+        burst_.add(way.endpoint, traffic_class, datagram.size());
+        total += datagram.size();
+    }
+    if (total != 0 && mesh::sent(way, total, now)) upward_.tick();
+}
+
+void OutboundLane::hand_up(const mesh::ForwardingTable& table, const net::TunnelKey& peer, tun::Splitter& segments) {
+    while (const auto segment = segments.next()) {
+        net::Bytes bytes(segment->bytes());
+        std::copy(segment->payload.begin(), segment->payload.end(),
+                  std::copy(segment->header.begin(), segment->header.end(), bytes.begin()));
+        upward_.packet({peer, std::move(bytes)}, *table.drops);
+    }
+}
+
+void OutboundLane::flush(const mesh::ForwardingTable& table) {
+    if (burst_.empty()) return;
+    const auto patience = lane_ == mesh::Lane::voice ? kVoicePatience : kBulkPatience;
+    const auto lost = burst_.send(sockets_.v4, sockets_.v6, patience);
+    if (lost != 0) table.drops->add(mesh::Drop::socket_error, lost);
+}
+
+InboundLane::InboundLane(mesh::Lane lane, loop::Datagram& socket, tun::Queue& queue,
+                         tun::Coalescer::Settings coalescing, const CurrentTable& table, UpwardQueue& upward)
+    : lane_(lane), socket_(socket), queue_(queue), table_(table), upward_(upward), coalescer_(coalescing) {}
+
+Turn InboundLane::run(net::Steady now) {
+    const auto table = table_.get();
+    for (int i = 0; i < kBurstReceives; ++i) {
+        const auto items = burst_.receive(socket_);
+        if (items.empty()) {
+            while (socket_.take_error()) {
+                // Told so that poll() does not return for it for ever. Who is unreachable, the timers find out: ICMP
+                // may be forged.
+            }
+            return Turn::idle;
+        }
+        if (!table) continue;
+        const auto refused = queue_.refused();
+        for (const auto& item : items) carry(*table, item, now);
+        coalescer_.flush(queue_);
+        if (const auto more = queue_.refused() - refused) table->drops->add(mesh::Drop::device_error, more);
+    }
+    return Turn::more;
+}
+
+void InboundLane::carry(const mesh::ForwardingTable& table, const loop::ReceiveBurst::Item& item, net::Steady now) {
+    for (std::size_t at = 0; at < item.bytes.size(); at += item.segment_bytes) {
+        const auto datagram = item.bytes.subspan(at, std::min(item.segment_bytes, item.bytes.size() - at));
+        const auto result = mesh::inbound(table, datagram, item.from, now, lane_);
+        if (result.wake) upward_.tick();
+        switch (result.verdict) {
+            case mesh::Inbound::Verdict::tun:
+                to_device(table, result.bytes, result.checksum_left, item.traffic_class);
+                break;
+            case mesh::Inbound::Verdict::control:
+                upward_.frame({result.peer, net::copy(result.bytes), item.from}, *table.drops);
+                break;
+            case mesh::Inbound::Verdict::handshake:
+                upward_.handshake({net::copy(result.bytes), item.from}, *table.drops, now);
+                break;
+            case mesh::Inbound::Verdict::nothing:
+            case mesh::Inbound::Verdict::drop: break;
+        }
+    }
+}
+
+void InboundLane::to_device(const mesh::ForwardingTable& table, net::MutableBytes packet, bool checksum_left,
+                            std::uint8_t outer_traffic_class) {
+    const auto outer = net::ecn_of(outer_traffic_class);
+    if (outer == net::Ecn::ce || outer == net::Ecn::ect1) {
+        const auto inner = net::ecn_of(net::traffic_class_of(packet));
+        const auto ecn = net::inner_ecn(inner, outer);
+        if (!ecn) return table.drops->add(mesh::Drop::congested);
+        if (*ecn != inner) net::set_ecn(packet, *ecn);
+    }
+    coalescer_.add(packet, checksum_left, queue_);
+}
+
+}  // namespace meshd

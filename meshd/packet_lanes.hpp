@@ -1,0 +1,98 @@
+/// What carries packets between the TUN device and the underlay, a burst at a time: OutboundLane encrypts, InboundLane
+/// decrypts. They decide nothing: mesh/data_path.hpp does, by the table that the control thread publishes.
+///
+///   TUN queue --read--> superpacket --Splitter--> segments --seal--> SendBurst --UDP_SEGMENT--> socket
+///   TUN queue <-writev- superpacket <-Coalescer-- packets  <-open--- ReceiveBurst <-UDP_GRO---- socket
+///
+/// A lane is one thread's at a time. Lanes of different mesh::Lane may run side by side.
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include "loop/datagram_burst.hpp"
+#include "mesh/data_path.hpp"
+#include "meshd/upward.hpp"
+#include "tun/coalesce.hpp"
+#include "tun/device.hpp"
+#include "tun/split.hpp"
+
+namespace meshd {
+
+/// The table that counts now. Any thread.
+class CurrentTable {
+public:
+    std::shared_ptr<const mesh::ForwardingTable> get() const {
+        const std::lock_guard lock(mutex_);
+        return table_;
+    }
+    void set(std::shared_ptr<const mesh::ForwardingTable> table) {
+        const std::lock_guard lock(mutex_);
+        table_.swap(table);
+    }
+
+private:
+    mutable std::mutex mutex_;
+    std::shared_ptr<const mesh::ForwardingTable> table_;
+};
+
+/// The sockets of one lane, borrowed; null: a family that this machine lacks.
+struct LaneSockets {
+    loop::Datagram* v4 = nullptr;
+    loop::Datagram* v6 = nullptr;
+};
+
+enum class Turn : std::uint8_t {
+    idle,  ///< nothing waits any more
+    more,  ///< the burst is full, and there may be more
+};
+
+class OutboundLane {
+public:
+    /// All references are borrowed for life.
+    OutboundLane(mesh::Lane lane, tun::Queue& queue, LaneSockets sockets, const CurrentTable& table, UpwardQueue& upward);
+
+    int fd() const { return queue_.fd(); }
+    /// Carries what waits, up to a burst.
+    Turn run(net::Steady now);
+    /// Sends of many segments, or one by one.
+    void set_segments(bool on) { burst_.set_segments(on); }
+
+private:
+    void carry(const mesh::ForwardingTable& table, const tun::Offload& offload, net::ByteView packet, net::Steady now);
+    void hand_up(const mesh::ForwardingTable& table, const net::TunnelKey& peer, tun::Splitter& segments);
+    void flush(const mesh::ForwardingTable& table);
+
+    const mesh::Lane lane_;
+    tun::Queue& queue_;
+    const LaneSockets sockets_;
+    const CurrentTable& table_;
+    UpwardQueue& upward_;
+    loop::SendBurst burst_;
+    net::Bytes packet_;
+};
+
+class InboundLane {
+public:
+    /// All references are borrowed for life.
+    InboundLane(mesh::Lane lane, loop::Datagram& socket, tun::Queue& queue, tun::Coalescer::Settings coalescing,
+                const CurrentTable& table, UpwardQueue& upward);
+
+    int fd() const { return socket_.fd(); }
+    Turn run(net::Steady now);
+
+private:
+    void carry(const mesh::ForwardingTable& table, const loop::ReceiveBurst::Item& item, net::Steady now);
+    void to_device(const mesh::ForwardingTable& table, net::MutableBytes packet, bool checksum_left,
+                   std::uint8_t outer_traffic_class);
+
+    const mesh::Lane lane_;
+    loop::Datagram& socket_;
+    tun::Queue& queue_;
+    const CurrentTable& table_;
+    UpwardQueue& upward_;
+    loop::ReceiveBurst burst_;
+    tun::Coalescer coalescer_;
+};
+
+}  // namespace meshd

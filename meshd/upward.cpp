@@ -1,0 +1,65 @@
+#include "meshd/upward.hpp"
+
+#include <utility>
+
+namespace meshd {
+
+namespace {
+
+// Strangers are asked for cookies from an eighth of their queue on, and for a second after that.
+constexpr std::size_t kLoadedFraction = 8;
+constexpr net::Duration kLoadedFor = std::chrono::seconds(1);
+
+}  // namespace
+
+void UpwardQueue::frame(Upward::ControlFrame frame, mesh::DropCounters& drops) {
+    add(waiting_.frames, std::move(frame), max_frames_, mesh::Drop::control_queue_full, drops);
+}
+
+void UpwardQueue::packet(Upward::Packet packet, mesh::DropCounters& drops) {
+    add(waiting_.packets, std::move(packet), max_frames_, mesh::Drop::control_queue_full, drops);
+}
+
+void UpwardQueue::handshake(Upward::Handshake handshake, mesh::DropCounters& drops, net::Steady now) {
+    add(waiting_.handshakes, std::move(handshake), max_handshakes_, mesh::Drop::stranger_queue_full, drops);
+    const std::lock_guard lock(mutex_);
+    if (waiting_.handshakes.size() >= max_handshakes_ / kLoadedFraction) loaded_until_ = now + kLoadedFor;
+}
+
+void UpwardQueue::tick() {
+    wake_after([this] {
+        waiting_.tick = true;
+        return true;
+    });
+}
+
+Upward UpwardQueue::take(net::Steady now) {
+    const std::lock_guard lock(mutex_);
+    woken_ = false;
+    waiting_.under_load = now < loaded_until_;
+    return std::exchange(waiting_, {});
+}
+
+template <class Item>
+void UpwardQueue::add(std::vector<Item>& queue, Item item, std::size_t most, mesh::Drop reason,
+                      mesh::DropCounters& drops) {
+    wake_after([&] {
+        if (queue.size() >= most) {
+            drops.add(reason);
+            return false;
+        }
+        queue.push_back(std::move(item));
+        return true;
+    });
+}
+
+template <class Change>
+void UpwardQueue::wake_after(Change change) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!change() || std::exchange(woken_, true)) return;
+    }
+    if (wake_) wake_();
+}
+
+}  // namespace meshd

@@ -1,0 +1,65 @@
+/// What the data threads hand up to the control thread: two bounded queues, one of members' control frames and packets
+/// that wait for a session, one of strangers' handshakes, so that neither starves the other.
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <vector>
+
+#include "mesh/wireguard.hpp"
+
+namespace meshd {
+
+/// Oldest first.
+struct Upward {
+    struct ControlFrame {
+        net::TunnelKey peer;
+        net::Bytes bytes;  ///< padding included
+        net::Endpoint from;
+    };
+    struct Handshake {
+        net::Bytes bytes;  ///< whole datagram, mac1 checked
+        net::Endpoint from;
+    };
+    struct Packet {
+        net::TunnelKey peer;
+        net::Bytes bytes;  ///< an IP packet that waits for a session
+    };
+    std::vector<ControlFrame> frames;
+    std::vector<Packet> packets;
+    std::vector<Handshake> handshakes;
+    bool under_load = false;  ///< so many strangers' handshakes that cookies must be asked for
+    bool tick = false;        ///< WireGuard::tick is due, before any of the above
+};
+
+/// Any thread may add. What finds its queue full is dropped and counted.
+class UpwardQueue {
+public:
+    /// `wake` is called on the thread that adds, once until take(): it must be quick and thread safe.
+    UpwardQueue(std::size_t max_frames, std::size_t max_handshakes, std::function<void()> wake)
+        : max_frames_(max_frames), max_handshakes_(max_handshakes), wake_(std::move(wake)) {}
+
+    void frame(Upward::ControlFrame frame, mesh::DropCounters& drops);
+    void packet(Upward::Packet packet, mesh::DropCounters& drops);
+    void handshake(Upward::Handshake handshake, mesh::DropCounters& drops, net::Steady now);
+    void tick();
+
+    /// All there is, and readiness for the next wake.
+    Upward take(net::Steady now);
+
+private:
+    template <class Item>
+    void add(std::vector<Item>& queue, Item item, std::size_t most, mesh::Drop reason, mesh::DropCounters& drops);
+    template <class Change>
+    void wake_after(Change change);
+
+    const std::size_t max_frames_;
+    const std::size_t max_handshakes_;
+    const std::function<void()> wake_;
+    std::mutex mutex_;
+    Upward waiting_;
+    bool woken_ = false;
+    net::Steady loaded_until_ = net::Steady::min();
+};
+
+}  // namespace meshd
