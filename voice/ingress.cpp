@@ -113,7 +113,7 @@ bool Ingress::header_lines(std::string_view block) {
         const auto end = std::min(block.find("\r\n"), block.size());
         const auto line = block.substr(0, end);
         block.remove_prefix(std::min(end + 2, block.size()));
-        if (line.find_first_of("\r\n") != line.npos) return fail("stray line end");
+        if (line.find('\r') != line.npos || line.find('\n') != line.npos) return fail("stray line end");
         if (line.starts_with(' ') || line.starts_with('\t')) {
             if (message_.fields_.empty()) return fail("header begins with a fold");
             auto& value = message_.fields_.back().value;
@@ -139,11 +139,11 @@ bool Ingress::header_lines(std::string_view block) {
 
 bool Ingress::required_headers() {
     for (const std::string_view name : {"Via", "From", "To", "Call-ID", "CSeq"}) {
-        if (message_.get_all(name).empty()) return fail("missing header");
+        if (!message_.has(name)) return fail("missing header");
     }
     for (const std::string_view name : {"From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Length", "Content-Type",
                                         "Expires", "Event", "Min-Expires", "Refer-To"}) {
-        if (message_.get_all(name).size() > 1) return fail("header more than once");
+        if (message_.count(name) > 1) return fail("header more than once");
     }
     return true;
 }

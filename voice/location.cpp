@@ -57,7 +57,8 @@ void Location::tick(net::Now now) {
 }
 
 net::Steady Location::next_deadline() const {
-    return by_expiry_.empty() ? net::kNever : by_expiry_.begin()->first;
+    const auto expiry = by_expiry_.empty() ? net::kNever : by_expiry_.begin()->first;
+    return changes_.empty() ? expiry : std::min(expiry, tell_from_);
 }
 
 const Binding* Location::by_token(const std::string& token) const {
@@ -103,16 +104,17 @@ std::vector<const Binding*> Location::all() const {
     return out;
 }
 
-std::vector<BindingChanged> Location::take_changes() {
+std::vector<BindingChanged> Location::take_changes(net::Now now) {
     std::vector<BindingChanged> out;
+    if (changes_.empty() || now.steady < tell_from_) return out;
+    tell_from_ = now.steady + kTellEvery;
     for (auto& [aor, until] : changes_) out.push_back({aor, until});
     changes_.clear();
     return out;
 }
 
 void Location::forget_expiry(const Binding& binding) {
-    const auto [first, last] = by_expiry_.equal_range(binding.expires);
-    by_expiry_.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second == binding.token; }));
+    by_expiry_.erase({binding.expires, binding.token});
 }
 
 void Location::note(const Aor& aor, net::Now now) {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -60,7 +61,10 @@ public:
     std::vector<const Binding*> all() const;
     std::size_t size() const { return by_token_.size(); }
 
-    std::vector<BindingChanged> take_changes();
+    /// One for each address of record that has changed, at most every kTellEvery: whoever hears of it signs, spreads and
+    /// stores, and is asked by next_deadline() to come back for what waits.
+    std::vector<BindingChanged> take_changes(net::Now now);
+    static constexpr auto kTellEvery = std::chrono::milliseconds(100);
 
 private:
     void forget_expiry(const Binding& binding);
@@ -68,8 +72,9 @@ private:
 
     std::unordered_map<std::string, Binding> by_token_;
     std::unordered_multimap<Aor, std::string> tokens_of_;
-    std::multimap<net::Steady, std::string> by_expiry_;
+    std::set<std::pair<net::Steady, std::string>> by_expiry_;
     std::map<Aor, std::optional<net::Wall>> changes_;
+    net::Steady tell_from_ = net::Steady::min();
     std::size_t max_bindings_;
     std::size_t max_per_aor_;
 };

@@ -93,6 +93,7 @@ public:
     /// The value of the first such header, unfolded and trimmed; borrowed until the next change.
     std::optional<std::string_view> get(std::string_view name) const;
     std::vector<std::string_view> get_all(std::string_view name) const;
+    std::size_t count(std::string_view name) const;
     void set(std::string_view name, std::string_view value);  ///< replaces the first, removes the others, or appends
     void add(std::string_view name, std::string_view value);  ///< behind all others
     void prepend(std::string_view name, std::string_view value);  ///< above all others of that name (or all, if none)

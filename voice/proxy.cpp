@@ -135,7 +135,7 @@ void Proxy::Parts::settle(net::Now now) {
         if (happened.empty()) break;
         for (const auto& event : happened) handle(event, now);
     }
-    for (auto& change : exchange.location.take_changes()) exchange.events.emplace_back(std::move(change));
+    for (auto& change : exchange.location.take_changes(now)) exchange.events.emplace_back(std::move(change));
     if (const auto current = exchange.mode(); current != mode) {
         mode = current;
         mode_since = now;

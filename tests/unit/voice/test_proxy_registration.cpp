@@ -236,6 +236,29 @@ TEST_CASE("after an outage refreshes are passed on to the centre one after the o
     CHECK(scene.trento.proxy.phones(scene.world.now).size() == 60);
 }
 
+TEST_CASE("the first binding is told at once, those that follow it together, every 100 ms") {
+    World world;
+    voice::Location location;
+    const auto put = [&](const std::string& user) {
+        voice::Binding binding;
+        binding.aor = user + "@acme.example";
+        binding.token = user;
+        binding.expires = world.now.steady + 120s;
+        location.put(binding, world.now);
+        return location.take_changes(world.now).size();
+    };
+    CHECK(put("alice") == 1);
+    CHECK(location.next_deadline() == world.now.steady + 120s);
+    world.run(10ms);
+    CHECK(put("bob") == 0);
+    CHECK(put("carol") == 0);
+    CHECK(location.next_deadline() == world.now.steady + 90ms);
+    world.run(90ms);
+    CHECK(location.take_changes(world.now).size() == 2);
+    world.run(100ms);
+    CHECK(put("dave") == 1);
+}
+
 TEST_CASE("10,000 phones register at full speed, and what is over takes little room") {
     Scene scene;
     scene.centre.passwords.clear();
