@@ -1,5 +1,7 @@
 #include "scripted_centre.hpp"
 
+#include <algorithm>
+
 namespace test {
 
 using voice::Message;
@@ -17,8 +19,24 @@ void ScriptedCentre::receive(const voice::Flow& flow, net::ByteView bytes, net::
         slept_through_.emplace_back(flow, net::copy(bytes));
         return;
     }
+    if (answer_probe(flow, net::as_text(bytes))) return;
     if (auto message = Message::parse(bytes)) transactions_.receive(std::move(*message), flow, now);
     drain();
+}
+
+bool ScriptedCentre::answer_probe(const voice::Flow& flow, std::string_view text) {
+    if (!text.starts_with("OPTIONS sip:" + at.text() + " ")) return false;
+    if (probes++ == 0) return false;
+    std::string answer = "SIP/2.0 404 Not Found\r\n";
+    while (!text.empty()) {
+        const auto line = text.substr(0, text.find("\r\n"));
+        text.remove_prefix(std::min(line.size() + 2, text.size()));
+        for (const std::string_view name : {"Via:", "From:", "To:", "Call-ID:", "CSeq:"}) {
+            if (line.starts_with(name)) answer.append(line).append(name == "To:" ? ";tag=c\r\n" : "\r\n");
+        }
+    }
+    transactions_.send(net::copy(net::as_bytes(answer + "Content-Length: 0\r\n\r\n")), flow);
+    return true;
 }
 
 void ScriptedCentre::wake() {

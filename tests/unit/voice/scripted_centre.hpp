@@ -21,6 +21,7 @@ public:
     std::map<std::string, std::string> passwords;  ///< by user; those without are not asked
     std::uint32_t grants_s = 3600;
     unsigned registrations = 0;  ///< that it accepted
+    unsigned probes = 0;         ///< OPTIONS about itself
 
     void wake();
     void forget() { contacts_.clear(); }  ///< restarted without a database
@@ -36,6 +37,8 @@ public:
 
 private:
     void drain();
+    /// All probes are alike: the first is read as any request is, the others, which fill a day, by their lines alone.
+    bool answer_probe(const voice::Flow& flow, std::string_view text);
     void request(const voice::RequestArrived& event);
     void registration(const voice::RequestArrived& event);
     void forward(const voice::RequestArrived& event);
