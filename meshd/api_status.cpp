@@ -72,6 +72,12 @@ json counters_json(LiveNode& live) {
         out["sip_broken_streams"] = sockets->broken_streams;
         out["sip_unsent"] = sockets->unsent;
     }
+    if (const auto* media = live.media()) {
+        const auto drops = media->drops();
+        out["media_not_media"] = drops.not_media;
+        out["media_wrong_source"] = drops.wrong_source;
+        out["media_over_rate"] = drops.over_rate;
+    }
     return out;
 }
 

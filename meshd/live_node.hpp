@@ -42,6 +42,7 @@ public:
     std::chrono::steady_clock::duration up_for() const { return loop_.now().steady - started_; }
     const mesh::DropCounters& drops();
     const SipSockets::Counters* sip_counters() const { return sip_ ? &sip_->counters() : nullptr; }
+    const MediaThread* media() const { return media_.get(); }
     const tun::Device& device() const { return *device_; }
 
 private:

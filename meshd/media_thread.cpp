@@ -156,7 +156,10 @@ void MediaThread::set_remote(voice::RelayId id, voice::Leg leg, const voice::Leg
 void MediaThread::close(voice::RelayId id) {
     {
         const std::lock_guard lock(mutex_);
-        if (told_.erase(id) == 0) return;
+        const auto told = told_.find(id);
+        if (told == told_.end()) return;
+        closed_.add(told->second);
+        told_.erase(told);
     }
     --open_;
     Command command;
@@ -169,6 +172,21 @@ std::optional<voice::RelayStats> MediaThread::stats(voice::RelayId id) const {
     const std::lock_guard lock(mutex_);
     const auto found = told_.find(id);
     return found == told_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void MediaThread::Drops::add(const voice::RelayStats& of) {
+    for (const auto* leg : {&of.near, &of.far}) {
+        not_media += leg->not_media;
+        wrong_source += leg->wrong_source;
+        over_rate += leg->over_rate;
+    }
+}
+
+MediaThread::Drops MediaThread::drops() const {
+    const std::lock_guard lock(mutex_);
+    auto all = closed_;
+    for (const auto& [id, stats] : told_) all.add(stats);
+    return all;
 }
 
 void MediaThread::run() {

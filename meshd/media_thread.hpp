@@ -31,6 +31,12 @@ public:
     std::optional<voice::RelayStats> stats(voice::RelayId id) const override;
 
     std::size_t relays() const { return open_; }
+    struct Drops {
+        std::uint64_t not_media = 0, wrong_source = 0, over_rate = 0;
+        void add(const voice::RelayStats& of);
+    };
+    /// What all relays so far have dropped, by reason; half a second old.
+    Drops drops() const;
 
 private:
     using Sockets = std::array<loop::FileDescriptor, 4>;  ///< near RTP, near RTCP, far RTP, far RTCP
@@ -63,9 +69,10 @@ private:
     loop::FileDescriptor epoll_;
     loop::FileDescriptor wake_;
 
-    mutable std::mutex mutex_;  ///< over the next two only
+    mutable std::mutex mutex_;  ///< over the next three only
     std::vector<Command> commands_;
     std::map<voice::RelayId, voice::RelayStats> told_;
+    Drops closed_;  ///< by relays that are closed
 
     std::map<voice::RelayId, Entry> entries_;  ///< the media thread's alone
     std::thread thread_;

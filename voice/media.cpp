@@ -7,6 +7,7 @@ namespace voice {
 namespace {
 
 constexpr net::Duration kSilence = std::chrono::seconds(2);  // after which another source may take over
+constexpr auto kPacketPeriod = net::Duration(std::chrono::seconds(1)) / Relay::kPacketsPerSecond;
 constexpr std::uint8_t kRepeats[] = {3, 1};                  // by channel
 
 /// RFC 7983: what may run where media runs. STUN (0 to 3) is not among it: ICE has been taken out of the SDP.
@@ -72,6 +73,14 @@ bool Relay::accept(Side& it, Channel channel, const net::Endpoint& from, net::St
     return true;
 }
 
+/// A token bucket told as time: each packet costs its period, and credit is a burst's at most.
+bool Relay::within_rate(Side& it, net::Steady now) {
+    const auto paid = std::max(it.paid_until, now - kBurst * kPacketPeriod) + kPacketPeriod;
+    if (paid > now) return false;
+    it.paid_until = paid;
+    return true;
+}
+
 void Relay::measure(Side& it, net::ByteView packet, net::Steady now) {
     auto& stats = it.stats;
     net::Reader reader(packet);
@@ -119,8 +128,17 @@ std::optional<Relay::Forward> Relay::receive(Leg leg, Channel channel, const net
     auto& in = side(leg);
     auto source = from;
     source.address = from.address.unmapped();
-    if (!is_media(packet) || !accept(in, channel, source, now)) {
-        ++in.stats.refused;
+    if (!is_media(packet)) {
+        ++in.stats.not_media;
+        return std::nullopt;
+    }
+    if (!accept(in, channel, source, now)) {
+        ++in.stats.wrong_source;
+        return std::nullopt;
+    }
+    // Last, so that strangers use up nothing of it.
+    if (!within_rate(in, now)) {
+        ++in.stats.over_rate;
         return std::nullopt;
     }
     if (channel == Channel::rtcp) {

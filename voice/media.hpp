@@ -8,6 +8,9 @@
 /// RTCP, DTLS or ZRTP by their first byte (RFC 7983): at once from the very endpoint that the SDP named, else from the
 /// same source three times in a row (RTCP: once); it moves to another source only from such an address too, and only
 /// after the old one has been silent for two seconds. So a stranger who sprays a port gets nothing and steals nothing.
+///
+/// A leg takes so many packets a second and no more: two phones that name each other's relay ports as their own would
+/// else have a packet go round between the relays for ever, as fast as the machine can.
 #pragma once
 
 #include <array>
@@ -47,7 +50,9 @@ struct LegStats {
     std::uint64_t rtcp_packets = 0;
     std::uint64_t lost = 0;             ///< by sequence numbers (RFC 3550 A.3), late ones taken back
     std::uint64_t sent = 0;             ///< packets sent out on this leg, RTP and RTCP
-    std::uint64_t refused = 0;          ///< wrong source or no RTP
+    std::uint64_t not_media = 0;        ///< dropped: neither RTP nor what else runs beside it
+    std::uint64_t wrong_source = 0;     ///< dropped: from an address that signalling did not name, or not yet latched
+    std::uint64_t over_rate = 0;        ///< dropped: more than the leg takes
     double jitter_ms = 0;               ///< RFC 3550 A.8; dynamic payload types are taken for 48 kHz (Opus)
     net::Duration longest_gap{};        ///< between two packets, since the first
     std::optional<net::Steady> first;
@@ -83,6 +88,11 @@ public:
 /// One relay as a passive object: which packet goes where. Run by the media thread, or by the simulation.
 class Relay {
 public:
+    /// Of RTP and RTCP together, each leg. Voice is 50 packets a second, 400 where Opus is cut into 2.5 ms; video of
+    /// 8 Mbit/s is 850, and its largest pictures come as some hundred at once. A loop costs a hundredth of a core.
+    static constexpr unsigned kPacketsPerSecond = 1000;
+    static constexpr unsigned kBurst = 250;
+
     struct Forward {
         Leg leg = Leg::near;  ///< out of this leg's socket of the same channel
         net::Endpoint to;
@@ -99,6 +109,7 @@ private:
         std::array<net::Endpoint, 2> candidate;  ///< seen last, not yet latched
         std::array<std::uint8_t, 2> repeats{};
         std::array<net::Steady, 2> heard{};
+        net::Steady paid_until = net::Steady::min();  ///< what was taken is paid for at the rate; see within_rate()
         LegStats stats;
         std::uint32_t first_sequence = 0, highest_sequence = 0;  ///< extended, of this SSRC
         std::uint64_t counted = 0;                               ///< packets of this SSRC
@@ -106,6 +117,7 @@ private:
         std::uint32_t timestamp = 0;
     };
     bool accept(Side& side, Channel channel, const net::Endpoint& from, net::Steady now);
+    static bool within_rate(Side& side, net::Steady now);
     void measure(Side& side, net::ByteView packet, net::Steady now);
     Side& side(Leg leg) { return sides_[static_cast<std::size_t>(leg)]; }
     std::array<Side, 2> sides_;

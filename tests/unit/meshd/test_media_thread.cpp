@@ -74,12 +74,14 @@ TEST_CASE("two phones hear each other through the media thread, and a stranger i
         alice.receive(50);
     }
     CHECK(stats->near.packets == 1);
-    CHECK(stats->near.refused == 1);
+    CHECK(stats->near.wrong_source == 1);
+    CHECK(media.drops().wrong_source == 1);
     CHECK(stats->far.packets == 1);
 
     media.close(ports->id);
     CHECK_FALSE(media.stats(ports->id));
     CHECK(media.relays() == 0);
+    CHECK(media.drops().wrong_source == 1);  // not forgotten with its relay
 }
 
 TEST_CASE("the port range and the number of relays are bounds, and what is closed can be opened again") {

@@ -83,8 +83,46 @@ TEST_CASE("a stranger who sprays the ports gets nothing and steals nothing") {
         CHECK(bench.from("198.51.100.66:9999", Leg::near, Channel::rtcp).empty());
     }
     CHECK(bench.from("203.0.113.9:6000", Leg::far) == "192.168.1.20:4000");
-    CHECK(bench.relay.stats().near.refused == 20);
+    CHECK(bench.relay.stats().near.wrong_source == 20);
+    CHECK(bench.relay.stats().near.not_media == 0);
     CHECK(bench.relay.stats().near.packets == 0);
+}
+
+TEST_CASE("two relays that name each other's ports do not spin") {
+    const auto near_one = at("10.0.0.1:20000"), far_one = at("10.0.0.1:20002");
+    const auto near_two = at("10.0.0.1:20004"), far_two = at("10.0.0.1:20006");
+    Relay one, two;
+    one.set_remote(Leg::near, remote(near_two.text()));
+    one.set_remote(Leg::far, remote(far_two.text()));
+    two.set_remote(Leg::near, remote(near_one.text()));
+    two.set_remote(Leg::far, remote(far_one.text()));
+    const auto packet = rtp(1, 160);
+    unsigned rounds = 0;
+    for (auto now = kStart; now <= kStart + 4s; now += 10us) {  // as often as the machine can; a new one for each lost
+        const auto there = one.receive(Leg::near, Channel::rtp, near_two, packet, now);
+        if (!there) continue;
+        REQUIRE(there->to == far_two);
+        if (two.receive(Leg::far, Channel::rtp, far_one, packet, now)) ++rounds;
+    }
+    CHECK(rounds == 4 * Relay::kPacketsPerSecond + Relay::kBurst);
+    CHECK(one.stats().near.over_rate > 300000);
+    CHECK(one.stats().near.packets == rounds);
+    CHECK(two.stats().far.over_rate == 0);
+}
+
+TEST_CASE("no stream that phones send is too much for a leg, and strangers use up nothing of it") {
+    Bench bench;
+    bench.relay.set_remote(Leg::near, remote("192.168.1.20:4000"));
+    bench.relay.set_remote(Leg::far, remote("203.0.113.9:6000"));
+    for (unsigned tick = 0; tick < 4000; ++tick) {
+        bench.now += 2500us;
+        for (int i = 0; i < 5; ++i) CHECK(bench.from("198.51.100.66:9999").empty());
+        REQUIRE_FALSE(bench.from("192.168.1.20:4000").empty());                     // Opus of 2.5 ms
+        const auto pictures = tick % 400 == 0 ? 150 : 1;                            // video: a whole picture a second
+        for (int i = 0; i < pictures; ++i) REQUIRE_FALSE(bench.from("203.0.113.9:6000", Leg::far).empty());
+    }
+    CHECK(bench.relay.stats().near.over_rate == 0);
+    CHECK(bench.relay.stats().far.over_rate == 0);
 }
 
 TEST_CASE("one behind the same NAT takes over only when the phone has fallen silent") {
