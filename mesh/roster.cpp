@@ -65,14 +65,18 @@ std::vector<Added> Roster::add_all(std::span<const net::Bytes> wires) {
         if (!out[i].refused) out[i].refused = kept == entries_.end() ? Refusal::too_many : Refusal::superseded;
     }
     bound_waiting();
-    if (view_may_change) {
-        auto view = view_of(mesh_id_, entries_, admins_, time_);
-        if (view != view_) {
-            view_ = std::move(view);
-            view_changed_ = true;
-        }
-    }
+    view_stale_ |= view_may_change;
     return out;
+}
+
+const View& Roster::view() const {
+    if (!std::exchange(view_stale_, false)) return view_;
+    auto view = view_of(mesh_id_, entries_, admins_, time_);
+    if (view != view_) {
+        view_ = std::move(view);
+        view_changed_ = true;
+    }
+    return view_;
 }
 
 /// What is wrong with a record whoever else is in the mesh.
@@ -222,7 +226,10 @@ std::size_t Roster::bound(RecordType type) const {
     return 0;
 }
 
-bool Roster::take_view_changed() { return std::exchange(view_changed_, false); }
+bool Roster::take_view_changed() {
+    (void)view();
+    return std::exchange(view_changed_, false);
+}
 std::vector<RecordKey> Roster::take_changed() {
     std::sort(changed_.begin(), changed_.end());
     changed_.erase(std::unique(changed_.begin(), changed_.end()), changed_.end());
@@ -261,6 +268,7 @@ std::uint64_t Roster::next_sequence(RecordType type, std::string_view subject, c
 }
 
 void Roster::set_time(std::optional<net::Wall> trusted) {
+    (void)view();
     time_ = trusted;
     for (auto& [_, member] : view_.members) {
         const bool expired =
@@ -271,9 +279,9 @@ void Roster::set_time(std::optional<net::Wall> trusted) {
 }
 
 bool Roster::may_bind(const net::NodeKey& node, std::string_view aor) const {
-    const auto* member = view_.member(node);
-    const auto user = view_.users.find(std::string(aor));
-    if (member == nullptr || member->expired || !member->says.roles.has(Role::voice) || user == view_.users.end())
+    const auto* member = view().member(node);
+    const auto user = view().users.find(std::string(aor));
+    if (member == nullptr || member->expired || !member->says.roles.has(Role::voice) || user == view().users.end())
         return false;
     const auto& nodes = user->second.says.nodes;
     return user->second.says.any_node || std::find(nodes.begin(), nodes.end(), node) != nodes.end();
@@ -281,9 +289,9 @@ bool Roster::may_bind(const net::NodeKey& node, std::string_view aor) const {
 
 std::vector<net::NodeKey> Roster::nodes_for(std::string_view aor, const ClockOf& clock_of) const {
     std::vector<net::NodeKey> out;
-    if (!view_.users.contains(std::string(aor))) return out;
+    if (!view().users.contains(std::string(aor))) return out;
     const char shard = static_cast<char>(shard_of(aor));
-    for (const auto& [key, member] : view_.members) {
+    for (const auto& [key, member] : view().members) {
         if (!may_bind(key, aor)) continue;
         const auto entry = entries_.find({RecordType::bindings, as_subject(key.view()) + shard, key});
         if (entry == entries_.end()) continue;

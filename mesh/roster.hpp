@@ -88,7 +88,9 @@ public:
     /// Many at once, in any order: what is stored, a bundle. One answer each.
     std::vector<Added> add_all(std::span<const net::Bytes> wires);
 
-    const View& view() const { return view_; }
+    /// Worked out when it is asked for: it costs by the size of the roster, and a bundle is many records. The reference is
+    /// good until the next record is added.
+    const View& view() const;
     /// Whether `view()` has changed since last asked.
     bool take_view_changed();
     /// Keys of the records that came in, were replaced or were dropped since last asked: what the store must write.
@@ -159,8 +161,8 @@ private:
 
     std::vector<RecordKey> changed_;
     std::optional<net::Wall> time_;
-    View view_;
-    bool view_changed_ = false;
+    mutable View view_;
+    mutable bool view_stale_ = false, view_changed_ = false;
 };
 
 }  // namespace mesh

@@ -72,7 +72,7 @@ TEST_CASE("a node whose disk has been full for long warns of what a restart may 
     auto& munich = network.invite_and_join(trento, "munich");
     REQUIRE(network.run_until([&] { return network.all_up({"trento", "munich"}); }, 10s));
     trento.disk_works = munich.disk_works = false;
-    network.run(std::chrono::hours(2));
+    network.run(75min);
     const auto& late = trento.node->stamps_are_unstored() ? trento : munich;
     REQUIRE(late.node->stamps_are_unstored());
     const auto warnings = meshd::warnings_of(*late.node, {});
