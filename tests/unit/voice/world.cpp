@@ -7,6 +7,10 @@ namespace test {
 void World::flush() {
     for (const auto& [at, host] : hosts_) {
         for (auto& out : host->take_outgoing()) {
+            if (out.flow.reliable()) {
+                by_tcp.push_back(std::move(out));
+                continue;
+            }
             if (cut.contains(out.flow.local.address) || cut.contains(out.flow.remote.address)) continue;
             if (random.below(100) < lost_percent) continue;
             flights_.push({now.steady + delay, ++order_, out.flow.local, out.flow.remote, std::move(out.bytes)});

@@ -42,6 +42,8 @@ public:
     std::set<net::IpAddress> cut;  ///< addresses that nothing reaches and that reach nothing
     /// Every message that was delivered.
     std::vector<std::pair<net::Steady, std::string>> log;
+    /// What hosts sent by TCP: no host here hears it, a test does.
+    std::vector<voice::Outgoing> by_tcp;
     std::size_t seen(std::string_view start) const;  ///< messages in the log that start so
 
 private:
