@@ -1,0 +1,71 @@
+// What one packet costs: sealing and opening it under both ciphers, and the whole data path around that.
+#include <benchmark/benchmark.h>
+
+#include "mesh/data_path.hpp"
+#include "net/random.hpp"
+
+namespace {
+
+using mesh::Cipher;
+
+constexpr net::Steady kNow{std::chrono::hours(1)};
+
+std::pair<std::unique_ptr<mesh::Session>, std::unique_ptr<mesh::Session>> sessions(Cipher cipher) {
+    net::SeededRandom random(1);
+    mesh::SessionKeys here, there;
+    for (auto* const key : {&here.send, &here.receive, &here.aes_send, &here.aes_receive}) random.fill(key->fill());
+    there.send = here.receive;
+    there.receive = here.send;
+    there.aes_send = here.aes_receive;
+    there.aes_receive = here.aes_send;
+    using Role = mesh::Session::Role;
+    auto one = std::make_unique<mesh::Session>(here, Role::initiator, 1, 2, kNow);
+    auto other = std::make_unique<mesh::Session>(there, Role::responder, 2, 1, kNow);
+    if (cipher == Cipher::aes_256_gcm) one->allow_aes();
+    return {std::move(one), std::move(other)};
+}
+
+void seal(benchmark::State& state, Cipher cipher) {
+    const auto [one, other] = sessions(cipher);
+    net::Bytes message(mesh::kMinDataBytes + static_cast<std::size_t>(state.range(0)));
+    for (auto _ : state) {
+        one->set_counter_for_test(1);
+        benchmark::DoNotOptimize(one->seal(message, kNow, mesh::Lane::bulk));
+    }
+    state.SetBytesProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK_CAPTURE(seal, chacha20_poly1305, Cipher::chacha20_poly1305)->Arg(64)->Arg(200)->Arg(1420);
+BENCHMARK_CAPTURE(seal, aes_256_gcm, Cipher::aes_256_gcm)->Arg(64)->Arg(200)->Arg(1420);
+
+void open_one(benchmark::State& state, Cipher cipher) {
+    const auto [one, other] = sessions(cipher);
+    net::Bytes message(mesh::kMinDataBytes + static_cast<std::size_t>(state.range(0)));
+    if (!one->seal(message, kNow, mesh::Lane::bulk)) state.SkipWithError("not sealed");
+    auto copy = message;
+    for (auto _ : state) {
+        std::copy(message.begin(), message.end(), copy.begin());
+        benchmark::DoNotOptimize(other->open(copy, kNow, mesh::Lane::bulk));
+    }
+    state.SetBytesProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK_CAPTURE(open_one, chacha20_poly1305, Cipher::chacha20_poly1305)->Arg(64)->Arg(200)->Arg(1420);
+BENCHMARK_CAPTURE(open_one, aes_256_gcm, Cipher::aes_256_gcm)->Arg(64)->Arg(200)->Arg(1420);
+
+void route(benchmark::State& state) {
+    net::SeededRandom random(1);
+    std::vector<mesh::RouteTable::Entry> entries;
+    for (std::uint32_t i = 0; i < static_cast<std::uint32_t>(state.range(0)); ++i) {
+        const auto address = net::IpAddress::v4(static_cast<std::uint32_t>(random.u64()));
+        entries.push_back({net::Prefix(address, 16 + static_cast<unsigned>(random.below(17))), i});
+    }
+    const mesh::RouteTable table(entries);
+    std::vector<net::IpAddress> asked;
+    for (int i = 0; i < 1024; ++i) asked.push_back(net::IpAddress::v4(static_cast<std::uint32_t>(random.u64())));
+    std::size_t at = 0;
+    for (auto _ : state) benchmark::DoNotOptimize(table.find(asked[at++ % asked.size()]));
+}
+BENCHMARK(route)->Arg(10)->Arg(1000)->Arg(100000);
+
+}  // namespace
+
+BENCHMARK_MAIN();
