@@ -134,7 +134,7 @@ Coalescer::Fit Coalescer::fit(Group& group, const Candidate& packet) const {
     const std::size_t ip = group.ip_bytes, count = group.pieces.size();
     const std::size_t segment_bytes = head.size() - group.header_bytes, payload_bytes = packet.payload_bytes();
     if (group.header_bytes != packet.headers.header_bytes || payload_bytes > segment_bytes ||
-        group.total_bytes + payload_bytes > settings_.max_bytes || count == kMaxPieces) {
+        group.total_bytes + payload_bytes > settings_.max_bytes) {
         return Fit::no;
     }
     bool same_id = false;
@@ -184,7 +184,6 @@ void Coalescer::start(const Candidate& packet, PacketSink& sink) {
     group.checksum_left = packet.checksum_left;
     group.checked = false;
     group.same_id = false;
-    group.ending = 0;
     group.ip_bytes = packet.headers.ip_bytes;
     group.header_bytes = packet.headers.header_bytes;
     group.total_bytes = packet.packet.size();

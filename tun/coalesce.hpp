@@ -70,7 +70,7 @@ private:
         bool checksum_left = false;  // of the head
         bool checked = false;        // the head may be joined: its checksums are right
         bool same_id = false;        // once there are two: their IPv4 identification is the same
-        std::uint8_t ending = 0;     // FIN and PSH of those that joined
+        std::uint8_t ending = 0;     // FIN and PSH of the last that joined
         std::size_t ip_bytes = 0;
         std::size_t header_bytes = 0;
         std::size_t total_bytes = 0;

@@ -10,6 +10,8 @@
 namespace tun {
 namespace {
 
+static_assert(Coalescer::kMaxPieces <= Queue::kMaxPieces);
+
 iovec as_iovec(net::ByteView bytes) {
     return {const_cast<std::byte*>(bytes.data()), bytes.size()};  // writev() does not change it
 }

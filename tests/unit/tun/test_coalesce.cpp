@@ -239,6 +239,7 @@ TEST_CASE("packets that could be in a superpacket but not begin one go alone") {
     }
     auto second = next;
     second.flags = first.flags;
+    second.fragment = first.fragment;
     CHECK_FALSE(joins(first, second));
 }
 
@@ -317,13 +318,36 @@ TEST_CASE("a checksum of zero that is written as all ones stays so") {
     Burst burst;
     burst.add(bytes);
     burst.add(next.bytes());
-    const auto written = burst.end();
+    auto written = burst.end();
+    REQUIRE(written.size() == 2);
+    CHECK(written[0].bytes == bytes);
+
+    // The same of IPv4's.
+    first = tcp(500);
+    first.id = 0;
+    first.id = net::Reader(net::ByteView(first.bytes()).subspan(10)).u16be();
+    bytes = first.bytes();
+    REQUIRE(net::Reader(net::ByteView(bytes).subspan(10)).u16be() == 0);
+    CHECK(joins(first, after(first, 500)));
+    test::put16(bytes, 10, 0xffff);
+    burst.add(bytes);
+    burst.add(after(first, 500).bytes());
+    written = burst.end();
     REQUIRE(written.size() == 2);
     CHECK(written[0].bytes == bytes);
 }
 
 TEST_CASE("UDP without a checksum stays without one") {
-    const auto first = udp(500), second = after(first, 500);
+    auto first = udp(500);
+    auto second = after(first, 500);
+    const bool adds_up = GENERATE(false, true);
+    for (auto* const packet : {&first, &second}) {
+        if (!adds_up) break;
+        test::put16(packet->payload, 0, 0);  // then the field would be all ones, and zero adds up too
+        const auto transport = packet->transport();
+        test::put16(packet->payload, 0, test::slow_checksum(transport, packet->pseudo_header(transport.size())));
+        REQUIRE(net::Reader(net::ByteView(packet->bytes()).subspan(26)).u16be() == 0xffff);
+    }
     auto one = first.bytes(), other = second.bytes();
     test::put16(one, 26, 0);
     test::put16(other, 26, 0);

@@ -1,11 +1,18 @@
 // The device with offloads, against the kernel's own TCP and UDP.
 
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/if_tun.h>
+#include <sys/syscall.h>
+
 #include <thread>
 
+#include "net/packet.hpp"
 #include "own_network.hpp"
 #include "packets.hpp"
 #include "tun/addressing.hpp"
 #include "tun/device.hpp"
+#include "tun/probe.hpp"
 
 using tun::Device;
 using tun::Gso;
@@ -18,15 +25,24 @@ constexpr int kUdpSegment = 103;  // UDP_SEGMENT: Debian's netinet/udp.h does no
 /// A device with addresses, and the network behind it.
 struct Here {
     explicit Here(Device::Settings settings) {
+        open(settings, {{address("10.77.0.1"), address("fd77::1")}, {prefix("10.77.0.0/16"), prefix("fd77::/64")}});
+    }
+    /// Only two hosts are behind it.
+    Here(Device::Settings settings, const char* host4, const char* host6, const char* own) {
+        open(settings, {{address(own)}, {net::Prefix(address(host4), 32), net::Prefix(address(host6), 128)}});
+    }
+
+    static net::IpAddress address(const char* text) { return *net::IpAddress::parse(text); }
+    static net::Prefix prefix(const char* text) { return *net::Prefix::parse(text); }
+
+    void open(Device::Settings settings, const tun::Wanted& wanted) {
         settings.vnet_header = true;
         auto opened = Device::open(settings);
         if (!opened) FAIL(opened.error().message);
         device.emplace(std::move(*opened));
         auto addressing = tun::Addressing::open(device->index());
         REQUIRE(addressing);
-        const auto outcome =
-            addressing->reconcile({{*net::IpAddress::parse("10.77.0.1"), *net::IpAddress::parse("fd77::1")},
-                                   {*net::Prefix::parse("10.77.0.0/16"), *net::Prefix::parse("fd77::/64")}});
+        const auto outcome = addressing->reconcile(wanted);
         REQUIRE(outcome);
         REQUIRE(outcome->refused.empty());
     }
@@ -125,16 +141,23 @@ private:
     std::thread thread_;
 };
 
+/// What waits, split. Of the kernel's own (it reports what it listens to) nothing.
+void read_waiting(tun::Queue& queue, std::vector<net::Bytes>& out) {
+    net::Bytes buffer(tun::Queue::kBufferBytes);
+    while (const auto received = queue.read(buffer)) {
+        const auto packet = net::ByteView(buffer).first(received->size);
+        const auto header = net::parse_ip(packet);
+        if (header && header->protocol != test::kTcp && header->protocol != test::kUdp) continue;
+        const auto parts = test::split(received->offload, packet);
+        REQUIRE(!parts.empty());
+        out.insert(out.end(), parts.begin(), parts.end());
+    }
+}
+
+/// Waits for so many packets.
 std::vector<net::Bytes> read_all(tun::Queue& queue, std::size_t count) {
     std::vector<net::Bytes> out;
-    net::Bytes buffer(tun::Queue::kBufferBytes);
-    while (out.size() < count && test::readable(queue.fd())) {
-        while (const auto received = queue.read(buffer)) {
-            const auto parts = test::split(received->offload, net::ByteView(buffer).first(received->size));
-            REQUIRE(!parts.empty());
-            out.insert(out.end(), parts.begin(), parts.end());
-        }
-    }
+    while (out.size() < count && test::readable(queue.fd())) read_waiting(queue, out);
     return out;
 }
 
@@ -162,6 +185,22 @@ TEST_CASE("what the kernel offers is turned on, and off again") {
     const test::Packet packet;
     test::write(bare->queues()[0], packet.offload(1), packet.bytes());  // there is no way to say so
     CHECK(bare->queues()[0].refused() == 1);
+}
+
+TEST_CASE("a kernel that refuses a superpacket is noticed") {
+    if (!test::enter_own_network()) return;
+    const auto queue_of_a_device = [](int flags) {
+        const int fd = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+        ifreq request{};
+        request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | flags);
+        REQUIRE(::ioctl(fd, TUNSETIFF, &request) == 0);
+        return tun::Queue(fd, true);
+    };
+    const auto takes = queue_of_a_device(IFF_VNET_HDR);
+    CHECK(tun::takes_superpackets(takes.fd(), Gso::tcp4));
+    const auto refuses = queue_of_a_device(0);  // takes our Offload for a packet of no version
+    CHECK_FALSE(tun::takes_superpackets(refuses.fd(), Gso::tcp4));
+    CHECK_FALSE(tun::takes_superpackets(refuses.fd(), Gso::udp));
 }
 
 TEST_CASE("a superpacket that is written arrives as its datagrams, and one that is sent is read") {
@@ -192,9 +231,12 @@ TEST_CASE("a superpacket that is written arrives as its datagrams, and one that 
     socket.set(IPPROTO_UDP, kUdpSegment, 1000);
     REQUIRE(::sendto(socket.fd, packet.payload.data(), 2500, 0, peer.get(), peer.size) == 2500);
     net::Bytes buffer(tun::Queue::kBufferBytes);
-    REQUIRE(test::readable(here.device->fd()));
-    const auto received = here.device->queues()[0].read(buffer);
-    REQUIRE(received);
+    std::optional<tun::Queue::Received> received;
+    do {  // the kernel may report what it listens to
+        REQUIRE(test::readable(here.device->fd()));
+        received = here.device->queues()[0].read(buffer);
+        REQUIRE(received);
+    } while (net::parse_ip(net::ByteView(buffer).first(received->size))->protocol != test::kUdp);
     CHECK(received->offload.gso == Gso::udp);
     CHECK(received->offload.segment_bytes == 1000);
     const auto parts = test::split(received->offload, net::ByteView(buffer).first(received->size));
@@ -206,6 +248,43 @@ TEST_CASE("a superpacket that is written arrives as its datagrams, and one that 
         const auto transport = net::ByteView(parts[i]).subspan(20);
         // The sum of both addresses is the same the other way round.
         CHECK(test::slow_checksum(transport, packet.pseudo_header(transport.size())) == 0);
+    }
+}
+
+TEST_CASE("the kernel cuts superpackets into the same segments") {
+    if (!test::enter_own_network()) return;
+    for (const char* const setting : {"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"}) {
+        const int fd = ::open(setting, O_WRONLY | O_CLOEXEC);
+        const bool set = fd >= 0 && ::write(fd, "1", 1) == 1;
+        if (fd >= 0) ::close(fd);
+        if (!set) {
+            WARN("SKIPPED: forwarding cannot be turned on here");
+            return;
+        }
+    }
+    // It forwards from one device to another that takes no superpackets, and so has to do our work.
+    Here from({.name = "from"}, "10.0.0.1", "fd00::a00:1", "10.88.0.1"),
+        to({.name = "to", .offloads = false}, "10.0.0.2", "fd00::a00:2", "10.89.0.1");
+    net::SeededRandom random(11);
+    for (int i = 0; i < 200; ++i) {
+        auto packet = test::random_header(random);
+        if (packet.protocol == test::kUdp && !from.device->offloads().udp) continue;
+        packet.hops = static_cast<std::uint8_t>(std::max<int>(packet.hops, 2));
+        packet.flags = static_cast<std::uint8_t>(random.u64());
+        const std::size_t segment_bytes = 1 + random.below(1300);
+        packet.payload = test::random_bytes(random, 1 + random.below(std::min<std::size_t>(segment_bytes * 40, 60000)));
+        test::write(from.device->queues()[0], packet.offload(segment_bytes),
+                    packet.bytes(test::Packet::Checksum::pseudo_header));
+        CHECK(from.device->queues()[0].refused() == 0);
+        packet.hops -= 1;
+        const auto ours =
+            test::split(packet.offload(segment_bytes), packet.bytes(test::Packet::Checksum::pseudo_header));
+        const auto theirs = read_all(to.device->queues()[0], ours.size());
+        INFO("packet " << i << (packet.v6 ? " IPv6 " : " IPv4 ") << int{packet.protocol} << ", "
+                       << packet.payload.size() << " bytes in segments of " << segment_bytes << ", flags "
+                       << int{packet.flags});
+        REQUIRE(theirs.size() == ours.size());
+        REQUIRE((theirs == ours));
     }
 }
 
@@ -288,6 +367,28 @@ TEST_CASE("superpackets stay below the size that was set") {
     CHECK(mirror.largest < 20000);
 }
 
+TEST_CASE("where the kernel takes no program from us there is one queue, and a reason") {
+    if (!test::enter_own_network()) return;
+    // This thread's rights, without the two that let it load programs.
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, 2> rights{};
+    REQUIRE(::syscall(SYS_capget, &header, rights.data()) == 0);
+    auto fewer = rights;
+    fewer[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective &= ~CAP_TO_MASK(CAP_SYS_ADMIN);
+    fewer[CAP_TO_INDEX(CAP_BPF)].effective &= ~CAP_TO_MASK(CAP_BPF);
+    REQUIRE(::syscall(SYS_capset, &header, fewer.data()) == 0);
+    auto device = Device::open({.queues = 2, .vnet_header = true});
+    REQUIRE(::syscall(SYS_capset, &header, rights.data()) == 0);
+    REQUIRE(device);
+    if (device->steers_voice()) {
+        WARN("SKIPPED: this kernel lets everyone load programs");
+        return;
+    }
+    CHECK(device->queues().size() == 1);
+    CHECK_THAT(device->steering_trouble(), Catch::Contains("CAP_BPF"));
+    CHECK(device->offloads().checksum);
+}
+
 TEST_CASE("voice comes out of a queue of its own") {
     if (!test::enter_own_network()) return;
     Here here({.queues = 2});
@@ -310,8 +411,9 @@ TEST_CASE("voice comes out of a queue of its own") {
             const bool voice = dscp == 46 || dscp == 44 || dscp == 24;
             INFO("DSCP " << dscp << (v6 ? " of IPv6" : " of IPv4"));
             CHECK(read_all(device.queues()[voice ? 1 : 0], 1).size() == 1);
-            pollfd other{device.queues()[voice ? 0 : 1].fd(), POLLIN, 0};
-            CHECK(::poll(&other, 1, 0) == 0);
+            std::vector<net::Bytes> other;
+            read_waiting(device.queues()[voice ? 0 : 1], other);
+            CHECK(other.empty());
         }
     }
     Device moved = std::move(device);

@@ -232,6 +232,18 @@ TEST_CASE("a packet that disagrees with its offload is refused") {
     CHECK(refused(good, changed));
     changed[32] = std::byte{0xf0};
     CHECK_FALSE(refused(good, changed));
+    auto extended = packet;
+    extended.v6 = true;
+    extended.ip_options = net::Bytes(7);
+    changed = extended.bytes(Packet::Checksum::pseudo_header);
+    CHECK_FALSE(refused(extended.offload(1000), changed));
+    for (const std::size_t size : {40U, 41U, 47U, 48U, 67U}) {  // cut short, in the headers' words too
+        auto cut = net::copy(net::ByteView(changed).first(size));
+        test::put16(cut, 4, size - 40);
+        CHECK(refused(extended.offload(1000), cut));
+    }
+    changed[41] = std::byte{0xff};  // the extension header's length: beyond the packet
+    CHECK(refused(extended.offload(1000), changed));
     auto fragment = packet;
     fragment.fragment = 0x2000;
     CHECK(refused(good, fragment.bytes(Packet::Checksum::pseudo_header)));
