@@ -2,6 +2,7 @@
 /// and go, through crashes and cuts.
 #include <catch2/catch.hpp>
 
+#include "meshd/credentials.hpp"
 #include "tests/sim/world.hpp"
 #include "tests/unit/voice/scripted_centre.hpp"
 #include "tests/unit/voice/scripted_phone.hpp"
@@ -59,10 +60,11 @@ struct Offices {
         run(3s);
     }
 
-    void add_user(const std::string& name, const std::string& node) {
+    void add_user(const std::string& name, const std::string& node, const std::string& password = {}) {
         mesh::UserRequest user;
         user.aor = name + "@acme.example";
         user.nodes = {node};
+        if (!password.empty()) user.credentials = meshd::make_credentials(user.aor, "acme.example", password);
         REQUIRE(trento->node().put_user(user, mesh.now()));
     }
     /// Both worlds on, in step.
@@ -245,6 +247,28 @@ TEST_CASE("an office that is cut off from all others still connects its own phon
     offices.run(2s);
     CHECK(offices.carol.in_call());
     CHECK(dave.in_call());
+}
+
+TEST_CASE("in an outage a phone that is not registered calls by the password in its user's sealed record") {
+    Offices offices(9);
+    offices.add_user("alice", "trento", "secret");
+    offices.run(2s);
+    offices.centre.alive = false;
+    REQUIRE(offices.until([&] { return offices.all_in("island"); }, 7s));
+    const auto node = *net::Endpoint::parse("192.0.2.1:5060");
+    test::Phone wrong{offices.line, "alice", *net::Endpoint::parse("10.1.0.21:5060"), node, "guess"};
+    wrong.call("sip:bob@acme.example");
+    offices.run(1s);
+    CHECK(wrong.count("INVITE", 407) == 2);
+    CHECK(offices.bob.count("INVITE") == 0);
+    test::Phone second{offices.line, "alice", *net::Endpoint::parse("10.1.0.20:5060"), node};
+    second.call("sip:bob@acme.example");
+    CHECK(offices.rings(second, 1s));
+    offices.run(2s);
+    CHECK(second.in_call());
+    second.hang_up();
+    offices.run(40s);
+    CHECK(offices.quiet());
 }
 
 TEST_CASE("a call whose media has died on both sides is ended on both sides") {
