@@ -18,8 +18,12 @@ from network import Failed
 # A bench is a module bench_NAME with
 #   PEERS       names, in the order of the table
 #   measure(peer, programs, folder, turn)    {metric: (value, unit)}; folder is empty, turn unique
+# maybe
+#   missing(peer)                            why it cannot be measured here, or None
+#   PINS = True                              measure takes cpus=1, a processor for each side
 # and a first line of its docstring that says what it measures.
 BENCHES = ("vpn", "sip")
+TABLE_WIDTH = 120
 
 
 def options():
@@ -28,24 +32,31 @@ def options():
     p.add_argument("--rounds", type=int, default=3, metavar="N", help="how often each peer is measured (3)")
     p.add_argument("--json", metavar="FILE", help="write the medians there")
     p.add_argument("--peers", metavar="PEER,...", help="only these")
+    p.add_argument("--cpus", type=int, choices=(1,), help="vpn: a processor for each side, daemon and load together")
     p.add_argument("--build", required=True, help=argparse.SUPPRESS)
     p.add_argument("--folder", required=True, help=argparse.SUPPRESS)
     return p.parse_args()
 
 
 def rounds(bench, peers, o):
-    """{peer: {metric: ([values], unit)}}"""
-    results = {peer: {} for peer in peers}
+    """({peer: {metric: ([values], unit)}}, whether all went well). A peer that fails does not spoil the others."""
+    results, good = {peer: {} for peer in peers}, True
+    pinned = {"cpus": o.cpus} if o.cpus else {}
     for number in range(1, o.rounds + 1):
-        for peer in peers:
+        for index, peer in enumerate(peers):
             folder = f"{os.path.abspath(o.folder)}/{number}-{peer}"
             os.makedirs(f"{folder}/logs")
-            measured = bench.measure(peer, os.path.abspath(o.build), folder, f"{number}{peers.index(peer)}")
+            try:
+                measured = bench.measure(peer, os.path.abspath(o.build), folder, f"{number}x{index}", **pinned)
+            except Failed as failure:
+                print(f"round {number}: {peer}: {failure}. Logs: {folder}", file=sys.stderr, flush=True)
+                good = False
+                continue
             told = ", ".join(f"{metric} {value:.3g} {unit}" for metric, (value, unit) in measured.items())
             print(f"round {number}: {peer}: {told}", file=sys.stderr, flush=True)
             for metric, (value, unit) in measured.items():
                 results[peer].setdefault(metric, ([], unit))[0].append(value)
-    return results
+    return results, good
 
 
 def rows_of(name, results):
@@ -54,12 +65,36 @@ def rows_of(name, results):
 
 
 def table(rows, peers):
+    """One under another as many tables as the columns need."""
     metrics = list(dict.fromkeys((row["metric"], row["unit"]) for row in rows))
-    value = {(row["peer"], row["metric"]): f"{row['value']:.4g}" for row in rows}
-    head = [f"{metric} {unit}" for metric, unit in metrics]
-    print(" " * 14 + "  ".join(f"{text:>18}" for text in head))
-    for peer in peers:
-        print(f"{peer:<14}" + "  ".join(f"{value.get((peer, metric), '-'):>18}" for metric, _ in metrics))
+    value = {(row["peer"], row["metric"]): f"{row['value']:.4g}" if row["value"] < 1e4 else f"{row['value']:.0f}"
+             for row in rows}
+    first = max(map(len, peers))
+    while metrics:
+        columns, width = [], first
+        while metrics and (not columns or width + 2 + column_width(metrics[0]) <= TABLE_WIDTH):
+            width += 2 + column_width(metrics[0])
+            columns.append(metrics.pop(0))
+        for part in (0, 1):
+            print(" " * first + "".join(f"  {column[part]:>{column_width(column)}}" for column in columns))
+        for peer in peers:
+            print(f"{peer:<{first}}" + "".join(
+                f"  {value.get((peer, column[0]), '-'):>{column_width(column)}}" for column in columns))
+        if metrics:
+            print()
+
+
+def column_width(column):
+    return max(8, *map(len, column))
+
+
+def present(bench, peers):
+    """Those that can be measured here; says of the others why not."""
+    why = {peer: bench.missing(peer) for peer in peers} if hasattr(bench, "missing") else {}
+    for peer, reason in why.items():
+        if reason:
+            print(f"{peer} is left out: {reason}", flush=True)
+    return [peer for peer in peers if not why.get(peer)]
 
 
 def main():
@@ -73,16 +108,23 @@ def main():
     if unknown := [peer for peer in peers if peer not in bench.PEERS]:
         sys.exit(f"bench: {o.name} knows no {unknown[0]}. Its peers are: {', '.join(bench.PEERS)}")
     shutil.rmtree(o.folder, ignore_errors=True)
+    if o.cpus and not getattr(bench, "PINS", False):
+        sys.exit(f"bench: {o.name} has no sides to pin to processors")
+    peers = present(bench, peers)
     try:
-        results = rounds(bench, peers, o)
-    except (Failed, KeyboardInterrupt) as failure:
-        sys.exit(f"bench: {failure}. Logs: {o.folder}")
+        results, good = rounds(bench, peers, o)
+    except KeyboardInterrupt:
+        sys.exit(f"bench: interrupted. Logs: {o.folder}")
+    peers = [peer for peer in peers if results[peer]]
+    if not peers:
+        sys.exit("bench: no peer could be measured")
     rows = rows_of(o.name, results)
-    print(f"{o.name}: {bench.__doc__.splitlines()[0]} Medians of {o.rounds}.")
+    print(f"{o.name}: {bench.__doc__.splitlines()[0]} Medians of {o.rounds}.", end="\n\n")
     table(rows, peers)
     if o.json:
         with open(o.json, "w") as file:
             json.dump({"rows": rows}, file, indent=1)
+    sys.exit(0 if good else 1)
 
 
 if __name__ == "__main__":

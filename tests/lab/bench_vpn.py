@@ -1,92 +1,101 @@
-"""TCP throughput, round trip and cost between two machines joined by one cable.
+"""Speed, cost and the delay of a call through tunnels between two machines joined by one cable.
 
-The processor time and the memory are those of both daemons together.
+The processor time is that of both daemons together, the peak memory that of the larger of the two. Small packets: how
+many of 200 bytes a second arrive, over one flow and over fifty, at the highest rate of which less than 1 % is lost.
+Voice: the 99th percentile of a call's one-way delay, alone, and then how much is added to it while four TCP flows fill
+one direction (the call's), then both; and the packets lost of 250. The line: the same over 10 Mbit/s with a queue of
+64 kB, where meshd is told 9500 kbit/s of uplink and its peers have nothing that could be told.
 """
-import json
 import time
 
-from network import Failed, Space, cable, run, wait_until
-from node import Node, wait_full_mesh
-from wireguard import StockPeer
+from network import Failed, Wire
+from traffic import FLOW_S, VOICE_S, WARM_UP_S, Stream, Tcp
+from tunnels import KINDS, Link
 
-PEERS = ("no-tunnel", "wireguard-go", "meshd")
-FLOW_S, WARM_UP_S = 4, 1
-PORT = 51820
-
-
-class Pair:
-    """Two namespaces and a cable, and a tunnel of the peer's kind."""
-
-    def __init__(self, peer, programs, folder, turn):
-        self.a, self.b = Space(f"a{turn}"), Space(f"b{turn}")
-        cable(self.a, "eth0", self.b, "eth0")
-        self.a.set_up("eth0", "10.99.0.1/24")
-        self.b.set_up("eth0", "10.99.0.2/24")
-        self.programs, self.folder, self.turn, self.daemons = programs, folder, turn, []
-        self.far = getattr(self, peer.replace("-", "_"))()
-        wait_until(f"an answer through {peer}", lambda: self.a.ping_ms(self.far) is not None, 10)
-
-    def no_tunnel(self):
-        return "10.99.0.2"
-
-    def wireguard_go(self):
-        keys = [run("wg", "genkey").strip() for _ in range(2)]
-        public = [run("wg", "pubkey", input_text=key).strip() for key in keys]
-        for i, space in enumerate((self.a, self.b)):
-            peer = StockPeer(space, f"wg{self.turn}{'ab'[i]}", f"""[Interface]
-PrivateKey = {keys[i]}
-ListenPort = {PORT}
-Address = 10.77.0.{i + 1}/24
-[Peer]
-PublicKey = {public[1 - i]}
-Endpoint = 10.99.0.{2 - i}:{PORT}
-AllowedIPs = 10.77.0.0/24
-""", self.folder)
-            self.daemons.append(peer.program)
-        return "10.77.0.2"
-
-    def meshd(self):
-        nodes = [Node(space, space.name, self.programs, self.folder,
-                      {"listen_port": PORT, "mdns": False, "voice": {"enabled": False}}) for space in (self.a, self.b)]
-        for node in nodes:
-            node.start()
-        self.daemons = [node.program for node in nodes]
-        nodes[0].ctl("init", "bench", "--name", nodes[0].name)
-        nodes[1].join(nodes[0].invite(nodes[1].name))
-        wait_full_mesh(nodes, 10, time.monotonic())
-        return nodes[1].addresses()[0]
-
-    def flow(self, flows=1):
-        """(Gbit/s, gigabytes carried, the warm-up included)."""
-        server = self.b.start(["iperf3", "-s", "-1"], f"{self.folder}/iperf3.log")
-        wait_until("iperf3", lambda: "5201" in self.b.run("ss", "-Htln"), 5)
-        report = json.loads(self.a.run("iperf3", "-c", self.far, "-t", str(FLOW_S), "-O", str(WARM_UP_S), "-P",
-                                       str(flows), "-J", timeout_s=FLOW_S + 20))
-        server.process.wait(5)
-        if "error" in report:
-            raise Failed(f"iperf3: {report['error']}")
-        rate = report["end"]["sum_received"]["bits_per_second"]
-        return rate / 1e9, rate * (FLOW_S + WARM_UP_S) / 8e9
-
-    def close(self):
-        for daemon in self.daemons:
-            daemon.end()
-        for space in (self.a, self.b):
-            space.remove()
+PEERS, PINS = tuple(KINDS), True
+LINE_MBIT_S, UPLINK_RATE = 10, "9500kbit"
+RAMP_S = 1  # for TCP to fill the line
 
 
-def measure(peer, programs, folder, turn):
-    pair = Pair(peer, programs, folder, turn)
-    cpu_s = lambda: sum(daemon.cpu_s() for daemon in pair.daemons)
+def missing(peer):
+    return KINDS[peer].missing()
+
+
+def throughput(link):
+    cpu_s = lambda: sum(daemon.cpu_s() for daemon in link.daemons)
     before_s = cpu_s()
-    one, carried_gb = pair.flow()
-    result = {"1 flow": (one, "Gbit/s")}
-    cost = (cpu_s() - before_s) / carried_gb
-    result["4 flows"] = (pair.flow(4)[0], "Gbit/s")
-    text = pair.a.run("ping", "-n", "-q", "-c", "200", "-i", "0.005", pair.far)
+    one = Tcp(link, FLOW_S).bit_s()
+    cost = (cpu_s() - before_s) / (one * (FLOW_S + WARM_UP_S) / 8e9)
+    result = {"1 flow": (one / 1e9, "Gbit/s"), "4 flows": (Tcp(link, FLOW_S, flows=4).bit_s() / 1e9, "Gbit/s")}
+    text = link.a.run("ping", "-n", "-q", "-c", "200", "-i", "0.005", link.far)
     result["round trip"] = (float(text.rsplit("=", 1)[1].split("/")[1]), "ms")
-    if pair.daemons:
+    if link.daemons:
         result["processor"] = (cost, "s/GB")
-        result["peak memory"] = (sum(daemon.peak_kb() for daemon in pair.daemons) / 1024, "MB")
-    pair.close()
+    return result
+
+
+def small_packets(link):
+    stream = Stream(link)
+    result = {"small": (stream.small_packets(1), "packets/s"), "small, 50 flows": (stream.small_packets(50), "packets/s")}
+    stream.close()
+    return result
+
+
+def voice_under(link, stream, both=False):
+    """(99th percentile of the delay in ms, packets lost, bit/s of TCP)"""
+    tcp = Tcp(link, RAMP_S + VOICE_S, flows=4, both=both)
+    time.sleep(RAMP_S)
+    return *stream.voice(), tcp.bit_s()
+
+
+def voice(link):
+    stream = Stream(link)
+    alone_ms, alone_lost = stream.voice()
+    one_ms, one_lost, _ = voice_under(link, stream)
+    both_ms, both_lost, _ = voice_under(link, stream, both=True)
+    stream.close()
+    return {"voice": (alone_ms, "ms"), "+ 1 way full": (one_ms - alone_ms, "ms"), "+ both full": (both_ms - alone_ms, "ms"),
+            "lost": (alone_lost, "packets"), "lost, 1 way full": (one_lost, "packets"),
+            "lost, both full": (both_lost, "packets")}
+
+
+def line(link):
+    stream = Stream(link)
+    alone_ms, _ = stream.voice()
+    full_ms, lost, bit_s = voice_under(link, stream)
+    stream.close()
+    return {"line: voice": (alone_ms, "ms"), "line: + full": (full_ms - alone_ms, "ms"),
+            "line: lost": (lost, "packets"), "line: TCP": (bit_s / 1e6, "Mbit/s")}
+
+
+def measure(peer, programs, folder, turn, cpus=None):
+    data = {"threads": "one"} if cpus == 1 else {}
+    result, peak_kb = {}, 0
+    link = Link(peer, programs, f"{folder}/cable", turn, cpus == 1, data)
+    try:
+        for part in (throughput, small_packets, voice):
+            result.update(part(link))
+        if link.daemons:
+            result["peak memory"] = (max(daemon.peak_kb() for daemon in link.daemons) / 1024, "MB")
+    finally:
+        link.close()
+
+    wires = []
+
+    def join(a, b):
+        wires.append(Wire(f"{programs}/tests/lab/wire", a, "eth0", b, "eth0", f"{folder}/wire.log"))
+        wires[0].set(f"both rate {LINE_MBIT_S}")
+
+    try:
+        link = Link(peer, programs, f"{folder}/line", f"{turn}n", cpus == 1, {**data, "uplink_rate": UPLINK_RATE}, join)
+        try:
+            result.update(line(link))
+        finally:
+            link.close()
+    except Failed as why:  # which is no reason to forget the rest
+        print(f"{peer} over a line of {LINE_MBIT_S} Mbit/s: {why}", flush=True)
+    finally:
+        for wire in wires:
+            wire.process.stdin.close()
+            wire.process.wait(5)
     return result

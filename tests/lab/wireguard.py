@@ -1,4 +1,4 @@
-"""Stock WireGuard: Debian's wireguard-go, told what a wg-quick configuration says."""
+"""Stock WireGuard: wireguard-go, Debian's or another, told what a wg-quick configuration says."""
 import os
 
 from network import Failed, wait_until
@@ -21,14 +21,14 @@ def parsed(configuration):
 
 
 class StockPeer:
-    def __init__(self, space, device, configuration, folder, logs=None):
+    def __init__(self, space, device, configuration, folder, logs=None, program="wireguard-go"):
         """Brings the tunnel up as `wg-quick up` would."""
         os.makedirs(folder, exist_ok=True)
         self.space, self.device = space, device
         quick, plain, allowed = parsed(configuration)
         if "Address" not in quick or not allowed:
             raise Failed("the configuration names no Address, or no AllowedIPs")
-        self.program = space.start(["wireguard-go", "-f", device], f"{logs or folder}/{space.name}-wireguard-go.log",
+        self.program = space.start([program, "-f", device], f"{logs or folder}/{space.name}-wireguard-go.log",
                                    env={**os.environ, "LOG_LEVEL": "error", "WG_PROCESS_FOREGROUND": "1"})
         wait_until(f"the device of wireguard-go in {space.name}",
                    lambda: os.path.exists(f"/run/wireguard/{device}.sock"), 5)
