@@ -163,7 +163,6 @@ void Device::find_offloads() {
 
 bool Device::set_offloads(Offloads wanted) {
     if (!vnet_header_) return wanted == Offloads{};
-    if ((wanted.tcp || wanted.udp) && !wanted.checksum) return false;
     unsigned long bits = 0;
     if (wanted.checksum) bits |= kTakesChecksum;
     if (wanted.tcp) bits |= kTakesTcp | kTakesTcpEcn;

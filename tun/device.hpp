@@ -38,8 +38,8 @@ public:
     const std::string& name() const { return name_; }
     int index() const { return index_; }
 
-    /// One or two; they stay where they are when the device is moved. Reading and writing, and different queues, may be
-    /// done from different threads. Any queue may be written to.
+    /// One or two; they stay where they are when the device is moved. Each must be read, or what comes out of it is
+    /// lost; any may be written to. Reading and writing, and different queues, may be done from different threads.
     std::span<Queue> queues() { return queues_; }
     /// The first queue's.
     int fd() const { return queues_.front().fd(); }

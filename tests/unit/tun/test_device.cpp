@@ -70,6 +70,8 @@ TEST_CASE("packets come out of the device and go into it") {
     CHECK(queue.refused() == 0);
     test::write(queue, {}, net::Bytes(20, std::byte{0xff}));
     CHECK(queue.refused() == 1);
+    queue.write({}, std::vector<net::ByteView>(tun::Queue::kMaxPieces + 1));
+    CHECK(queue.refused() == 2);
 
     ifreq request{};
     std::memcpy(request.ifr_name, "mesh0", 6);
@@ -97,6 +99,9 @@ TEST_CASE("a name that is taken, or no name at all, is refused with what to do")
     const auto first = Device::open({});
     REQUIRE(first);
     CHECK_THAT(Device::open({}).error().message, Contains("mesh0") && Contains("the name is taken"));
+    const auto shared = Device::open({.name = "mesh1", .queues = 2});
+    REQUIRE(shared);
+    CHECK_THAT(Device::open({.name = "mesh1", .queues = 2}).error().message, Contains("the name is taken"));
     CHECK_THAT(Device::open({.name = "lo"}).error().message, Contains("cannot create the device lo"));
     CHECK_THAT(Device::open({.name = "sixteen-letters-"}).error().message, Contains("1 to 15 characters"));
     CHECK_THAT(Device::open({.name = "m", .mtu_bytes = 1279}).error().message, Contains("1280"));

@@ -395,7 +395,7 @@ TEST_CASE("voice comes out of a queue of its own") {
     auto& device = *here.device;
     if (!device.steers_voice()) {
         WARN("SKIPPED: " << device.steering_trouble());
-        CHECK(!device.steering_trouble().empty());
+        CHECK_THAT(device.steering_trouble(), Catch::Contains("not permitted") || Catch::Contains("without BPF"));
         CHECK(device.queues().size() == 1);
         return;
     }
