@@ -65,27 +65,41 @@ def rows_of(name, results):
 
 
 def table(rows, peers):
-    """One under another as many tables as the columns need."""
-    metrics = list(dict.fromkeys((row["metric"], row["unit"]) for row in rows))
+    """One of the metrics without a colon, and one for each group "GROUP: METRIC"; more where the page is too narrow."""
+    columns = list(dict.fromkeys((row["metric"], row["unit"]) for row in rows))
+    for group in dict.fromkeys(map(group_of, columns)):
+        left = [column for column in columns if group_of(column) == group]
+        while left:
+            shown, width = [], max(map(len, peers))
+            while left and (not shown or width + 2 + column_width(left[0]) <= TABLE_WIDTH):
+                width += 2 + column_width(left[0])
+                shown.append(left.pop(0))
+            print()
+            lines(group, rows, peers, shown)
+
+
+def lines(group, rows, peers, columns):
+    first = max(map(len, peers))
     value = {(row["peer"], row["metric"]): f"{row['value']:.4g}" if row["value"] < 1e4 else f"{row['value']:.0f}"
              for row in rows}
-    first = max(map(len, peers))
-    while metrics:
-        columns, width = [], first
-        while metrics and (not columns or width + 2 + column_width(metrics[0]) <= TABLE_WIDTH):
-            width += 2 + column_width(metrics[0])
-            columns.append(metrics.pop(0))
-        for part in (0, 1):
-            print(" " * first + "".join(f"  {column[part]:>{column_width(column)}}" for column in columns))
-        for peer in peers:
-            print(f"{peer:<{first}}" + "".join(
-                f"  {value.get((peer, column[0]), '-'):>{column_width(column)}}" for column in columns))
-        if metrics:
-            print()
+    for corner, heads in ((group, map(name_of, columns)), ("", (unit for _, unit in columns))):
+        print(f"{corner:<{first}}" + "".join(
+            f"  {head:>{column_width(column)}}" for head, column in zip(heads, columns)))
+    for peer in peers:
+        print(f"{peer:<{first}}" + "".join(
+            f"  {value.get((peer, column[0]), '-'):>{column_width(column)}}" for column in columns))
+
+
+def group_of(column):
+    return column[0].rpartition(": ")[0]
+
+
+def name_of(column):
+    return column[0].rpartition(": ")[2]
 
 
 def column_width(column):
-    return max(8, *map(len, column))
+    return max(8, len(name_of(column)), len(column[1]))
 
 
 def present(bench, peers):
@@ -119,7 +133,7 @@ def main():
     if not peers:
         sys.exit("bench: no peer could be measured")
     rows = rows_of(o.name, results)
-    print(f"{o.name}: {bench.__doc__.splitlines()[0]} Medians of {o.rounds}.", end="\n\n")
+    print(f"{o.name}: {bench.__doc__.splitlines()[0]} Medians of {o.rounds}.")
     table(rows, peers)
     if o.json:
         with open(o.json, "w") as file:

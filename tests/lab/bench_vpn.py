@@ -21,11 +21,14 @@ def missing(peer):
     return KINDS[peer].missing()
 
 
+def cpu_s(link):
+    return sum(daemon.cpu_s() for daemon in link.daemons)
+
+
 def throughput(link):
-    cpu_s = lambda: sum(daemon.cpu_s() for daemon in link.daemons)
-    before_s = cpu_s()
+    before_s = cpu_s(link)
     one = Tcp(link, FLOW_S).bit_s()
-    cost = (cpu_s() - before_s) / (one * (FLOW_S + WARM_UP_S) / 8e9)
+    cost = (cpu_s(link) - before_s) / (one * (FLOW_S + WARM_UP_S) / 8e9)
     result = {"1 flow": (one / 1e9, "Gbit/s"), "4 flows": (Tcp(link, FLOW_S, flows=4).bit_s() / 1e9, "Gbit/s")}
     text = link.a.run("ping", "-n", "-q", "-c", "200", "-i", "0.005", link.far)
     result["round trip"] = (float(text.rsplit("=", 1)[1].split("/")[1]), "ms")
@@ -36,9 +39,9 @@ def throughput(link):
 
 def small_packets(link):
     stream = Stream(link)
-    result = {"small": (stream.small_packets(1), "packets/s"), "small, 50 flows": (stream.small_packets(50), "packets/s")}
+    one, fifty = stream.small_packets(1), stream.small_packets(50)
     stream.close()
-    return result
+    return {"small packets": (one, "1/s"), "small, 50 flows": (fifty, "1/s")}
 
 
 def voice_under(link, stream, both=False):
@@ -54,9 +57,9 @@ def voice(link):
     one_ms, one_lost, _ = voice_under(link, stream)
     both_ms, both_lost, _ = voice_under(link, stream, both=True)
     stream.close()
-    return {"voice": (alone_ms, "ms"), "+ 1 way full": (one_ms - alone_ms, "ms"), "+ both full": (both_ms - alone_ms, "ms"),
-            "lost": (alone_lost, "packets"), "lost, 1 way full": (one_lost, "packets"),
-            "lost, both full": (both_lost, "packets")}
+    return {"voice: alone": (alone_ms, "ms"), "voice: added, 1 way full": (one_ms - alone_ms, "ms"),
+            "voice: added, both full": (both_ms - alone_ms, "ms"), "voice: lost alone": (alone_lost, "packets"),
+            "voice: lost, 1 way full": (one_lost, "packets"), "voice: lost, both full": (both_lost, "packets")}
 
 
 def line(link):
@@ -64,38 +67,47 @@ def line(link):
     alone_ms, _ = stream.voice()
     full_ms, lost, bit_s = voice_under(link, stream)
     stream.close()
-    return {"line: voice": (alone_ms, "ms"), "line: + full": (full_ms - alone_ms, "ms"),
-            "line: lost": (lost, "packets"), "line: TCP": (bit_s / 1e6, "Mbit/s")}
+    return {"line: voice alone": (alone_ms, "ms"), "line: added, full": (full_ms - alone_ms, "ms"),
+            "line: lost, full": (lost, "packets"), "line: TCP": (bit_s / 1e6, "Mbit/s")}
 
 
-def measure(peer, programs, folder, turn, cpus=None):
-    data = {"threads": "one"} if cpus == 1 else {}
-    result, peak_kb = {}, 0
-    link = Link(peer, programs, f"{folder}/cable", turn, cpus == 1, data)
+def over_cable(peer, programs, folder, turn, pinned, data):
+    link = Link(peer, programs, folder, turn, pinned, data)
     try:
+        result = {}
         for part in (throughput, small_packets, voice):
             result.update(part(link))
         if link.daemons:
             result["peak memory"] = (max(daemon.peak_kb() for daemon in link.daemons) / 1024, "MB")
+        return result
     finally:
         link.close()
 
+
+def over_line(peer, programs, folder, turn, pinned, data):
     wires = []
 
     def join(a, b):
-        wires.append(Wire(f"{programs}/tests/lab/wire", a, "eth0", b, "eth0", f"{folder}/wire.log"))
+        wires.append(Wire(f"{programs}/tests/lab/wire", a, "eth0", b, "eth0", f"{folder}/logs/wire.log"))
         wires[0].set(f"both rate {LINE_MBIT_S}")
 
     try:
-        link = Link(peer, programs, f"{folder}/line", f"{turn}n", cpus == 1, {**data, "uplink_rate": UPLINK_RATE}, join)
+        link = Link(peer, programs, folder, turn, pinned, {**data, "uplink_rate": UPLINK_RATE}, join)
         try:
-            result.update(line(link))
+            return line(link)
         finally:
             link.close()
-    except Failed as why:  # which is no reason to forget the rest
-        print(f"{peer} over a line of {LINE_MBIT_S} Mbit/s: {why}", flush=True)
     finally:
         for wire in wires:
             wire.process.stdin.close()
             wire.process.wait(5)
+
+
+def measure(peer, programs, folder, turn, cpus=None):
+    pinned, data = cpus == 1, {"threads": "one"} if cpus == 1 else {}
+    result = over_cable(peer, programs, f"{folder}/cable", turn, pinned, data)
+    try:
+        result.update(over_line(peer, programs, f"{folder}/line", f"{turn}n", pinned, data))
+    except Failed as why:  # which is no reason to forget the rest
+        print(f"{peer} over a line of {LINE_MBIT_S} Mbit/s: {why}", flush=True)
     return result

@@ -88,12 +88,14 @@ class Link:
         pings = 20
 
         def datagrams():
-            lines = [line.split() for line in self.a.run("cat", "/proc/net/snmp").splitlines() if line.startswith("Udp:")]
-            return int(lines[1][lines[0].index("OutDatagrams")])
+            lines = self.a.run("cat", "/proc/net/snmp").splitlines()
+            names, counts = (line.split() for line in lines if line.startswith("Udp:"))
+            return int(counts[names.index("OutDatagrams")])
 
         def direct():
             before = datagrams()
-            answered = self.a.run("ping", "-n", "-q", "-c", str(pings), "-i", "0.01", "-s", "1200", OVERLAY[1], check=False)
+            answered = self.a.run("ping", "-n", "-q", "-c", str(pings), "-i", "0.01", "-s", "1200", OVERLAY[1],
+                                  check=False)
             return answered is not None and pings <= datagrams() - before < 1.5 * pings
 
         wait_until("datagrams to go straight to the other side", direct, 20, step_s=0.2)
@@ -219,7 +221,7 @@ logging: {{level: error}}
 
 
 def fastd(link):
-    """salsa2012+umac, the method that its manual recommends without AES hardware and its fastest that is authenticated."""
+    """salsa2012+umac, which its manual recommends, and the fastest of its methods that authenticate."""
     secret = [link.make("fastd", "--generate-key", "--machine-readable").strip() for _ in "ab"]
     public = []
     for i, side in enumerate("ab"):
