@@ -27,8 +27,8 @@ void Probe::tick(net::Now now) {
 bool Probe::take(const Message& response, net::Now now) {
     const auto via = response.top_via();
     if (!via || response.method() != "OPTIONS" || !exchange_.monitor) return false;
-    const auto at =
-        std::find_if(sent_.begin(), sent_.end(), [&](const auto& sent) { return sent.branch == via->branch(); });
+    const auto branch = via->branch();
+    const auto at = std::find_if(sent_.begin(), sent_.end(), [&](const auto& sent) { return sent.branch == branch; });
     if (at == sent_.end()) return false;
     exchange_.monitor->measured(now.steady - at->at);
     sent_.erase(at);
