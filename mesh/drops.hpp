@@ -33,6 +33,7 @@ enum class Drop : std::uint8_t {
     no_endpoint,           ///< we do not know where the peer is
     underlay_loop,         ///< endpoint lies in the overlay
     too_big,               ///< no room left to encrypt it in place
+    uplink_full,           ///< waited too long for the uplink, or would have (shaper.hpp)
     queue_full,            ///< waited for a session behind too many others
     handshake_gave_up,     ///< waited for a session that did not come
     not_for_stock,         ///< a control frame to a stock peer

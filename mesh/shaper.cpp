@@ -1,0 +1,130 @@
+#include "mesh/shaper.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace mesh {
+
+namespace {
+
+constexpr std::size_t kLargePacketBytes = 1500;
+constexpr auto kSecond = std::chrono::nanoseconds(std::chrono::seconds(1)).count();
+
+// A packet must be able to leave without another's debt, and a thread that wakes every millisecond keep up.
+constexpr std::int64_t kLeastCredit = 2 * kLargePacketBytes;
+constexpr std::int64_t kCreditPerSecond = 1000;
+
+// Voice alone may be more than the uplink takes; bulk must not pay for that for ever.
+constexpr std::int64_t kDebtPerSecond = 20;
+
+constexpr std::size_t kLeastQueueBytes = 64 * 1024;
+constexpr std::size_t kMostQueueBytes = 4 * 1024 * 1024;
+
+net::Duration time_of(std::uint64_t bytes, std::uint64_t rate) {
+    return std::chrono::nanoseconds(static_cast<std::int64_t>(bytes * static_cast<std::uint64_t>(kSecond) / rate));
+}
+
+}  // namespace
+
+Uplink::Uplink(std::uint64_t rate_bytes_per_s)
+    : rate_(std::max<std::uint64_t>(rate_bytes_per_s, 1000)),
+      most_(std::max(kLeastCredit, static_cast<std::int64_t>(rate_) / kCreditPerSecond)),
+      credit_(most_) {}
+
+void Uplink::refill(net::Steady now) {
+    if (filled_ == net::Steady::min()) filled_ = now;
+    if (now <= filled_) return;
+    const auto passed = std::min<net::Duration>(now - filled_, std::chrono::seconds(1));
+    const auto gained = passed.count() * static_cast<std::int64_t>(rate_) / kSecond;
+    if (gained == 0) return;  // the time is kept until it makes a byte
+    credit_ = std::min(credit_ + gained, most_);
+    filled_ = now;
+}
+
+void Uplink::spend(std::size_t bytes, net::Steady now) {
+    const std::lock_guard lock(mutex_);
+    refill(now);
+    credit_ = std::max(credit_ - static_cast<std::int64_t>(bytes), -static_cast<std::int64_t>(rate_) / kDebtPerSecond);
+}
+
+net::Steady Uplink::open_at(net::Steady now) {
+    const std::lock_guard lock(mutex_);
+    refill(now);
+    if (credit_ > 0) return now;
+    return now + time_of(static_cast<std::uint64_t>(1 - credit_), rate_);
+}
+
+Shaper::Shaper(std::uint64_t rate_bytes_per_s)
+    : target_(std::max<net::Duration>(std::chrono::milliseconds(5),
+                                      time_of(2 * kLargePacketBytes, std::max<std::uint64_t>(rate_bytes_per_s, 1000)))),
+      most_bytes_(std::clamp<std::size_t>(rate_bytes_per_s / 2, kLeastQueueBytes, kMostQueueBytes)) {}
+
+bool Shaper::push(Packet packet) {
+    if (bytes_ + packet.bytes.size() > most_bytes_) return false;
+    bytes_ += packet.bytes.size();
+    packets_.push_back(std::move(packet));
+    return true;
+}
+
+// dodequeue(), RFC 8289 section 5.4.
+std::optional<Shaper::Packet> Shaper::take(net::Steady now, bool& waited_too_long) {
+    waited_too_long = false;
+    if (packets_.empty()) {
+        first_above_ = net::kNever;
+        return std::nullopt;
+    }
+    auto packet = std::move(packets_.front());
+    packets_.pop_front();
+    bytes_ -= packet.bytes.size();
+    if (now - packet.since < target_ || bytes_ <= kLargePacketBytes) {
+        first_above_ = net::kNever;
+    } else if (first_above_ == net::kNever) {
+        first_above_ = now + kInterval;
+    } else {
+        waited_too_long = now >= first_above_;
+    }
+    return packet;
+}
+
+net::Duration Shaper::spacing(unsigned count) {
+    return std::chrono::duration_cast<net::Duration>(kInterval / std::sqrt(static_cast<double>(count)));
+}
+
+// deque(), RFC 8289 section 5.5.
+std::optional<Shaper::Packet> Shaper::pop(net::Steady now, std::uint64_t& dropped) {
+    bool too_long = false;
+    auto packet = take(now, too_long);
+    if (!packet) {
+        dropping_ = false;
+        return packet;
+    }
+    if (dropping_) {
+        if (!too_long) {
+            dropping_ = false;
+            return packet;
+        }
+        while (dropping_ && now >= drop_next_) {
+            ++dropped;
+            ++count_;
+            packet = take(now, too_long);
+            if (too_long) {
+                drop_next_ += spacing(count_);
+            } else {
+                dropping_ = false;
+            }
+        }
+        return packet;
+    }
+    if (!too_long) return packet;
+    ++dropped;
+    packet = take(now, too_long);
+    dropping_ = true;
+    // Where it has dropped not long ago it begins at the pace that was right then.
+    const auto since_last = count_ - last_count_;
+    count_ = since_last > 1 && now - drop_next_ < 16 * kInterval ? since_last : 1;
+    drop_next_ = now + spacing(count_);
+    last_count_ = count_;
+    return packet;
+}
+
+}  // namespace mesh

@@ -1,0 +1,72 @@
+/// Keeps bulk from filling the buffers of a slow uplink in front of voice: sends no faster than the uplink's rate, and
+/// lets what waits for that wait here, where it is short by time (CoDel, RFC 8289).
+///
+///   bulk packet -> Shaper::push ... pop, when Uplink has credit -> sealed, sent      voice -> sent, Uplink::spend
+#pragma once
+
+#include <deque>
+#include <mutex>
+#include <optional>
+
+#include "net/bytes.hpp"
+#include "net/time.hpp"
+
+namespace mesh {
+
+/// What may be sent now: a token bucket that all lanes draw from. Thread safe.
+class Uplink {
+public:
+    explicit Uplink(std::uint64_t rate_bytes_per_s);
+
+    /// So many bytes leave now, IP and UDP headers included. Voice does not ask; it takes from bulk's credit.
+    void spend(std::size_t bytes, net::Steady now);
+    /// From when on bulk may send: `now` or before if at once.
+    net::Steady open_at(net::Steady now);
+    std::uint64_t rate_bytes_per_s() const { return rate_; }
+
+private:
+    void refill(net::Steady now);
+
+    const std::uint64_t rate_;
+    const std::int64_t most_;  ///< credit: what leaves at once after a pause
+    std::mutex mutex_;
+    std::int64_t credit_;      ///< bytes; below zero it is a debt
+    net::Steady filled_ = net::Steady::min();
+};
+
+/// Bulk packets that wait for the uplink. One thread's.
+class Shaper {
+public:
+    struct Packet {
+        net::Bytes bytes;   ///< plain, whole
+        net::Steady since;
+    };
+    static constexpr net::Duration kInterval = std::chrono::milliseconds(100);  ///< RFC 8289 section 4.3
+
+    /// Waiting for up to `target` is fine: 5 ms, or two large packets' time on a slower uplink.
+    explicit Shaper(std::uint64_t rate_bytes_per_s);
+
+    /// False if the queue is full: half a second's worth, whatever CoDel may say.
+    [[nodiscard]] bool push(Packet packet);
+    /// The next one to be sent, nullopt if none waits. `dropped` grows by those that had waited for too long.
+    std::optional<Packet> pop(net::Steady now, std::uint64_t& dropped);
+    bool empty() const { return packets_.empty(); }
+    std::size_t bytes() const { return bytes_; }
+    net::Duration target() const { return target_; }
+
+private:
+    std::optional<Packet> take(net::Steady now, bool& waited_too_long);
+    static net::Duration spacing(unsigned count);
+
+    const net::Duration target_;
+    const std::size_t most_bytes_;
+    std::deque<Packet> packets_;
+    std::size_t bytes_ = 0;
+    // RFC 8289 section 5.2's variables.
+    net::Steady first_above_ = net::kNever;  ///< when waiting has been too long for an interval
+    net::Steady drop_next_{};
+    unsigned count_ = 0, last_count_ = 0;
+    bool dropping_ = false;
+};
+
+}  // namespace mesh
