@@ -68,6 +68,7 @@ void read_data(const Value& value, Config& out) {
         {"tun_offloads", [](const Value& v, Config& c) { c.data.tun_offloads = v.boolean(); }},
         {"udp_offloads", [](const Value& v, Config& c) { c.data.udp_offloads = v.boolean(); }},
         {"aes", [](const Value& v, Config& c) { c.data.aes = v.boolean(); }},
+        {"uplink_rate", [](const Value& v, Config& c) { c.data.uplink_bit_per_s = v.rate_bit_per_s(); }},
     });
     value.members(kKeys, out);
 }

@@ -1,6 +1,7 @@
 #include "meshd/config_value.hpp"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include "net/text.hpp"
@@ -143,6 +144,21 @@ std::uint16_t ConfigValue::port() const {
     const auto* value = node_->as<std::int64_t>();
     if (value == nullptr || *value < 1 || *value > 65535) must_be("a port, from 1 to 65535");
     return static_cast<std::uint16_t>(*value);
+}
+
+std::uint64_t ConfigValue::rate_bit_per_s() const {
+    static constexpr auto kUnits = std::to_array<std::pair<std::string_view, std::uint64_t>>(
+        {{"kbit", 1'000}, {"mbit", 1'000'000}, {"gbit", 1'000'000'000}});
+    constexpr std::uint64_t kLeast = 64'000;  // below it not even one call goes through
+    if (const auto* value = node_->as<std::string>()) {
+        const auto text = net::to_lower(*value);
+        for (const auto& [unit, bits] : kUnits) {
+            if (!text.ends_with(unit)) continue;
+            const auto count = net::parse_decimal(std::string_view(text).substr(0, text.size() - unit.size()), 1'000'000'000);
+            if (count && *count * bits >= kLeast) return *count * bits;
+        }
+    }
+    must_be("a rate of at least 64kbit, a whole number with its unit, such as \"9500kbit\" or \"10mbit\"");
 }
 
 std::chrono::seconds ConfigValue::seconds(std::int64_t min, std::int64_t max) const {

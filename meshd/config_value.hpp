@@ -21,6 +21,7 @@ public:
     bool boolean() const;
     std::int64_t integer(std::int64_t min, std::int64_t max) const;
     std::uint16_t port() const;
+    std::uint64_t rate_bit_per_s() const;  ///< "10mbit", "9500kbit", as tc(8) writes them
     std::chrono::seconds seconds(std::int64_t min, std::int64_t max) const;
     const std::string& text() const;
     std::size_t choice(std::span<const std::string_view> names) const;  ///< the index of the one that was chosen

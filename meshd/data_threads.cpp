@@ -22,12 +22,22 @@ constexpr std::size_t kReceiveBufferBytes = 1 << 20;
 // A little before the others, if we may (Linux takes a thread for this, not a process): what is short goes first.
 constexpr int kVoiceNice = -10;
 
+// poll() until something is ready or `due`; to the nanosecond, as an uplink's next packet may be due in microseconds.
+int wait(std::vector<pollfd>& fds, net::Steady due) {
+    if (due == net::kNever) return ::ppoll(fds.data(), fds.size(), nullptr, nullptr);
+    const auto now = loop::read_clocks().steady;
+    const auto left = due > now ? std::chrono::duration_cast<std::chrono::nanoseconds>(due - now).count() : 0;
+    const timespec span{left / 1'000'000'000, left % 1'000'000'000};
+    return ::ppoll(fds.data(), fds.size(), &span, nullptr);
+}
+
 }  // namespace
 
 DataThreads::DataThreads(Settings settings)
     : settings_(std::move(settings)),
       stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       upward_(settings_.max_frames, settings_.max_handshakes, settings_.wake) {
+    if (settings_.uplink_bytes_per_s != 0) uplink_.emplace(settings_.uplink_bytes_per_s);
     if (!stop_.is_open()) throw std::system_error(errno, std::generic_category(), "cannot make an eventfd");
     std::string trouble;
     // With any port, the other family may have taken the one that we got.
@@ -99,9 +109,11 @@ void DataThreads::start(std::span<tun::Queue> queues, tun::Coalescer::Settings c
 }
 
 void DataThreads::add_outbound(std::vector<Work>& works, mesh::Lane lane, tun::Queue& queue, LaneSockets sockets) {
-    auto& added = *outbound_.emplace_back(std::make_unique<OutboundLane>(lane, queue, sockets, table_, upward_));
+    auto& added = *outbound_.emplace_back(std::make_unique<OutboundLane>(
+        lane, queue, sockets, uplink_ ? &*uplink_ : nullptr, table_, upward_));
     added.set_segments(settings_.udp_offloads);
-    works.push_back({added.fd(), true, [&added](net::Steady now) { return added.run(now); }});
+    works.push_back({added.fd(), true, [&added](net::Steady now) { return added.run(now); },
+                     [&added](net::Steady now) { return added.next_deadline(now); }});
 }
 
 void DataThreads::add_inbound(std::vector<Work>& works, mesh::Lane lane, Sockets& sockets, tun::Queue& queue,
@@ -110,7 +122,7 @@ void DataThreads::add_inbound(std::vector<Work>& works, mesh::Lane lane, Sockets
         if (!*socket) continue;
         auto& added = *inbound_.emplace_back(
             std::make_unique<InboundLane>(lane, **socket, queue, coalescing, table_, upward_));
-        works.push_back({added.fd(), false, [&added](net::Steady now) { return added.run(now); }});
+        works.push_back({added.fd(), false, [&added](net::Steady now) { return added.run(now); }, {}});
     }
 }
 
@@ -119,19 +131,30 @@ void DataThreads::run(std::vector<Work> works) const {
     for (const auto& work : works) fds.push_back({work.fd, POLLIN, 0});
     bool more = false;
     for (;;) {
-        const auto ready = ::poll(fds.data(), fds.size(), more ? 0 : -1);
+        const auto due = std::min(more ? net::Steady::min() : net::kNever, next_deadline(works));
+        const auto ready = wait(fds, due);
         if (ready < 0 && errno != EINTR) return;
         if (fds[0].revents != 0) return;
         more = false;
         if (ready < 0) continue;
         for (std::size_t i = 0; i < works.size(); ++i) {
             auto& fd = fds[i + 1];
-            if (fd.revents == 0) continue;
-            if (works[i].run(loop::read_clocks().steady) == Turn::more) more = true;
+            const auto now = loop::read_clocks().steady;
+            const bool late = works[i].next_deadline && works[i].next_deadline(now) <= now;
+            if (fd.revents == 0 && !late) continue;
+            if (works[i].run(now) == Turn::more) more = true;
             // A device that is gone is readable for ever. A socket's error is an earlier datagram's, and has been taken.
             if (works[i].device && (fd.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) fd.fd = -1;
         }
     }
+}
+
+net::Steady DataThreads::next_deadline(const std::vector<Work>& works) {
+    auto next = net::kNever;
+    for (const auto& work : works) {
+        if (work.next_deadline) next = std::min(next, work.next_deadline(loop::read_clocks().steady));
+    }
+    return next;
 }
 
 void DataThreads::stop() {

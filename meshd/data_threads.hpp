@@ -20,6 +20,7 @@ public:
         std::size_t max_handshakes = 256;
         bool single = false;           ///< one thread for all, and smaller buffers
         bool udp_offloads = true;      ///< UDP_SEGMENT, UDP_GRO
+        std::uint64_t uplink_bytes_per_s = 0;  ///< what leaves is shaped to this; 0: it is not
         /// Called on a data thread when there is something to take(); must be quick and thread safe (an eventfd, or
         /// loop::Wakeup). Not called again before take().
         std::function<void()> wake;
@@ -56,6 +57,7 @@ private:
         int fd = -1;
         bool device = false;  ///< the TUN device's, not a socket's
         std::function<Turn(net::Steady)> run;
+        std::function<net::Steady(net::Steady)> next_deadline;  ///< when to run it though its fd is not ready
     };
 
     bool open_sockets(std::uint16_t port, std::string& trouble);
@@ -64,11 +66,13 @@ private:
     void add_inbound(std::vector<Work>& works, mesh::Lane lane, Sockets& sockets, tun::Queue& queue,
                      tun::Coalescer::Settings coalescing);
     void run(std::vector<Work> works) const;
+    static net::Steady next_deadline(const std::vector<Work>& works);
 
     Settings settings_;
     std::uint16_t port_ = 0;
     Sockets bulk_, voice_;
     loop::FileDescriptor stop_;  ///< an eventfd
+    std::optional<mesh::Uplink> uplink_;
     CurrentTable table_;
     UpwardQueue upward_;
     std::vector<std::unique_ptr<OutboundLane>> outbound_;

@@ -19,11 +19,29 @@ constexpr int kBurstReceives = 2;
 constexpr auto kBulkPatience = std::chrono::milliseconds(100);
 constexpr auto kVoicePatience = std::chrono::milliseconds(5);
 
+constexpr std::size_t kOuterHeaderBytes4 = 20 + 8;  // IPv4 and UDP
+constexpr std::size_t kOuterHeaderBytes6 = 40 + 8;
+
+net::Bytes joined(const tun::Segment& segment) {
+    net::Bytes bytes(segment.bytes());
+    std::copy(segment.payload.begin(), segment.payload.end(),
+              std::copy(segment.header.begin(), segment.header.end(), bytes.begin()));
+    return bytes;
+}
+
 }  // namespace
 
-OutboundLane::OutboundLane(mesh::Lane lane, tun::Queue& queue, LaneSockets sockets, const CurrentTable& table,
-                           UpwardQueue& upward)
-    : lane_(lane), queue_(queue), sockets_(sockets), table_(table), upward_(upward), packet_(tun::Queue::kBufferBytes) {}
+OutboundLane::OutboundLane(mesh::Lane lane, tun::Queue& queue, LaneSockets sockets, mesh::Uplink* uplink,
+                           const CurrentTable& table, UpwardQueue& upward)
+    : lane_(lane),
+      queue_(queue),
+      sockets_(sockets),
+      table_(table),
+      upward_(upward),
+      uplink_(uplink),
+      packet_(tun::Queue::kBufferBytes) {
+    if (uplink_ != nullptr && lane_ != mesh::Lane::voice) shaper_.emplace(uplink_->rate_bytes_per_s());
+}
 
 Turn OutboundLane::run(net::Steady now) {
     const auto table = table_.get();
@@ -36,9 +54,13 @@ Turn OutboundLane::run(net::Steady now) {
             break;
         }
         bytes += received->size;
-        if (table) carry(*table, received->offload, net::ByteView(packet_).first(received->size), now);
+        const auto packet = net::ByteView(packet_).first(received->size);
+        if (!table) continue;
+        shaper_ ? this->queue(*table, received->offload, packet, now) : carry(*table, received->offload, packet, now);
     }
-    if (table) flush(*table);
+    if (!table) return turn;
+    if (shaper_) drain(*table, now);
+    flush(*table);
     return turn;
 }
 
@@ -53,13 +75,18 @@ void OutboundLane::carry(const mesh::ForwardingTable& table, const tun::Offload&
     auto segments = tun::Splitter::open(offload, packet, way.leaves_checksums ? Checksums::left : Checksums::complete);
     if (!segments) return table.drops->add(mesh::Drop::bad_inner_packet);
     if (way.verdict == mesh::Outbound::Verdict::no_session) return hand_up(table, way.peer->key, *segments);
+    send(table, way, *segments, header->traffic_class, now);
+}
 
+void OutboundLane::send(const mesh::ForwardingTable& table, const mesh::Way& way, tun::Splitter& segments,
+                        std::uint8_t traffic_class, net::Steady now) {
     constexpr auto kHeadroom = mesh::PacketBuffer::kHeadroomBytes;
-    const auto room_bytes = kHeadroom + segments->largest_bytes() + mesh::PacketBuffer::kTailroomBytes;
-    const auto flags = segments->checksums_left() ? mesh::kChecksumLeft : std::uint8_t{0};
-    const auto traffic_class = net::outer_traffic_class(header->traffic_class);
-    std::size_t total = 0;
-    while (const auto segment = segments->next()) {
+    const auto room_bytes = kHeadroom + segments.largest_bytes() + mesh::PacketBuffer::kTailroomBytes;
+    const auto flags = segments.checksums_left() ? mesh::kChecksumLeft : std::uint8_t{0};
+    const auto outer_class = net::outer_traffic_class(traffic_class);
+    const auto outer_header = way.endpoint.address.is_v6() ? kOuterHeaderBytes6 : kOuterHeaderBytes4;
+    std::size_t total = 0, outer_headers = 0;
+    while (const auto segment = segments.next()) {
         auto room = burst_.room(room_bytes);
         if (room.empty()) {
             flush(table);
@@ -69,18 +96,42 @@ void OutboundLane::carry(const mesh::ForwardingTable& table, const tun::Offload&
         std::copy(segment->payload.begin(), segment->payload.end(), end);
         const auto datagram = mesh::seal(table, way, {room, kHeadroom, segment->bytes()}, now, lane_, flags);
         if (datagram.empty()) continue;
-        burst_.add(way.endpoint, traffic_class, datagram.size());
+        burst_.add(way.endpoint, outer_class, datagram.size());
         total += datagram.size();
+        outer_headers += outer_header;
     }
-    if (total != 0 && mesh::sent(way, total, now)) upward_.tick();
+    if (total == 0) return;
+    if (uplink_ != nullptr) uplink_->spend(total + outer_headers, now);
+    if (mesh::sent(way, total, now)) upward_.tick();
+}
+
+void OutboundLane::queue(const mesh::ForwardingTable& table, const tun::Offload& offload, net::ByteView packet,
+                         net::Steady now) {
+    // Checksums are completed: by the time that the packet leaves its way may be another.
+    auto segments = tun::Splitter::open(offload, packet, tun::Splitter::Checksums::complete);
+    if (!segments) return table.drops->add(mesh::Drop::bad_inner_packet);
+    while (const auto segment = segments->next()) {
+        if (!shaper_->push({joined(*segment), now})) table.drops->add(mesh::Drop::uplink_full);
+    }
+}
+
+void OutboundLane::drain(const mesh::ForwardingTable& table, net::Steady now) {
+    std::uint64_t dropped = 0;
+    while (uplink_->open_at(now) <= now) {
+        const auto packet = shaper_->pop(now, dropped);
+        if (!packet) break;
+        carry(table, {}, packet->bytes, now);
+    }
+    if (dropped != 0) table.drops->add(mesh::Drop::uplink_full, dropped);
+}
+
+net::Steady OutboundLane::next_deadline(net::Steady now) {
+    return shaper_ && !shaper_->empty() ? uplink_->open_at(now) : net::kNever;
 }
 
 void OutboundLane::hand_up(const mesh::ForwardingTable& table, const net::TunnelKey& peer, tun::Splitter& segments) {
     while (const auto segment = segments.next()) {
-        net::Bytes bytes(segment->bytes());
-        std::copy(segment->payload.begin(), segment->payload.end(),
-                  std::copy(segment->header.begin(), segment->header.end(), bytes.begin()));
-        upward_.packet({peer, std::move(bytes)}, *table.drops);
+        upward_.packet({peer, joined(*segment)}, *table.drops);
     }
 }
 

@@ -12,6 +12,7 @@
 
 #include "loop/datagram_burst.hpp"
 #include "mesh/data_path.hpp"
+#include "mesh/shaper.hpp"
 #include "meshd/upward.hpp"
 #include "tun/coalesce.hpp"
 #include "tun/device.hpp"
@@ -49,17 +50,25 @@ enum class Turn : std::uint8_t {
 
 class OutboundLane {
 public:
-    /// All references are borrowed for life.
-    OutboundLane(mesh::Lane lane, tun::Queue& queue, LaneSockets sockets, const CurrentTable& table, UpwardQueue& upward);
+    /// All references are borrowed for life. `uplink`: what leaves is counted there, and bulk waits for it; null: none.
+    OutboundLane(mesh::Lane lane, tun::Queue& queue, LaneSockets sockets, mesh::Uplink* uplink, const CurrentTable& table,
+                 UpwardQueue& upward);
 
     int fd() const { return queue_.fd(); }
     /// Carries what waits, up to a burst.
     Turn run(net::Steady now);
+    /// When bulk that waits for the uplink may go: call run() then, too. kNever: none waits.
+    net::Steady next_deadline(net::Steady now);
     /// Sends of many segments, or one by one.
     void set_segments(bool on) { burst_.set_segments(on); }
 
 private:
     void carry(const mesh::ForwardingTable& table, const tun::Offload& offload, net::ByteView packet, net::Steady now);
+    /// To the shaper, and from there onto the wire, instead of carry().
+    void queue(const mesh::ForwardingTable& table, const tun::Offload& offload, net::ByteView packet, net::Steady now);
+    void drain(const mesh::ForwardingTable& table, net::Steady now);
+    void send(const mesh::ForwardingTable& table, const mesh::Way& way, tun::Splitter& segments,
+              std::uint8_t traffic_class, net::Steady now);
     void hand_up(const mesh::ForwardingTable& table, const net::TunnelKey& peer, tun::Splitter& segments);
     void flush(const mesh::ForwardingTable& table);
 
@@ -68,6 +77,8 @@ private:
     const LaneSockets sockets_;
     const CurrentTable& table_;
     UpwardQueue& upward_;
+    mesh::Uplink* const uplink_;
+    std::optional<mesh::Shaper> shaper_;
     loop::SendBurst burst_;
     net::Bytes packet_;
 };

@@ -60,7 +60,7 @@ TEST_CASE("every setting is read, with comments between") {
   "device": "acme", "mtu": 1400,
   "advertise": ["198.51.100.7:51820", "[2001:db8::7]:51820"],
   "log": "debug",
-  "data": {"threads": "one", "tun_offloads": false, "udp_offloads": false, "aes": false},
+  "data": {"threads": "one", "tun_offloads": false, "udp_offloads": false, "aes": false, "uplink_rate": "9500kbit"},
   "voice": {
     "enabled": true, "port": 5062,
     "phones": ["192.168.1.0/24", "fd00:1::/64"],
@@ -83,6 +83,11 @@ TEST_CASE("every setting is read, with comments between") {
     REQUIRE(config.advertise.size() == 2);
     CHECK(config.advertise[1].text() == "[2001:db8::7]:51820");
     CHECK(config.log == meshd::LogLevel::debug);
+    CHECK(config.data.single_thread);
+    CHECK_FALSE(config.data.tun_offloads);
+    CHECK_FALSE(config.data.udp_offloads);
+    CHECK_FALSE(config.data.aes);
+    CHECK(config.data.uplink_bit_per_s == 9'500'000);
     CHECK(config.voice.port == 5062);
     REQUIRE(config.voice.phones.size() == 2);
     CHECK(config.voice.phones[0].text() == "192.168.1.0/24");
@@ -228,4 +233,13 @@ TEST_CASE("a configuration is read from its file, and its errors name it") {
 
 TEST_CASE("the configuration that is installed as an example is a good one") {
     CHECK(meshd::load_config(MESHD_SOURCE_ROOT "/packaging/etc/meshd.json", false).voice.port == 5060);
+}
+
+TEST_CASE("a rate needs its unit, and one that carries no call is refused") {
+    CHECK(parse_config(R"({"data": {"uplink_rate": "1Gbit"}})", "x").data.uplink_bit_per_s == 1'000'000'000);
+    for (const auto* const bad : {"10", "\"10\"", "\"10 mbit\"", "\"mbit\"", "\"-1mbit\"", "\"63kbit\"", "\"0mbit\"",
+                                  "\"99999999999999999999mbit\"", "\"10mbyte\""}) {
+        CHECK_THAT(refusal(std::string("{\"data\": {\"uplink_rate\": ") + bad + "}}"),
+                   Contains("\"data.uplink_rate\" must be a rate of at least 64kbit"));
+    }
 }
