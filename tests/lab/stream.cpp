@@ -4,8 +4,9 @@
 ///   stream blast ADDRESS PORT FLOWS PACKETS_S SECONDS    small packets at a rate, the flows taking turns
 ///   stream receive PORT                                  counts both
 ///
-/// The senders send on absolute deadlines, and print "sent N seconds S". The receiver prints "ready", then answers each
-/// line on standard input, until that ends, by what arrived since the last:
+/// The senders send on absolute deadlines, and print "sent N seconds S". The receiver prints "ready". Then it answers
+/// each "tell" on standard input, until that ends, by what arrived since the last "forget", which it answers the same
+/// way:
 ///
 ///   arrived N voice N p50_us N p99_us N max_us N
 ///
@@ -212,18 +213,24 @@ private:
         std::array<char, 256> text{};
         const auto size = read(STDIN_FILENO, text.data(), text.size());
         if (size <= 0) return false;
-        for (auto lines = std::count(text.begin(), text.begin() + size, '\n'); lines > 0; --lines) answer();
+        commands_.append(text.data(), static_cast<std::size_t>(size));
+        for (std::size_t end; (end = commands_.find('\n')) != std::string::npos; commands_.erase(0, end + 1)) {
+            if (commands_.compare(0, end, "forget") == 0) forget();
+            tell();
+        }
         return true;
     }
 
-    void answer() {
-        const auto overflowed = dropped();
-        std::sort(delays_ns_.begin(), delays_ns_.end());
-        std::cout << "arrived " << arrived_ + (overflowed - overflowed_) << " voice " << delays_ns_.size() << " p50_us "
-                  << share_us(0.5) << " p99_us " << share_us(0.99) << " max_us " << share_us(1) << std::endl;
-        overflowed_ = overflowed;
+    void forget() {
+        forgotten_ = dropped();
         arrived_ = 0;
         delays_ns_.clear();
+    }
+
+    void tell() {
+        std::sort(delays_ns_.begin(), delays_ns_.end());
+        std::cout << "arrived " << arrived_ + (dropped() - forgotten_) << " voice " << delays_ns_.size() << " p50_us "
+                  << share_us(0.5) << " p99_us " << share_us(0.99) << " max_us " << share_us(1) << std::endl;
     }
 
     /// Packets that found the socket full, since it was opened.
@@ -242,7 +249,9 @@ private:
     }
 
     int fd_;
-    std::int64_t arrived_ = 0, overflowed_ = 0;
+    std::int64_t arrived_ = 0;
+    std::int64_t forgotten_ = 0;  ///< of the dropped
+    std::string commands_;
     std::vector<std::int64_t> delays_ns_;
     std::array<std::array<char, kBytesMax>, kBatch> bytes_{};
     alignas(cmsghdr) std::array<std::array<char, 64>, kBatch> controls_{};

@@ -7,6 +7,7 @@ from network import Failed, wait_until
 
 FLOW_S, WARM_UP_S = 4, 1
 VOICE_S = 5
+QUIET_S = 0.3  # after which nothing more is expected
 BLAST_S, LOSS_LIMIT, FIRST_RATE, LOWEST_RATE, HALVINGS = 0.7, 0.01, 20_000, 500, 3
 PORT = 4000
 
@@ -50,25 +51,23 @@ class Stream:
     def line(self):
         return self.receiver.process.stdout.readline().decode().strip()
 
-    def taken(self):
-        """{"arrived": packets, "voice": packets, "p99_us": ...} since the last time."""
-        self.receiver.process.stdin.write(b"take\n")
+    def ask(self, command):
+        """{"arrived": packets, "voice": packets, "p99_us": ...} since the last "forget"."""
+        self.receiver.process.stdin.write(f"{command}\n".encode())
         self.receiver.process.stdin.flush()
         return numbers(self.line())
 
     def send(self, *words, seconds):
         """({"sent": packets, "seconds": s}, what arrived)"""
-        self.taken()
+        self.ask("forget")
         sent = numbers(self.link.a.run(self.program, *map(str, words), timeout_s=seconds + 20))
-        arrived, quiet_since = self.taken(), time.monotonic()
+        arrived, quiet_since = self.ask("tell"), time.monotonic()
         # What is still on its way, in a queue before a slow line say, is not lost.
-        while time.monotonic() - quiet_since < 0.2:
-            time.sleep(0.05)
-            more = self.taken()
-            if more["arrived"]:
+        while arrived["arrived"] < sent["sent"] and time.monotonic() - quiet_since < QUIET_S:
+            time.sleep(0.02)
+            before, arrived = arrived, self.ask("tell")
+            if arrived["arrived"] > before["arrived"]:
                 quiet_since = time.monotonic()
-                arrived = {"arrived": arrived["arrived"] + more["arrived"], "voice": arrived["voice"] + more["voice"],
-                           **{key: max(arrived[key], more[key]) for key in ("p50_us", "p99_us", "max_us")}}
         return sent, arrived
 
     def voice(self):
