@@ -15,7 +15,7 @@ constexpr std::size_t kPartBytes = kMaxFrameBody - kPartHead;
 
 enum class FrameType : std::uint8_t {
     hello = 1, ping = 2, path_challenge = 3, leaving = 4, digest = 5, inventory = 6, want = 7, records = 8,
-    record_part = 9, join_request = 10, join_reply = 11,
+    record_part = 9, join_request = 10, join_reply = 11, mtu_probe = 12,
 };
 
 void put(net::Writer& out, const net::Endpoint& endpoint) {
@@ -61,6 +61,10 @@ struct Put {
     FrameType operator()(const PathChallenge& f) const {
         out.u64be(f.token).u8(f.reply ? 1 : 0);
         return FrameType::path_challenge;
+    }
+    FrameType operator()(const MtuProbe& f) const {
+        out.u64be(f.token).u16be(f.bytes).u8(f.reply ? 1 : 0);
+        return FrameType::mtu_probe;
     }
     FrameType operator()(const Leaving&) const { return FrameType::leaving; }
     FrameType operator()(const Digest& f) const {
@@ -135,6 +139,13 @@ std::optional<Frame> get_frame(FrameType type, net::Reader& in) {
         case FrameType::path_challenge: {
             PathChallenge f;
             f.token = in.u64be();
+            f.reply = in.u8() == 1;
+            return f;
+        }
+        case FrameType::mtu_probe: {
+            MtuProbe f;
+            f.token = in.u64be();
+            f.bytes = in.u16be();
             f.reply = in.u8() == 1;
             return f;
         }
@@ -243,6 +254,14 @@ std::optional<Frame> decode_frame(net::ByteView payload) {
     auto frame = get_frame(static_cast<FrameType>(type), in);
     if (!frame || !in.at_end()) return std::nullopt;
     return frame;
+}
+
+net::MutableBytes mtu_probe_in(net::MutableBytes payload) {
+    constexpr std::size_t kProbeBytes = 4 + 8 + 2 + 1;
+    net::Reader in(payload);
+    const bool is_one = in.u8() == kFormat && in.u8() == static_cast<std::uint8_t>(FrameType::mtu_probe) &&
+                        in.u16be() == kProbeBytes - 4 && in.ok() && payload.size() >= kProbeBytes;
+    return is_one ? payload.first(kProbeBytes) : net::MutableBytes();
 }
 
 std::vector<Frame> frames_of(std::span<const net::ByteView> wires) {

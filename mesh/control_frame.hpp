@@ -2,7 +2,7 @@
 ///
 ///   u8 0x01 (a first nibble that is no IP version; format 1) | u8 type | u16 length of what follows | ... | padding
 ///
-/// A frame fits one packet of the smallest path (IPv6's 1,280 bytes), is idempotent and may be lost. It goes only inside
+/// A frame fits one packet of IPv6's 1,280 bytes (of a path that takes less, fragments), is idempotent and may be lost. It goes only inside
 /// a session, so its sender is known; what it says is checked all the same.
 #pragma once
 
@@ -40,6 +40,12 @@ struct Ping {
 };
 struct PathChallenge {
     std::uint64_t token = 0;
+    bool reply = false;
+};
+/// Asks for a reply, which says that a packet of that size has come. Padding behind the frame makes the packet that large.
+struct MtuProbe {
+    std::uint64_t token = 0;
+    std::uint16_t bytes = 0;
     bool reply = false;
 };
 /// The sender is going down: look for another way now.
@@ -100,12 +106,14 @@ struct JoinReply {
 };
 
 using Frame = std::variant<Hello, Ping, PathChallenge, Leaving, Digest, Inventory, Want, Records, RecordPart, JoinRequest,
-                           JoinReply>;
+                           JoinReply, MtuProbe>;
 
 /// The whole frame, at least `pad_to` bytes (within kMaxFrameBytes). The content must fit.
 net::Bytes encode(const Frame& frame, std::size_t pad_to = 0);
 /// Nullopt for anything that is not exactly one frame and its padding. Bounded: allocates no more than it was given.
 std::optional<Frame> decode_frame(net::ByteView payload);
+/// What of a payload is the frame itself, if that is a probe of a path's MTU: all else is padding. Empty if it is none.
+net::MutableBytes mtu_probe_in(net::MutableBytes payload);
 /// Whether a decrypted payload is a control frame rather than an IP packet.
 inline bool is_control(net::ByteView payload) {
     if (payload.empty()) return false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "mesh/control_frame.hpp"
 #include "mesh/cookie.hpp"
 #include "mesh/introduction.hpp"
 
@@ -10,7 +11,7 @@ namespace mesh {
 namespace {
 
 // Control frames wait for the control thread in a queue that counts them: none may be larger than any that is sent
-// (control_frame.hpp), padding included.
+// (control_frame.hpp), padding included. What probes the path is larger, and loses its padding first.
 constexpr std::size_t kMaxControlBytes = 1280;
 
 template <class Result>
@@ -63,9 +64,10 @@ Inbound judge_payload(const ForwardingTable& table, ForwardingTable::Slot slot, 
     }
     const auto version = std::to_integer<unsigned>(payload[0]) >> 4;
     if (version != 4 && version != 6) {
-        if (peer.stock || payload.size() > kMaxControlBytes) return drop<Inbound>(table, Drop::bad_inner_packet, wake);
+        const auto probe = mtu_probe_in(payload);
+        result.bytes = probe.empty() ? payload : probe;
+        if (peer.stock || result.bytes.size() > kMaxControlBytes) return drop<Inbound>(table, Drop::bad_inner_packet, wake);
         result.verdict = Inbound::Verdict::control;
-        result.bytes = payload;
         return result;
     }
     if (!peer.carries_ip) return drop<Inbound>(table, Drop::ip_from_joiner, wake);
@@ -118,9 +120,9 @@ net::Endpoint endpoint_to_send_to(const ForwardingPeer& peer, const Session* ses
     return peer.endpoint;
 }
 
-bool fits(const ForwardingTable& table, const PacketBuffer& packet) {
+bool fits(const Way& way, const PacketBuffer& packet) {
     return packet.offset >= kDataHeaderBytes &&
-           packet.storage.size() - packet.offset >= padded_bytes(packet.size, table.mtu_bytes) + kTagBytes;
+           packet.storage.size() - packet.offset >= padded_bytes(packet.size, way.peer->mtu_bytes) + kTagBytes;
 }
 
 }  // namespace
@@ -144,11 +146,11 @@ Way find_way(const ForwardingTable& table, const net::IpHeader& header, net::Ste
 
 net::ByteView seal(const ForwardingTable& table, const Way& way, PacketBuffer packet, net::Steady now, Lane lane,
                    std::uint8_t flags) {
-    if (!fits(table, packet)) {
+    if (!fits(way, packet)) {
         table.drops->add(Drop::too_big);
         return {};
     }
-    const auto padded = padded_bytes(packet.size, table.mtu_bytes);
+    const auto padded = padded_bytes(packet.size, way.peer->mtu_bytes);
     const auto padding = packet.storage.subspan(packet.offset + packet.size, padded - packet.size);
     std::fill(padding.begin(), padding.end(), std::byte{0});
     const auto message = packet.storage.subspan(packet.offset - kDataHeaderBytes, kMinDataBytes + padded);
@@ -171,7 +173,7 @@ Outbound outbound(const ForwardingTable& table, PacketBuffer packet, net::Steady
     result.reason = way.reason;
     if (way.peer != nullptr) result.peer = way.peer->key;
     if (way.verdict != Outbound::Verdict::send) return result;
-    if (!fits(table, packet)) return drop<Outbound>(table, Drop::too_big);
+    if (!fits(way, packet)) return drop<Outbound>(table, Drop::too_big);
     result.bytes = seal(table, way, packet, now);
     if (result.bytes.empty()) {
         result.verdict = Outbound::Verdict::no_session;  // its last message went by just now; the packet is untouched

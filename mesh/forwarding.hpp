@@ -19,6 +19,7 @@ struct ForwardingPeer {
     std::shared_ptr<Session> next;           ///< takes over once the peer has confirmed it; null: none
     std::shared_ptr<PeerActivity> activity;  ///< never null
     std::vector<net::Prefix> allowed_ips;    ///< a member's inner sources (a stock peer's: ForwardingTable::stock_owners)
+    std::size_t mtu_bytes = 1420;            ///< the largest packet that its path takes whole; at most the device's
     std::uint32_t moves = 0;                 ///< PeerActivity::moves() that `endpoint` takes account of
     bool stock = false;                      ///< no control frames; endpoint follows its packets
     bool carries_ip = true;                  ///< false: control frames only
@@ -35,7 +36,7 @@ public:
 
     net::TunnelKey own_key;
     std::array<std::byte, 32> mac1_key{};  ///< BLAKE2s("mac1----" || own_key)
-    std::size_t mtu_bytes = 1420;
+    std::size_t mtu_bytes = 1420;          ///< of the device
     std::shared_ptr<DropCounters> drops;   ///< never null in a published table
     std::vector<std::shared_ptr<const ForwardingPeer>> peers;      ///< by slot
     std::shared_ptr<const RouteTable> routes;                      ///< destination to slot

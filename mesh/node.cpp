@@ -308,8 +308,10 @@ void Node::on_event(const Event& event, net::Now now) {
                    [](const PeerSilent&) {},
                    [&](const Nominated& elsewhere) { nominated(elsewhere, now); },
                    [&](const EndpointMoved& moved) {
-                       if (const auto found = links_.find(moved.peer); found != links_.end())
-                           found->second.endpoint = moved.endpoint;
+                       const auto found = links_.find(moved.peer);
+                       if (found == links_.end()) return;
+                       found->second.endpoint = moved.endpoint;
+                       find_mtu(found->second, now);
                    },
                    [&](const StampToPersist& stamp) {
                        batch_.stamp = stamp.stamp;
@@ -422,6 +424,7 @@ std::vector<PeerReport> Node::peers(net::Now now) const {
         report.roles = member.says.roles;
         report.stock = member.says.stock;
         report.rtt = peer->rtt;
+        report.mtu_bytes = wireguard_.path_mtu(peer->tunnel_key);
         report.via = peer->candidates.source_of(peer->endpoint);
         switch (peer->state) {
             case PeerLink::State::idle: report.state = PeerState::idle; break;

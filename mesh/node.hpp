@@ -20,7 +20,8 @@
 namespace mesh {
 
 /// What a node can do, in Hello and node records. aes: it is fast at data of type 5 (all can open it).
-enum class Capability : std::uint32_t { control = 1, aes = 2, relay = 4 };
+/// mtu_probe: it answers probes of its path's MTU.
+enum class Capability : std::uint32_t { control = 1, aes = 2, relay = 4, mtu_probe = 8 };
 
 struct NodeSettings {
     std::uint16_t listen_port = 51820;
@@ -87,6 +88,7 @@ struct PeerReport {
     std::optional<std::chrono::seconds> last_handshake;  ///< ago
     std::optional<std::chrono::microseconds> rtt;
     std::uint64_t rx_bytes = 0, tx_bytes = 0;
+    std::size_t mtu_bytes = 0;    ///< the largest packet that its path takes whole, as far as is known
     std::optional<Source> via;  ///< how its endpoint was found
 };
 
@@ -165,6 +167,10 @@ public:
     void receive_control(const net::TunnelKey& peer, net::ByteView payload, const net::Endpoint& from, net::Now now);
     /// An IP packet from this machine, by its destination (simulation); or one for which the data path has no session.
     void send_ip(net::ByteView packet, net::Now now);
+    /// A datagram of take_datagrams() that must not be fragmented is too large for this machine already.
+    void refused(const Datagram& datagram, net::Now now);
+    /// The network says that datagrams to an endpoint do not fit a link of `underlay_bytes`. It may be lying.
+    void told_too_big(const net::Endpoint& to, std::size_t underlay_bytes, net::Now now);
     void tick(net::Now now);
     net::Steady next_deadline() const;
 
@@ -284,6 +290,12 @@ private:
     std::vector<net::Endpoint> endpoints_for(const PeerLink& peer) const;
     void introduce(PeerLink& peer, net::Now now);
     void receive_introduction(net::ByteView datagram, const net::Endpoint& from, net::Now now);
+
+    // node_mtu.cpp: how large a packet each path takes
+    void find_mtu(PeerLink& peer, net::Now now);
+    void run_mtu(PeerLink& peer, net::Now now);
+    void heard_mtu(PeerLink& peer, const MtuProbe& probe, net::Now now);
+    PeerLink* link_at(const net::Endpoint& endpoint);
 
     // node_join.cpp: newcomers
     void settle_newcomers();

@@ -140,7 +140,10 @@ void Node::run_peer(PeerLink& peer, net::Now now) {
         case PeerLink::State::connecting:
             if (now.steady >= peer.next_attempt) connect(peer, now);
             break;
-        case PeerLink::State::up: run_pings(peer, now); break;
+        case PeerLink::State::up:
+            run_pings(peer, now);
+            run_mtu(peer, now);
+            break;
     }
     if (now.steady >= peer.next_hello) say_hello(peer, now);
     if (peer.trial && now.steady >= peer.trial->until) peer.trial.reset();
@@ -175,6 +178,7 @@ void Node::session_up(const SessionUp& event, net::Now now) {
     if (const auto anybody = anybody_.find(event.endpoint); anybody != anybody_.end())
         peer.candidates.add(event.endpoint, anybody->second, now.steady);
     peer.candidates.good(event.endpoint, now.steady);
+    find_mtu(peer, now);
     if (peer.stock) return up(peer, now);
     if (peer.state == PeerLink::State::idle) peer.state = PeerLink::State::connecting;
     peer.hello_nonce = random_.u64() | 1;
@@ -220,6 +224,7 @@ void Node::heard(PeerLink& peer, const Frame& frame, const net::Endpoint& from, 
     }
     if (const auto* ping = std::get_if<Ping>(&frame)) return heard_ping(peer, *ping, now);
     if (const auto* path = std::get_if<PathChallenge>(&frame)) return heard_path(peer, *path, from, now);
+    if (const auto* probe = std::get_if<MtuProbe>(&frame)) return heard_mtu(peer, *probe, now);
     if (const auto* request = std::get_if<JoinRequest>(&frame)) return join_request(peer, *request, now);
     if (const auto* reply = std::get_if<JoinReply>(&frame)) return join_reply(peer, *reply, now);
     if (std::holds_alternative<Leaving>(frame)) return down(peer, now);
@@ -245,6 +250,7 @@ void Node::heard_hello(PeerLink& peer, const Hello& hello, net::Now now) {
         peer.next_hello = net::kNever;
         if (peer.state == PeerLink::State::connecting) up(peer, now);
         peer.answered();
+        find_mtu(peer, now);
     }
     gossip_.heard_summary(peer.key, hello.summary, now);
     if (hello.answer_wanted) say_hello(peer, now);
@@ -267,6 +273,7 @@ void Node::heard_path(PeerLink& peer, const PathChallenge& frame, const net::End
     peer.endpoint = from;
     peer.candidates.good(from, now.steady);
     wireguard_.set_endpoint(peer.tunnel_key, from);
+    find_mtu(peer, now);
     events_.push_back(EndpointGood{peer.key, peer.tunnel_key, from});
 }
 
@@ -291,6 +298,7 @@ void Node::down(PeerLink& peer, net::Now now) {
     peer.next_ping = peer.next_hello = net::kNever;
     peer.answered();
     peer.rtt.reset();
+    peer.mtu.stop();
     if (peer.state != PeerLink::State::up) return;
     gossip_.peer_down(peer.key);
     events_.push_back(PeerDown{peer.key, peer.name});

@@ -8,6 +8,7 @@
 
 #include "mesh/candidates.hpp"
 #include "mesh/control_frame.hpp"
+#include "mesh/path_mtu.hpp"
 #include "net/time.hpp"
 
 namespace mesh {
@@ -48,6 +49,8 @@ struct PeerLink {
     net::Steady unanswered_since = net::kNever;       ///< the first ping since the last answer
     bool tried_elsewhere = false;                     ///< a handshake to all candidates went out since
     std::optional<std::chrono::microseconds> rtt;
+
+    PathMtu mtu;  ///< of the path to `endpoint`, while up
 
     // A path on trial.
     struct Trial {

@@ -118,6 +118,21 @@ void WireGuard::set_overlay(std::vector<net::Prefix> overlay) {
 void WireGuard::set_mtu(std::size_t mtu_bytes) {
     core_->mtu_bytes_ = mtu_bytes;
     core_->published_ = nullptr;
+    for (const auto& [key, peer] : core_->peers_) core_->changed(*peer);
+}
+
+std::size_t WireGuard::mtu() const { return core_->mtu_bytes_; }
+
+void WireGuard::set_path_mtu(const net::TunnelKey& key, std::size_t mtu_bytes) {
+    auto* const peer = core_->find(key);
+    if (peer == nullptr || peer->path_mtu_bytes == mtu_bytes) return;
+    peer->path_mtu_bytes = mtu_bytes;
+    core_->changed(*peer);
+}
+
+std::size_t WireGuard::path_mtu(const net::TunnelKey& key) const {
+    const auto* const peer = core_->find(key);
+    return peer == nullptr ? core_->mtu_bytes_ : core_->mtu_of(*peer);
 }
 
 void WireGuard::set_endpoint(const net::TunnelKey& key, const net::Endpoint& endpoint) {
@@ -194,6 +209,13 @@ void WireGuard::send(const net::TunnelKey& key, net::ByteView payload, net::Now 
         core_->want_handshake(*peer, now, true);
         peer->tries_began = now.steady;  // section 6.4: data that waits begins the 90 s anew
     }
+    core_->promise(*peer);
+}
+
+void WireGuard::send_probe(const net::TunnelKey& key, net::ByteView payload, net::Now now) {
+    auto* const peer = core_->find(key);
+    if (peer == nullptr || peer->settings.follows_endpoint || !WireGuardCore::has_session(*peer, now.steady)) return;
+    core_->transmit(*peer, payload, now, std::nullopt, true);
     core_->promise(*peer);
 }
 

@@ -37,6 +37,8 @@ struct PeerSettings {
 struct Datagram {
     net::Endpoint to;
     net::Bytes bytes;
+    bool never_fragment = false;  ///< a probe of the path: it must not arrive in pieces. WireGuard's owner says if it is
+                                  ///< too large for this machine already (Node::refused())
 };
 
 /// A session stands and has been confirmed. `renewed`: there was one before that still stood.
@@ -120,7 +122,12 @@ public:
     void set_routes(std::vector<Route> routes);
     /// Where no underlay endpoint may lie: what would be sent there would come back through the tunnel.
     void set_overlay(std::vector<net::Prefix> overlay);
-    void set_mtu(std::size_t mtu_bytes);  ///< of the device; bounds padding
+    void set_mtu(std::size_t mtu_bytes);  ///< of the device
+    std::size_t mtu() const;
+    /// The largest packet that the peer's path takes whole, which bounds padding; 0: not known, the device's.
+    void set_path_mtu(const net::TunnelKey& peer, std::size_t mtu_bytes);
+    /// At most the device's.
+    std::size_t path_mtu(const net::TunnelKey& peer) const;
 
     // Endpoints.
     void set_endpoint(const net::TunnelKey& peer, const net::Endpoint& endpoint);
@@ -144,6 +151,9 @@ public:
     /// handshake begins. `to`: through this endpoint instead of the peer's own (to prove a path).
     void send(const net::TunnelKey& peer, net::ByteView payload, net::Now now,
               std::optional<net::Endpoint> to = std::nullopt);
+
+    /// A control frame, exactly as large as it is, in a datagram that must not be fragmented. Without a session, nothing.
+    void send_probe(const net::TunnelKey& peer, net::ByteView payload, net::Now now);
 
     // Time.
     void tick(net::Now now);

@@ -9,6 +9,7 @@
 ///   first message received on next: previous <- current, current <- next
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <map>
 
@@ -41,6 +42,7 @@ struct WireGuardPeer {
     CookieJar jar;
     std::shared_ptr<PeerActivity> activity = std::make_shared<PeerActivity>();
     net::Endpoint endpoint;
+    std::size_t path_mtu_bytes = 0;  ///< 0: not known
     std::uint32_t moves = 0;  ///< PeerActivity::moves() that has been looked at
     std::vector<net::Endpoint> candidates;
 
@@ -107,7 +109,10 @@ public:
     void stage(Peer& peer, net::ByteView payload, std::optional<net::Endpoint> to);
     void drop_staged(Peer& peer, Drop reason);
     /// With a usable session: encrypts and puts into the outbox. An empty payload is a keepalive.
-    void transmit(Peer& peer, net::ByteView payload, net::Now now, std::optional<net::Endpoint> to);
+    void transmit(Peer& peer, net::ByteView payload, net::Now now, std::optional<net::Endpoint> to, bool is_probe = false);
+    std::size_t mtu_of(const Peer& peer) const {
+        return peer.path_mtu_bytes == 0 ? mtu_bytes_ : std::min(peer.path_mtu_bytes, mtu_bytes_);
+    }
     void flush_staged(Peer& peer, net::Now now);
     void move_endpoint(Peer& peer, const net::Endpoint& to);
     bool may_be_endpoint(const net::Endpoint& endpoint);

@@ -89,15 +89,16 @@ void WireGuardCore::drop_staged(Peer& peer, Drop reason) {
     peer.staged_bytes = 0;
 }
 
-void WireGuardCore::transmit(Peer& peer, net::ByteView payload, net::Now now, std::optional<net::Endpoint> to) {
+void WireGuardCore::transmit(Peer& peer, net::ByteView payload, net::Now now, std::optional<net::Endpoint> to,
+                             bool is_probe) {
     const auto endpoint = to.value_or(peer.endpoint);
     if (endpoint.is_none()) return drops_->add(Drop::no_endpoint);
     if (!may_be_endpoint(endpoint)) return;
-    net::Bytes message(kMinDataBytes + padded_bytes(payload.size(), mtu_bytes_));
+    net::Bytes message(kMinDataBytes + (is_probe ? payload.size() : padded_bytes(payload.size(), mtu_of(peer))));
     std::copy(payload.begin(), payload.end(), message.begin() + kDataHeaderBytes);
     if (!peer.current->seal(message, now.steady)) return drops_->add(Drop::expired_session);
     (void)peer.activity->sent(now.steady, message.size(), !payload.empty());
-    outbox_.push_back({endpoint, std::move(message)});
+    outbox_.push_back({endpoint, std::move(message), is_probe});
     if (peer.current->wants_rekey_after_sending(now.steady)) want_handshake(peer, now, false);
 }
 

@@ -41,6 +41,7 @@ std::shared_ptr<const ForwardingTable> WireGuardCore::table() {
             entry->session = peer->told_up ? peer->current : nullptr;
             entry->next = peer->next;
             entry->activity = peer->activity;
+            entry->mtu_bytes = mtu_of(*peer);
             entry->moves = peer->moves;
             entry->allowed_ips = peer->settings.allowed_ips;
             entry->stock = peer->settings.follows_endpoint;

@@ -235,3 +235,58 @@ TEST_CASE("a run is exact by its seed") {
     CHECK(trace(42) == trace(42));
     CHECK(trace(42) != trace(43));
 }
+
+namespace {
+
+std::size_t mtu(World& world, Host& from, Host& to) {
+    for (const auto& peer : from.node().peers(world.now())) {
+        if (peer.key == to.node().key()) return peer.mtu_bytes;
+    }
+    return 0;
+}
+
+}  // namespace
+
+TEST_CASE("each path's MTU is found, a hotel's and a black hole's, and the others' stay as they are") {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        for (const bool silent : {false, true}) {
+            CAPTURE(seed, silent);
+            Offices offices(seed);
+            auto& world = offices.world;
+            world.lines[offices.munich->address] = {1124, silent};
+            world.weather.loss = 0.02;
+            REQUIRE(world.run_until([&] { return world.full_mesh(); }, 10s));
+            world.run_for(30s);
+            CHECK(mtu(world, *offices.trento, *offices.munich) == 1064);
+            CHECK(mtu(world, *offices.munich, *offices.trento) == 1064);
+            CHECK(mtu(world, *offices.munich, *offices.london) == 1064);
+            CHECK(mtu(world, *offices.trento, *offices.london) == 1420);
+        }
+    }
+}
+
+TEST_CASE("a path in use that becomes a black hole for large packets is noticed within half a minute") {
+    Offices offices(21);
+    auto& world = offices.world;
+    REQUIRE(world.run_until([&] { return world.full_mesh(); }, 5s));
+    world.run_for(5s);
+    REQUIRE(mtu(world, *offices.trento, *offices.munich) == 1420);
+    world.lines[offices.munich->address] = {1000, true};
+    const net::Bytes payload(1000);
+    for (int second = 0; second < 30; ++second) {
+        offices.trento->send_overlay(overlay(*offices.munich), 1, 7, payload);
+        world.run_for(1s);
+    }
+    CHECK(mtu(world, *offices.trento, *offices.munich) == 940);
+    CHECK(offices.trento->peers_up() == 2);
+}
+
+TEST_CASE("a mesh over lines of 576 bytes comes up, and knows their size") {
+    Offices offices(22);
+    auto& world = offices.world;
+    for (auto* host : world.hosts()) world.lines[host->address] = {576, true};
+    REQUIRE(world.run_until([&] { return world.full_mesh() && world.same_rosters(); }, 10s));
+    world.run_for(15s);
+    CHECK(mtu(world, *offices.trento, *offices.munich) == 516);
+    CHECK(carries(world, *offices.trento, *offices.london, true));
+}

@@ -123,6 +123,11 @@ void Host::receive(const net::Endpoint& from, const net::Endpoint& to, net::Muta
     drain();
 }
 
+void Host::told_too_big(const net::Endpoint& to, std::size_t mtu_bytes) {
+    if (core_) node().told_too_big(to, mtu_bytes, now());
+    drain();
+}
+
 void Host::receive_sip(const voice::Flow& flow, net::ByteView bytes) {
     if (!core_ || core_->proxy() == nullptr) return;
     core_->proxy()->receive(flow, bytes, now());
@@ -153,7 +158,9 @@ void Host::drain() {
             const auto delay = batch->sync ? net::Duration(kDiskWrite) : net::Duration::zero();
             world_.at(world_.now().steady + delay, [this, life = life_, batch = std::move(*batch)] { written(batch, life); });
         }
-        for (auto& out : node().take_datagrams()) world_.send({address, kUnderlayPort}, out.to, std::move(out.bytes));
+        for (auto& out : node().take_datagrams()) {
+            world_.send({address, kUnderlayPort}, out.to, std::move(out.bytes), out.never_fragment);
+        }
         for (auto& event : core_->take_node_events()) {
             if (const auto* good = std::get_if<mesh::EndpointGood>(&event)) disk.endpoints.emplace_back(good->key, good->endpoint);
             events.push_back(std::move(event));
@@ -296,7 +303,19 @@ bool World::connected(const net::IpAddress& a, const net::IpAddress& b) const {
     return std::any_of(sets_.begin(), sets_.end(), [&](const auto& set) { return set.contains(a) && set.contains(b); });
 }
 
-void World::send(const net::Endpoint& from, const net::Endpoint& to, net::Bytes bytes) {
+void World::send(const net::Endpoint& from, const net::Endpoint& to, net::Bytes bytes, bool never_fragment) {
+    const auto packet_bytes = bytes.size() + 8 + (to.address.is_v4() ? 20 : 40);
+    for (const auto& end : {from.address, to.address}) {
+        const auto line = lines.find(end);
+        if (!never_fragment || line == lines.end() || packet_bytes <= line->second.mtu_bytes) continue;
+        if (line->second.silent) return;
+        at(now_.steady + weather.delay, [this, from, to, mtu_bytes = line->second.mtu_bytes] {
+            if (const auto host = by_address_.find(from.address); host != by_address_.end()) {
+                host->second->told_too_big(to, mtu_bytes);
+            }
+        });
+        return;
+    }
     const auto unit = [this] { return static_cast<double>(random_.below(1'000'000)) / 1e6; };
     if (unit() < weather.loss) return;
     const auto jitter = weather.jitter.count() == 0

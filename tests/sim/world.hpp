@@ -100,6 +100,7 @@ private:
     friend class World;
     net::Now now() const;
     void receive(const net::Endpoint& from, const net::Endpoint& to, net::MutableBytes bytes);
+    void told_too_big(const net::Endpoint& to, std::size_t mtu_bytes);
     void tick();
     net::Steady next_deadline() const;
     void drain();
@@ -133,12 +134,19 @@ public:
 
     void attach(Actor& actor, const net::IpAddress& address) { actors_[address] = &actor; }
     void detach(const net::IpAddress& address) { actors_.erase(address); }
-    void send(const net::Endpoint& from, const net::Endpoint& to, net::Bytes bytes);
+    /// What must not be fragmented is lost where a link is smaller; else `from`'s host is told, unless the link is silent.
+    void send(const net::Endpoint& from, const net::Endpoint& to, net::Bytes bytes, bool never_fragment = false);
 
     Weather weather;
     /// Only hosts in the same set reach each other; hosts in no set reach nobody. Empty: all reach all.
     void partition(std::vector<std::set<net::IpAddress>> sets) { sets_ = std::move(sets); }
     void heal() { sets_.clear(); }
+    /// The line of a host takes packets of so many bytes, IP header included. `silent`: it does not say so.
+    struct Line {
+        std::size_t mtu_bytes = 1500;
+        bool silent = false;
+    };
+    std::map<net::IpAddress, Line> lines;
     void unplug(const net::IpAddress& address) { unplugged_.insert(address); }
     void plug_in(const net::IpAddress& address) { unplugged_.erase(address); }
     bool connected(const net::IpAddress& a, const net::IpAddress& b) const;

@@ -27,6 +27,8 @@ struct Machine {
     std::vector<NodeEvent> events;
     std::vector<net::Bytes> packets;
     std::uint64_t sent_datagrams = 0, sent_bytes = 0;
+    std::size_t line_mtu_bytes = 65535;  ///< an underlay packet that must not be fragmented is no larger, or vanishes
+    std::uint64_t probes = 0;            ///< datagrams sent that must not be fragmented
 
     std::vector<net::Bytes> stored() const {
         std::vector<net::Bytes> out;
@@ -219,6 +221,11 @@ private:
         ++from.sent_datagrams;
         from.sent_bytes += datagram.bytes.size();
         const auto* to = find(datagram.to);
+        if (datagram.never_fragment) {
+            ++from.probes;
+            const auto packet_bytes = datagram.bytes.size() + 28;
+            if (packet_bytes > from.line_mtu_bytes || (to != nullptr && packet_bytes > to->line_mtu_bytes)) return;
+        }
         if (to == nullptr || !passes(from, *to) || static_cast<double>(random_.below(1000)) < loss * 1000) return;
         send_raw(from.endpoint, datagram.to, std::move(datagram.bytes));
     }
