@@ -116,7 +116,7 @@ net::Result<Datagram> Datagram::open(const net::Endpoint& local, const UdpOption
     if (options.mark != 0) ok = ok && set(fd, SOL_SOCKET, SO_MARK, static_cast<int>(options.mark));
     if (!ok) return tl::unexpected(trouble(local, "prepare", errno));
 
-    if (options.receive_offload) set(fd, IPPROTO_UDP, UDP_GRO, 1);  // or they come one by one
+    if (options.receive_offload) out.set_receive_offload(true);  // or they come one by one
 
     const auto address = to_socket_address(local);
     if (::bind(fd, address.get(), address.length) != 0) return tl::unexpected(trouble(local, "bind", errno));
@@ -132,6 +132,8 @@ void Datagram::set_dscp(std::uint8_t dscp) {
         set(fd(), IPPROTO_IP, IP_TOS, dscp << 2);
     }
 }
+
+bool Datagram::set_receive_offload(bool on) const { return set(fd(), IPPROTO_UDP, UDP_GRO, on ? 1 : 0); }
 
 bool Datagram::steer_voice_to_second() const {
     // The kernel runs this over each datagram; what it returns is the socket's place in the order of binding.

@@ -61,6 +61,8 @@ public:
     /// Nullopt if there is no more news.
     std::optional<Undelivered> take_error();
     void set_dscp(std::uint8_t dscp);
+    /// Whether the kernel puts datagrams together for ReceiveBurst (UDP_GRO). False if it will not.
+    bool set_receive_offload(bool on) const;
     /// Of two sockets that share a port (reuse_port, this one bound first or second): datagrams whose outer DSCP is voice
     /// or its signalling go to the second, all others to the first. False if the kernel will not have it.
     bool steer_voice_to_second() const;

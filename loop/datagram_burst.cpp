@@ -109,7 +109,7 @@ std::size_t SendBurst::send(const Datagram* v4, const Datagram* v6, std::chrono:
 
 std::size_t SendBurst::send_some(const Datagram& socket, std::size_t first, std::size_t last, std::size_t& lost,
                                  std::chrono::milliseconds patience) {
-    if (!segments_) {
+    if (!segments()) {
         lost += send_each(socket, sends_[first]);
         return 1;
     }
@@ -124,7 +124,7 @@ std::size_t SendBurst::send_some(const Datagram& socket, std::size_t first, std:
             break;
         }
         // EIO: this kernel, or the interface that it would leave by, makes no checksums of segments.
-        if (errno == EIO) segments_ = false;
+        if (errno == EIO) set_segments(false);
         // EINVAL, EMSGSIZE: larger segments than this way takes; the kernel may fragment a single one.
         if (errno == EIO || errno == EINVAL || errno == EMSGSIZE) {
             lost += send_each(socket, sends_[first]);

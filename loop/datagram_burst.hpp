@@ -3,6 +3,7 @@
 /// thread's.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <vector>
@@ -35,9 +36,9 @@ public:
     /// to an unreachable place, to one of a family without a socket (null), for want of patience, too big.
     std::size_t send(const Datagram* v4, const Datagram* v6, std::chrono::milliseconds patience);
 
-    /// Whether this kernel and the ways so far take segments; once they do not, datagrams go one by one.
-    bool segments() const { return segments_; }
-    void set_segments(bool on) { segments_ = on; }
+    /// Whether this kernel and the ways so far take segments; once they do not, datagrams go one by one. Any thread.
+    bool segments() const { return segments_.load(std::memory_order_relaxed); }
+    void set_segments(bool on) { segments_.store(on, std::memory_order_relaxed); }
 
 private:
     struct Send {
@@ -59,7 +60,7 @@ private:
     net::Bytes buffer_;
     std::size_t used_ = 0;
     std::vector<Send> sends_;
-    bool segments_ = true;
+    std::atomic<bool> segments_{true};
     std::unique_ptr<Messages> messages_;
 };
 

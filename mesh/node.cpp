@@ -435,6 +435,7 @@ std::vector<PeerReport> Node::peers(net::Now now) const {
             if (!status->endpoint.is_none()) report.endpoint = status->endpoint;
             if (status->last_handshake)
                 report.last_handshake = std::chrono::duration_cast<std::chrono::seconds>(now.steady - *status->last_handshake);
+            report.aes = status->aes;
             report.rx_bytes = status->rx_bytes;
             report.tx_bytes = status->tx_bytes;
         }

@@ -87,6 +87,7 @@ struct PeerReport {
     std::optional<net::Endpoint> endpoint;
     std::optional<std::chrono::seconds> last_handshake;  ///< ago
     std::optional<std::chrono::microseconds> rtt;
+    bool aes = false;  ///< what is sent to it is of type 5
     std::uint64_t rx_bytes = 0, tx_bytes = 0;
     std::size_t mtu_bytes = 0;    ///< the largest packet that its path takes whole, as far as is known
     std::optional<Source> via;  ///< how its endpoint was found

@@ -5,12 +5,13 @@
 namespace meshctl {
 
 extern const Command kInit, kInvite, kJoin, kRevoke, kStatus, kPeers, kMembers, kStock, kUserAdd, kUserList,
-    kUserRemove, kPhones, kCalls, kVoice;
+    kUserRemove, kPhones, kCalls, kVoice, kData;
 
 std::span<const Command* const> commands() {
     static constexpr std::array kCommands = {
         &kInit,  &kInvite,  &kJoin,     &kRevoke,     &kStatus, &kPeers, &kMembers,
         &kStock, &kUserAdd, &kUserList, &kUserRemove, &kPhones, &kCalls, &kVoice,
+        &kData,
     };
     return kCommands;
 }

@@ -42,6 +42,7 @@ std::int64_t seconds(Duration duration) {
 }
 
 nlohmann::json peers_json(Daemon& daemon);
+nlohmann::json data_json(const LiveNode& live);
 nlohmann::json voice_json(Daemon& daemon);
 
 }  // namespace meshd

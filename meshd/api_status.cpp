@@ -102,6 +102,7 @@ json status_json(Daemon& daemon) {
               {"up_s", seconds(live.up_for())}}},
             {"state", name_of(node.standing())},
             {"peers", peers_json(daemon)},
+            {"data", data_json(live)},
             {"voice", voice_json(daemon)},
             {"warnings", std::move(warnings)},
             {"counters", counters_json(live)}};
@@ -146,6 +147,9 @@ json peers_json(Daemon& daemon) {
                        {"endpoint", or_null(peer.endpoint, [](const auto& endpoint) { return endpoint.text(); })},
                        {"last_handshake_s", or_null(peer.last_handshake, [](auto ago) { return ago.count(); })},
                        {"rtt_ms", or_null(peer.rtt, [](auto rtt) { return static_cast<double>(rtt.count()) / 1000; })},
+                       {"cipher", peer.state != mesh::PeerState::session ? json(nullptr)
+                                  : peer.aes                            ? "AES-256-GCM"
+                                                                        : "ChaCha20-Poly1305"},
                        {"rx_bytes", peer.rx_bytes},
                        {"tx_bytes", peer.tx_bytes},
                        {"via", or_null(peer.via, [](auto via) { return std::string(mesh::text(via)); })}});

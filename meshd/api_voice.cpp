@@ -150,6 +150,7 @@ void add_voice_api(Methods& methods, Daemon& daemon) {
 void add_api(Methods& methods, Daemon& daemon) {
     add_membership_api(methods, daemon);
     add_status_api(methods, daemon);
+    add_data_api(methods, daemon);
     add_voice_api(methods, daemon);
 }
 

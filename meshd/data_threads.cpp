@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <stdexcept>
 #include <system_error>
@@ -155,6 +156,22 @@ net::Steady DataThreads::next_deadline(const std::vector<Work>& works) {
         if (work.next_deadline) next = std::min(next, work.next_deadline(loop::read_clocks().steady));
     }
     return next;
+}
+
+void DataThreads::set_offloads(bool join_tcp, bool join_udp, bool udp_offloads) {
+    settings_.udp_offloads = udp_offloads;
+    for (const auto& lane : inbound_) lane->set_coalescing(join_tcp, join_udp);
+    for (const auto& lane : outbound_) lane->set_segments(udp_offloads);
+    for (auto* const sockets : {&bulk_, &voice_}) {
+        for (auto* const socket : {&sockets->v4, &sockets->v6}) {
+            if (*socket) (*socket)->set_receive_offload(udp_offloads);
+        }
+    }
+}
+
+bool DataThreads::sends_segments() const {
+    return !outbound_.empty() &&
+           std::all_of(outbound_.begin(), outbound_.end(), [](const auto& lane) { return lane->segments(); });
 }
 
 void DataThreads::stop() {

@@ -38,6 +38,11 @@ public:
 
     /// Carry packets to and from the device's queues, the second of which is voice's; borrowed until stop(). Once.
     void start(std::span<tun::Queue> queues, tun::Coalescer::Settings coalescing);
+    /// What is joined for the device, and whether UDP_SEGMENT and UDP_GRO are used, from now on.
+    void set_offloads(bool join_tcp, bool join_udp, bool udp_offloads);
+    bool receives_merged() const { return settings_.udp_offloads; }
+    bool sends_segments() const;  ///< false, too, once the kernel has refused
+    bool single() const { return settings_.single; }
     /// Publish. null: drop everything. Packets in the works may still go by the table before.
     void swap_table(std::shared_ptr<const mesh::ForwardingTable> table) { table_.set(std::move(table)); }
     /// Refuses (and counts) an endpoint inside the overlay. Any thread.

@@ -164,6 +164,16 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     pump();
 }
 
+void LiveNode::set_offloads(bool tun, bool udp) {
+    auto wanted = tun::Offloads{tun, tun, tun};
+    if (!device_->set_offloads(wanted)) {
+        wanted.udp = false;  // Linux before 6.2
+        (void)device_->set_offloads(wanted);
+    }
+    const auto now_on = device_->offloads();
+    threads_->set_offloads(now_on.tcp, now_on.udp, udp);
+}
+
 LiveNode::~LiveNode() {
     *alive_ = false;
     core_->node().leave(loop_.now());

@@ -44,6 +44,10 @@ public:
     const SipSockets::Counters* sip_counters() const { return sip_ ? &sip_->counters() : nullptr; }
     const MediaThread* media() const { return media_.get(); }
     const tun::Device& device() const { return *device_; }
+    const DataThreads& data() const { return *threads_; }
+    const DataConfig& data_config() const { return config_.data; }
+    /// Switches at run time; what the kernel does not have stays off.
+    void set_offloads(bool tun, bool udp);
 
 private:
     void start_voice();

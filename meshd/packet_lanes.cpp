@@ -144,10 +144,18 @@ void OutboundLane::flush(const mesh::ForwardingTable& table) {
 
 InboundLane::InboundLane(mesh::Lane lane, loop::Datagram& socket, tun::Queue& queue,
                          tun::Coalescer::Settings coalescing, const CurrentTable& table, UpwardQueue& upward)
-    : lane_(lane), socket_(socket), queue_(queue), table_(table), upward_(upward), coalescer_(coalescing) {}
+    : lane_(lane),
+      socket_(socket),
+      queue_(queue),
+      table_(table),
+      upward_(upward),
+      coalescer_(coalescing),
+      tcp_(coalescing.tcp),
+      udp_(coalescing.udp) {}
 
 Turn InboundLane::run(net::Steady now) {
     const auto table = table_.get();
+    coalescer_.set(tcp_.load(std::memory_order_relaxed), udp_.load(std::memory_order_relaxed));
     for (int i = 0; i < kBurstReceives; ++i) {
         const auto items = burst_.receive(socket_);
         if (items.empty()) {

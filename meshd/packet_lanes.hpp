@@ -7,6 +7,7 @@
 /// A lane is one thread's at a time. Lanes of different mesh::Lane may run side by side.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 
@@ -59,8 +60,9 @@ public:
     Turn run(net::Steady now);
     /// When bulk that waits for the uplink may go: call run() then, too. kNever: none waits.
     net::Steady next_deadline(net::Steady now);
-    /// Sends of many segments, or one by one.
+    /// Sends of many segments, or one by one. Any thread; it goes off by itself where the kernel refuses.
     void set_segments(bool on) { burst_.set_segments(on); }
+    bool segments() const { return burst_.segments(); }
 
 private:
     void carry(const mesh::ForwardingTable& table, const tun::Offload& offload, net::ByteView packet, net::Steady now);
@@ -91,6 +93,11 @@ public:
 
     int fd() const { return socket_.fd(); }
     Turn run(net::Steady now);
+    /// What packets are joined from the next burst on. Any thread.
+    void set_coalescing(bool tcp, bool udp) {
+        tcp_.store(tcp, std::memory_order_relaxed);
+        udp_.store(udp, std::memory_order_relaxed);
+    }
 
 private:
     void carry(const mesh::ForwardingTable& table, const loop::ReceiveBurst::Item& item, net::Steady now);
@@ -104,6 +111,7 @@ private:
     UpwardQueue& upward_;
     loop::ReceiveBurst burst_;
     tun::Coalescer coalescer_;
+    std::atomic<bool> tcp_, udp_;
 };
 
 }  // namespace meshd

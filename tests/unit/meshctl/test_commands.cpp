@@ -153,7 +153,8 @@ TEST_CASE("peers are a table for people") {
 
 TEST_CASE("with --json every command prints the result as it came, before or behind the command's name") {
     for (const auto* name : {"init x", "invite x", "revoke x", "status", "peers", "members", "stock x", "user add x",
-                             "user list", "user remove x", "phones", "calls", "voice"}) {
+                             "user list", "user remove x", "phones", "calls", "voice",
+                             "data"}) {
         INFO(name);
         std::istringstream words(name);
         std::vector<std::string> arguments{std::istream_iterator<std::string>(words), {}};
@@ -303,4 +304,19 @@ TEST_CASE("help and version are done, on standard output") {
     ran = meshctl_run({"invite", "--help"});
     CHECK(ran.code == 0);
     CHECK_THAT(ran.out, Contains("--expires TIME"));
+}
+
+TEST_CASE("the data path's switches take on or off, and say how long that lasts") {
+    Outcome outcome;
+    constexpr const char* kData = R"({"threads":"several","voice_queue":true,"voice_queue_trouble":"","voice_socket":true,
+      "tun_offloads":{"checksum":true,"tcp":true,"udp":false},"udp_offloads":{"send":true,"receive":true},"aes":true,
+      "uplink_rate_bit_s":9500000})";
+    asked({"data"}, kData, &outcome);
+    CHECK_THAT(outcome.out, Contains("TCP in large pieces: yes, UDP: no") && Contains("shaped to 9.5 Mbit/s"));
+    CHECK(outcome.err.empty());
+    asked({"data", "--udp-offloads", "off"}, kData, &outcome);
+    CHECK_THAT(outcome.err, Contains("Until meshd restarts"));
+    const auto ran = meshctl_run({"data", "--udp-offloads", "no"});
+    CHECK(ran.code == 2);
+    CHECK_THAT(ran.err, Contains("takes on or off"));
 }

@@ -1,0 +1,50 @@
+// How packets are carried, and the switches for when a kernel does it wrong.
+#include <nlohmann/json.hpp>
+
+#include "meshd/api.hpp"
+#include "meshd/api_common.hpp"
+
+namespace meshd {
+
+using nlohmann::json;
+
+json data_json(const LiveNode& live) {
+    const auto& threads = live.data();
+    const auto tun = live.device().offloads();
+    const auto rate = live.data_config().uplink_bit_per_s;
+    return {{"threads", threads.single() ? "one" : "several"},
+            {"voice_queue", live.device().steers_voice()},
+            {"voice_queue_trouble", live.device().steering_trouble()},
+            {"voice_socket", threads.steers_voice()},
+            {"tun_offloads", {{"checksum", tun.checksum}, {"tcp", tun.tcp}, {"udp", tun.udp}}},
+            {"udp_offloads", {{"send", threads.sends_segments()}, {"receive", threads.receives_merged()}}},
+            {"aes", live.data_config().aes && mesh::has_aes_hardware()},
+            {"uplink_rate_bit_s", rate == 0 ? json(nullptr) : json(rate)}};
+}
+
+namespace {
+
+bool on_or_off(const std::string& text) {
+    if (text != "on" && text != "off") throw CallRefused("\"" + text + "\" is neither on nor off", "", RpcError::invalid_params);
+    return text == "on";
+}
+
+void set(Daemon& daemon, const Params& params, Answer& answer) {
+    auto& live = member(daemon);
+    const auto tun = live.device().offloads();
+    const auto wanted = [&](const char* name, bool now) { return on_or_off(params.text_or(name, now ? "on" : "off")); };
+    live.set_offloads(wanted("tun_offloads", tun.checksum), wanted("udp_offloads", live.data().receives_merged()));
+    answer.result(data_json(live));
+}
+
+}  // namespace
+
+void add_data_api(Methods& methods, Daemon& daemon) {
+    methods.add("data", Access::read, {}, [&daemon](const Params&, const loop::Credentials&, Answer& answer) {
+        answer.result(data_json(member(daemon)));
+    });
+    methods.add("data.set", Access::change, {"tun_offloads", "udp_offloads"},
+                [&daemon](const Params& given, const loop::Credentials&, Answer& answer) { set(daemon, given, answer); });
+}
+
+}  // namespace meshd
