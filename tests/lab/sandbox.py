@@ -23,7 +23,7 @@ class Unavailable(Exception):
 
 def call(what, name, *args):
     if getattr(libc, name)(*args) != 0:
-        raise OSError(ctypes.get_errno(), what)
+        raise OSError(number := ctypes.get_errno(), f"{what}: {os.strerror(number)}")
 
 
 def mount(source, target, kind, flags=0):
@@ -61,15 +61,15 @@ def settle():
         mount("tmpfs", "/run", "tmpfs", MS_NOSUID)
         mount("proc", "/proc", "proc", MS_NOSUID)
     except OSError as error:
-        raise Unavailable(f"{error.filename or error}: a mount inside our own namespace is refused. "
-                          "In a container, start it with --privileged.") from error
+        raise Unavailable(f"A mount inside our own namespace is refused ({error.strerror}). In a container, start it "
+                          "with --privileged; in a chroot, make its folder a mount point.") from error
     os.makedirs("/run/netns")
     try:
         os.close(os.open("/dev/net/tun", os.O_RDWR))
     except OSError as error:
         raise Unavailable(f"/dev/net/tun cannot be opened ({error.strerror}), and a mesh needs tunnel devices. "
                           + ("Load the module: modprobe tun" if error.errno in (2, 19) else
-                             "Use sudo, or in a container add --device /dev/net/tun.")) from error
+                             "Use sudo. In a container, add --device /dev/net/tun.")) from error
     return pid
 
 
