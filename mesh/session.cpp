@@ -34,11 +34,9 @@ bool Session::seal(net::MutableBytes message, net::Steady now, Lane lane, std::u
     if (!usable(now)) return false;
     const bool aes = sends_aes();
     const auto counter = counter_.fetch_add(1, std::memory_order_relaxed);
-    // It must not wrap, however often we are asked. What aes_ allows may have changed since: both ends are far from 2^64.
-    if (counter >= (aes ? kAesRejectAfterMessages : kRejectAfterMessages)) {
-        counter_.store(counter, std::memory_order_relaxed);
-        return false;
-    }
+    // usable() saw it lower, so no thread is here twice, and 2^13 more fit below 2^64. It is never put back: another
+    // lane, which has not seen allow_aes() yet, may have sealed with a higher one.
+    if (counter >= (aes ? kAesRejectAfterMessages : kRejectAfterMessages)) return false;
     const auto type = static_cast<std::uint32_t>(aes ? MessageType::aes_data : MessageType::data) | std::uint32_t{flags} << 8;
     for (unsigned i = 0; i < 4; ++i) {
         message[i] = static_cast<std::byte>(type >> 8 * i & 0xff);
