@@ -14,8 +14,10 @@ constexpr auto kSecond = std::chrono::nanoseconds(std::chrono::seconds(1)).count
 constexpr std::int64_t kLeastCredit = 2 * kLargePacketBytes;
 constexpr std::int64_t kCreditPerSecond = 1000;
 
-// Voice alone may be more than the uplink takes; bulk must not pay for that for ever.
+// Voice alone may be more than the uplink takes; bulk must not pay for that for ever. What it sends itself it pays for.
 constexpr std::int64_t kDebtPerSecond = 20;
+
+constexpr std::uint64_t kLeastRate = 1000, kMostRate = 8'000'000'000;  // the latter times a second in ns fits in 63 bits
 
 constexpr std::size_t kLeastQueueBytes = 64 * 1024;
 constexpr std::size_t kMostQueueBytes = 4 * 1024 * 1024;
@@ -27,24 +29,30 @@ net::Duration time_of(std::uint64_t bytes, std::uint64_t rate) {
 }  // namespace
 
 Uplink::Uplink(std::uint64_t rate_bytes_per_s)
-    : rate_(std::max<std::uint64_t>(rate_bytes_per_s, 1000)),
+    : rate_(std::clamp(rate_bytes_per_s, kLeastRate, kMostRate)),
       most_(std::max(kLeastCredit, static_cast<std::int64_t>(rate_) / kCreditPerSecond)),
       credit_(most_) {}
 
 void Uplink::refill(net::Steady now) {
     if (filled_ == net::Steady::min()) filled_ = now;
     if (now <= filled_) return;
+    const auto rate = static_cast<std::int64_t>(rate_);
     const auto passed = std::min<net::Duration>(now - filled_, std::chrono::seconds(1));
-    const auto gained = passed.count() * static_cast<std::int64_t>(rate_) / kSecond;
-    if (gained == 0) return;  // the time is kept until it makes a byte
-    credit_ = std::min(credit_ + gained, most_);
-    filled_ = now;
+    const auto gained = passed.count() * rate / kSecond;
+    credit_ += gained;
+    if (credit_ >= most_) {
+        credit_ = most_;
+        filled_ = now;
+    } else {  // time that has not made a whole byte yet is kept: we may be asked every microsecond
+        filled_ = now - passed + std::chrono::nanoseconds((gained * kSecond + rate - 1) / rate);
+    }
 }
 
 void Uplink::spend(std::size_t bytes, net::Steady now) {
     const std::lock_guard lock(mutex_);
     refill(now);
-    credit_ = std::max(credit_ - static_cast<std::int64_t>(bytes), -static_cast<std::int64_t>(rate_) / kDebtPerSecond);
+    const auto most_debt = std::max(kLeastCredit, static_cast<std::int64_t>(rate_) / kDebtPerSecond);
+    credit_ = std::max(credit_ - static_cast<std::int64_t>(bytes), -most_debt);
 }
 
 net::Steady Uplink::open_at(net::Steady now) {
@@ -56,7 +64,7 @@ net::Steady Uplink::open_at(net::Steady now) {
 
 Shaper::Shaper(std::uint64_t rate_bytes_per_s)
     : target_(std::max<net::Duration>(std::chrono::milliseconds(5),
-                                      time_of(2 * kLargePacketBytes, std::max<std::uint64_t>(rate_bytes_per_s, 1000)))),
+                                      time_of(2 * kLargePacketBytes, std::max(rate_bytes_per_s, kLeastRate)))),
       most_bytes_(std::clamp<std::size_t>(rate_bytes_per_s / 2, kLeastQueueBytes, kMostQueueBytes)) {}
 
 bool Shaper::push(Packet packet) {

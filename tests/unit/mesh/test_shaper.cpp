@@ -113,3 +113,33 @@ TEST_CASE("what leaves is what came, in order, but for what was dropped") {
     CHECK(pushed == popped + dropped);
     CHECK(shaper.bytes() == 0);
 }
+
+TEST_CASE("the slowest uplink that may be written is not sent more than it takes") {
+    Link link(8'000);
+    link.run(60s, 16'000);
+    CHECK(link.sent_bytes == Approx(60 * 8'000).epsilon(0.03));
+}
+
+TEST_CASE("an uplink that is asked often loses none of its rate") {
+    const auto rate = GENERATE(as<std::uint64_t>(), 8'000, 125'000, 1'250'000, 100'000'000);
+    Uplink uplink(rate);
+    net::Steady now{1h};
+    std::uint64_t sent = 0;
+    for (const auto end = now + 2s; now < end; now += 13us) {
+        while (uplink.open_at(now) <= now) {
+            uplink.spend(1000, now);
+            sent += 1000;
+        }
+    }
+    CHECK(sent == Approx(2 * rate).epsilon(0.01).margin(4000));
+}
+
+TEST_CASE("an uplink faster than anything is none") {
+    Uplink uplink(GENERATE(as<std::uint64_t>(), 12'500'000'000, std::uint64_t{1} << 62));
+    net::Steady now{1h};
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(uplink.open_at(now) <= now);
+        uplink.spend(1 << 20, now);
+        now += 1s;
+    }
+}
