@@ -117,7 +117,8 @@ void WireGuardCore::promise(Peer& peer) {
     // The data path writes first and looks at our promise then; we promise first and look then. So one of us sees.
     peer.activity->promise_look(deadline(peer));
     const bool confirmed = peer.next && peer.next->confirmed();
-    (void)peer.activity->look_by(confirmed || peer.activity->elsewhere() ? net::Steady::min() : deadline(peer));
+    const bool rekey = peer.activity->rekey_wanted() && !handshake_is_wanted(peer);
+    (void)peer.activity->look_by(confirmed || rekey || peer.activity->elsewhere() ? net::Steady::min() : deadline(peer));
 }
 
 }  // namespace mesh

@@ -53,6 +53,19 @@ TEST_CASE("an initiator that only receives renews the session after 165 s") {
     CHECK(initiation->sender == &pair.alice);
 }
 
+TEST_CASE("a renewal that the data path asks for is not forgotten over something else that comes first") {
+    Pair pair;
+    pair.connect();
+    pair.wire.run(121s);
+    auto packet = ip_packet("10.0.0.1", "10.0.0.2");
+    net::Bytes storage(128);
+    std::copy(packet.begin(), packet.end(), storage.begin() + 16);
+    REQUIRE(mesh::outbound(*pair.alice.wireguard.table(), {storage, 16, packet.size()}, pair.wire.now.steady).wake);
+    pair.alice.wireguard.set_peer(member(pair.bob, "10.0.0.2/32"));
+    pair.wire.run(0s);
+    CHECK(pair.wire.sent[kInitiation] == 2);
+}
+
 TEST_CASE("a session is used at 179 s and refused at 180 s, both ways") {
     Pair pair;
     pair.connect();
