@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 #include "loop/socket_address.hpp"
 
@@ -66,6 +67,29 @@ struct SendBurst::Messages {
     }
 };
 
+/// What is left of the time that a whole burst may wait.
+class SendBurst::Patience {
+public:
+    explicit Patience(std::chrono::milliseconds most) : left_(most) {}
+
+    /// After EAGAIN: until the socket has room again, or for all that is left. False, at once, if nothing was.
+    bool wait(const Datagram& socket) {
+        if (left_ <= left_.zero()) return false;
+        const auto began = std::chrono::steady_clock::now();
+        pollfd full{socket.fd(), POLLOUT, 0};
+        const auto most = std::chrono::ceil<std::chrono::milliseconds>(left_);
+        // An ICMP error that has not been taken yet ends poll() at once, each time.
+        if (::poll(&full, 1, static_cast<int>(most.count())) > 0 && (full.revents & POLLOUT) == 0) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        left_ -= std::chrono::steady_clock::now() - began;
+        return true;
+    }
+
+private:
+    std::chrono::nanoseconds left_;
+};
+
 SendBurst::SendBurst(std::size_t buffer_bytes) : buffer_(buffer_bytes), messages_(std::make_unique<Messages>()) {}
 SendBurst::~SendBurst() = default;
 
@@ -91,6 +115,7 @@ void SendBurst::add(const net::Endpoint& to, std::uint8_t traffic_class, std::si
 
 std::size_t SendBurst::send(const Datagram* v4, const Datagram* v6, std::chrono::milliseconds patience) {
     std::size_t lost = 0;
+    Patience left(patience);
     for (std::size_t first = 0; first < sends_.size();) {
         const bool is_v6 = sends_[first].to.address.is_v6();
         auto last = first + 1;  // as many of one family as one call takes
@@ -100,7 +125,7 @@ std::size_t SendBurst::send(const Datagram* v4, const Datagram* v6, std::chrono:
             for (; first < last; ++first) lost += sends_[first].count();
             continue;
         }
-        while (first < last) first += send_some(*socket, first, last, lost, patience);
+        while (first < last) first += send_some(*socket, first, last, lost, left);
     }
     sends_.clear();
     used_ = 0;
@@ -108,26 +133,26 @@ std::size_t SendBurst::send(const Datagram* v4, const Datagram* v6, std::chrono:
 }
 
 std::size_t SendBurst::send_some(const Datagram& socket, std::size_t first, std::size_t last, std::size_t& lost,
-                                 std::chrono::milliseconds patience) {
+                                 Patience& patience) {
     if (!segments()) {
-        lost += send_each(socket, sends_[first]);
+        lost += send_each(socket, sends_[first], patience);
         return 1;
     }
     for (auto i = first; i < last; ++i) messages_->set(i - first, sends_[i], buffer_.data() + sends_[i].offset);
     const auto count = static_cast<unsigned>(last - first);
-    for (int attempt = 0; attempt < 3; ++attempt) {
+    for (int errors = 0; errors < 3;) {
         const auto taken = ::sendmmsg(socket.fd(), messages_->headers.data(), count, MSG_NOSIGNAL);
         if (taken > 0) return static_cast<std::size_t>(taken);
-        if (errno == EAGAIN || errno == ENOBUFS) {
-            pollfd full{socket.fd(), POLLOUT, 0};
-            if (::poll(&full, 1, static_cast<int>(patience.count())) > 0) continue;
+        if (errno == EAGAIN) {
+            if (patience.wait(socket)) continue;
             break;
         }
+        ++errors;
         // EIO: this kernel, or the interface that it would leave by, makes no checksums of segments.
         if (errno == EIO) set_segments(false);
         // EINVAL, EMSGSIZE: larger segments than this way takes; the kernel may fragment a single one.
         if (errno == EIO || errno == EINVAL || errno == EMSGSIZE) {
-            lost += send_each(socket, sends_[first]);
+            lost += send_each(socket, sends_[first], patience);
             return 1;
         }
         // The error of an earlier datagram (ICMP) may be handed to this call, and is cleared by that: try once more.
@@ -136,15 +161,21 @@ std::size_t SendBurst::send_some(const Datagram& socket, std::size_t first, std:
     return 1;
 }
 
-std::size_t SendBurst::send_each(const Datagram& socket, const Send& send) {
+std::size_t SendBurst::send_each(const Datagram& socket, const Send& send, Patience& patience) {
     std::size_t lost = 0;
     for (std::size_t at = 0; at < send.bytes; at += send.segment_bytes) {
         const auto size = std::min(send.segment_bytes, send.bytes - at);
         messages_->set(0, {send.to, send.offset + at, size, size, send.traffic_class}, buffer_.data() + send.offset + at);
         bool sent = false;
         // The first error may be an earlier datagram's.
-        for (int attempt = 0; attempt < 2 && !sent; ++attempt) {
+        for (int errors = 0; errors < 2;) {
             sent = ::sendmsg(socket.fd(), &messages_->headers[0].msg_hdr, MSG_NOSIGNAL) >= 0;
+            if (sent) break;
+            if (errno != EAGAIN) {
+                ++errors;
+            } else if (!patience.wait(socket)) {
+                break;
+            }
         }
         if (!sent) ++lost;
     }

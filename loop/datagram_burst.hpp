@@ -32,8 +32,8 @@ public:
     bool empty() const { return sends_.empty(); }
     std::size_t bytes() const { return used_; }
 
-    /// Sends all, and waits where a socket is full, but not longer than `patience`. Returns how many datagrams are lost:
-    /// to an unreachable place, to one of a family without a socket (null), for want of patience, too big.
+    /// Sends all, and waits where a socket is full, but not longer than `patience` in all. Returns how many datagrams are
+    /// lost: to an unreachable place, to one of a family without a socket (null), for want of patience, too big.
     std::size_t send(const Datagram* v4, const Datagram* v6, std::chrono::milliseconds patience);
 
     /// Whether this kernel and the ways so far take segments; once they do not, datagrams go one by one. Any thread.
@@ -51,11 +51,12 @@ private:
         std::size_t count() const { return (bytes + segment_bytes - 1) / segment_bytes; }
     };
     struct Messages;
+    class Patience;
 
     /// How many of `sends`, which begin at `first`, the kernel has taken; `lost` grows by the datagrams it refused.
     std::size_t send_some(const Datagram& socket, std::size_t first, std::size_t last, std::size_t& lost,
-                          std::chrono::milliseconds patience);
-    std::size_t send_each(const Datagram& socket, const Send& send);
+                          Patience& patience);
+    std::size_t send_each(const Datagram& socket, const Send& send, Patience& patience);
 
     net::Bytes buffer_;
     std::size_t used_ = 0;
