@@ -89,7 +89,7 @@ void DataThreads::start(std::span<tun::Queue> queues, tun::Coalescer::Settings c
     auto& bulk_queue = queues.front();
     auto& voice_queue = queues.back();
     std::vector<Work> voice, bulk_in, bulk_out;
-    const auto voice_sockets = steers_voice() ? voice_.borrowed() : bulk_.borrowed();
+    const LaneSockets voice_sockets{(voice_.v4 ? voice_ : bulk_).borrowed().v4, (voice_.v6 ? voice_ : bulk_).borrowed().v6};
     if (queues.size() > 1) add_outbound(voice, mesh::Lane::voice, voice_queue, voice_sockets);
     add_inbound(voice, mesh::Lane::voice, voice_, voice_queue, coalescing);
     add_inbound(bulk_in, mesh::Lane::bulk, bulk_, bulk_queue, coalescing);
@@ -113,6 +113,7 @@ void DataThreads::add_outbound(std::vector<Work>& works, mesh::Lane lane, tun::Q
     auto& added = *outbound_.emplace_back(std::make_unique<OutboundLane>(
         lane, queue, sockets, uplink_ ? &*uplink_ : nullptr, table_, upward_));
     added.set_segments(settings_.udp_offloads);
+    if (settings_.single) added.share_thread_with_voice();
     works.push_back({added.fd(), true, [&added](net::Steady now) { return added.run(now); },
                      [&added](net::Steady now) { return added.next_deadline(now); }});
 }

@@ -29,6 +29,11 @@ net::Bytes joined(const tun::Segment& segment) {
     return bytes;
 }
 
+bool is_voice(net::ByteView packet) {
+    const auto header = net::parse_ip(packet);
+    return header && net::is_voice(header->traffic_class);
+}
+
 }  // namespace
 
 OutboundLane::OutboundLane(mesh::Lane lane, tun::Queue& queue, LaneSockets sockets, mesh::Uplink* uplink,
@@ -39,6 +44,7 @@ OutboundLane::OutboundLane(mesh::Lane lane, tun::Queue& queue, LaneSockets socke
       table_(table),
       upward_(upward),
       uplink_(uplink),
+      patience_(lane == mesh::Lane::voice ? kVoicePatience : kBulkPatience),
       packet_(tun::Queue::kBufferBytes) {
     if (uplink_ != nullptr && lane_ != mesh::Lane::voice) shaper_.emplace(uplink_->rate_bytes_per_s());
 }
@@ -56,7 +62,9 @@ Turn OutboundLane::run(net::Steady now) {
         bytes += received->size;
         const auto packet = net::ByteView(packet_).first(received->size);
         if (!table) continue;
-        shaper_ ? this->queue(*table, received->offload, packet, now) : carry(*table, received->offload, packet, now);
+        // Where the device has one queue, voice comes by it too, and does not wait either.
+        const bool waits = shaper_ && !is_voice(packet);
+        waits ? this->queue(*table, received->offload, packet, now) : carry(*table, received->offload, packet, now);
     }
     if (!table) return turn;
     if (shaper_) drain(*table, now);
@@ -135,10 +143,11 @@ void OutboundLane::hand_up(const mesh::ForwardingTable& table, const net::Tunnel
     }
 }
 
+void OutboundLane::share_thread_with_voice() { patience_ = kVoicePatience; }
+
 void OutboundLane::flush(const mesh::ForwardingTable& table) {
     if (burst_.empty()) return;
-    const auto patience = lane_ == mesh::Lane::voice ? kVoicePatience : kBulkPatience;
-    const auto lost = burst_.send(sockets_.v4, sockets_.v6, patience);
+    const auto lost = burst_.send(sockets_.v4, sockets_.v6, patience_);
     if (lost != 0) table.drops->add(mesh::Drop::socket_error, lost);
 }
 

@@ -55,6 +55,9 @@ public:
     OutboundLane(mesh::Lane lane, tun::Queue& queue, LaneSockets sockets, mesh::Uplink* uplink, const CurrentTable& table,
                  UpwardQueue& upward);
 
+    /// Voice is carried on the same thread: a full socket keeps this lane no longer than one of voice's. Before run().
+    void share_thread_with_voice();
+
     int fd() const { return queue_.fd(); }
     /// Carries what waits, up to a burst.
     Turn run(net::Steady now);
@@ -80,6 +83,7 @@ private:
     const CurrentTable& table_;
     UpwardQueue& upward_;
     mesh::Uplink* const uplink_;
+    std::chrono::milliseconds patience_;
     std::optional<mesh::Shaper> shaper_;
     loop::SendBurst burst_;
     net::Bytes packet_;

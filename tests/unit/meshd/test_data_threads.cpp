@@ -257,6 +257,30 @@ TEST_CASE("a superpacket crosses in segments and is put together again, under bo
     CHECK(two.bob.wireguard.drops().get(mesh::Drop::device_error) == 0);
 }
 
+TEST_CASE("voice does not wait for the uplink behind bulk, where it comes out of the same queue too") {
+    mesh::start_crypto();
+    meshd::DataThreads::Settings settings;
+    settings.single = GENERATE(false, true);
+    settings.uplink_bytes_per_s = 8000;
+    Two two(false, settings);
+    two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 100));
+    REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));
+    auto voice = ip_packet("10.0.0.1", "10.0.0.2", 200);
+    voice[1] = std::byte{46 << 2};
+    for (int i = 0; i < 12; ++i) two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 1400));
+    two.alice.write(voice);
+    int before = 0;
+    REQUIRE(two.work_until([&] {
+        while (const auto packet = two.bob.read()) {
+            if (*packet == voice) return true;
+            ++before;
+        }
+        return false;
+    }));
+    CHECK(before < 8);
+    REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));  // bulk goes on
+}
+
 TEST_CASE("a mark of congestion on the way reaches the packet inside") {
     mesh::start_crypto();
     Two two(false);
