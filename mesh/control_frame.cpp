@@ -15,7 +15,7 @@ constexpr std::size_t kPartBytes = kMaxFrameBody - kPartHead;
 
 enum class FrameType : std::uint8_t {
     hello = 1, ping = 2, path_challenge = 3, leaving = 4, digest = 5, inventory = 6, want = 7, records = 8,
-    record_part = 9, join_request = 10, join_reply = 11, mtu_probe = 12,
+    record_part = 9, join_request = 10, join_reply = 11, mtu_probe = 12, train_probe = 13,
 };
 
 void put(net::Writer& out, const net::Endpoint& endpoint) {
@@ -61,6 +61,10 @@ struct Put {
     FrameType operator()(const PathChallenge& f) const {
         out.u64be(f.token).u8(f.reply ? 1 : 0);
         return FrameType::path_challenge;
+    }
+    FrameType operator()(const TrainProbe& f) const {
+        out.u64be(f.token).u8(static_cast<std::uint8_t>(f.kind)).u8(f.train).u8(f.alone);
+        return FrameType::train_probe;
     }
     FrameType operator()(const MtuProbe& f) const {
         out.u64be(f.token).u16be(f.bytes).u8(f.reply ? 1 : 0);
@@ -147,6 +151,16 @@ std::optional<Frame> get_frame(FrameType type, net::Reader& in) {
             f.token = in.u64be();
             f.bytes = in.u16be();
             f.reply = in.u8() == 1;
+            return f;
+        }
+        case FrameType::train_probe: {
+            TrainProbe f;
+            f.token = in.u64be();
+            const auto kind = in.u8();
+            if (kind > static_cast<std::uint8_t>(TrainProbe::Kind::counts)) return std::nullopt;
+            f.kind = static_cast<TrainProbe::Kind>(kind);
+            f.train = in.u8();
+            f.alone = in.u8();
             return f;
         }
         case FrameType::leaving: return Leaving{};

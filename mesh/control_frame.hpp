@@ -48,6 +48,15 @@ struct MtuProbe {
     std::uint16_t bytes = 0;
     bool reply = false;
 };
+/// Whether datagrams that leave in one send arrive like those that leave alone (canary.hpp).
+struct TrainProbe {
+    enum class Kind : std::uint8_t { train, alone, ask, counts };
+    std::uint64_t token = 0;  ///< of the round
+    Kind kind = Kind::train;
+    std::uint8_t train = 0;   ///< train, alone: its place in the round; counts: how many of the train have come
+    std::uint8_t alone = 0;   ///< counts: how many of the others
+    bool operator==(const TrainProbe&) const = default;
+};
 /// The sender is going down: look for another way now.
 struct Leaving {};
 /// Sums over the 64 sub-ranges of the range of record ids that begins with `depth_bits` bits of `prefix`.
@@ -106,7 +115,7 @@ struct JoinReply {
 };
 
 using Frame = std::variant<Hello, Ping, PathChallenge, Leaving, Digest, Inventory, Want, Records, RecordPart, JoinRequest,
-                           JoinReply, MtuProbe>;
+                           JoinReply, MtuProbe, TrainProbe>;
 
 /// The whole frame, at least `pad_to` bytes (within kMaxFrameBytes). The content must fit.
 net::Bytes encode(const Frame& frame, std::size_t pad_to = 0);

@@ -20,8 +20,8 @@
 namespace mesh {
 
 /// What a node can do, in Hello and node records. aes: it is fast at data of type 5 (all can open it).
-/// mtu_probe: it answers probes of its path's MTU.
-enum class Capability : std::uint32_t { control = 1, aes = 2, relay = 4, mtu_probe = 8 };
+/// mtu_probe, train_probe: it answers such probes.
+enum class Capability : std::uint32_t { control = 1, aes = 2, relay = 4, mtu_probe = 8, train_probe = 16 };
 
 struct NodeSettings {
     std::uint16_t listen_port = 51820;
@@ -31,6 +31,7 @@ struct NodeSettings {
     std::vector<net::Endpoint> bootstrap;        ///< where some member may be
     std::vector<net::Prefix> offered;            ///< of its member record's subnets: those it can route now; empty: all
     bool clock_synchronised = false;             ///< the system says so (NTP)
+    bool sends_trains = false;                   ///< many datagrams leave in one send: watch whether that does harm
     bool aes = false;                            ///< this machine is faster with AES-256-GCM: data of type 5
     std::size_t full_mesh = 64;                  ///< tunnels to all members up to this many
     std::chrono::milliseconds ping_every{4000};
@@ -64,8 +65,10 @@ enum class Standing : std::uint8_t {
     revoked,    ///< out, for good
 };
 struct StandingChanged { Standing standing; };
+/// Datagrams that leave in one send do not reach this peer, those alone do: the kernel or a driver does it wrong.
+struct TrainsHarmful { net::NodeKey key; std::string name; };
 using NodeEvent = std::variant<PeerUp, PeerDown, RosterChanged, BindingsChanged, RoutesChanged, EndpointGood,
-                               StandingChanged, Admitted, Refused>;
+                               StandingChanged, Admitted, Refused, TrainsHarmful>;
 
 /// What the TUN device must have.
 struct DeviceConfig {
@@ -297,6 +300,11 @@ private:
     void run_mtu(PeerLink& peer, net::Now now);
     void heard_mtu(PeerLink& peer, const MtuProbe& probe, net::Now now);
     PeerLink* link_at(const net::Endpoint& endpoint);
+
+    // node_canary.cpp: whether trains of datagrams arrive
+    void watch_trains(PeerLink& peer, net::Now now);
+    void run_canary(PeerLink& peer, net::Now now);
+    void heard_train(PeerLink& peer, const TrainProbe& probe, net::Now now);
 
     // node_join.cpp: newcomers
     void settle_newcomers();

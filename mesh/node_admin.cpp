@@ -128,7 +128,8 @@ void Node::publish(Record record, net::Now now) {
 
 NodeInfo Node::own_info() const {
     NodeInfo info;
-    info.capabilities = static_cast<std::uint32_t>(Capability::control) | static_cast<std::uint32_t>(Capability::mtu_probe);
+    info.capabilities = static_cast<std::uint32_t>(Capability::control) | static_cast<std::uint32_t>(Capability::mtu_probe) |
+                        static_cast<std::uint32_t>(Capability::train_probe);
     if (settings_.aes) info.capabilities |= static_cast<std::uint32_t>(Capability::aes);
     info.endpoints = own_endpoints();
     for (const auto& subnet : self_.says.subnets) {

@@ -143,6 +143,7 @@ void Node::run_peer(PeerLink& peer, net::Now now) {
         case PeerLink::State::up:
             run_pings(peer, now);
             run_mtu(peer, now);
+            run_canary(peer, now);
             break;
     }
     if (now.steady >= peer.next_hello) say_hello(peer, now);
@@ -225,6 +226,7 @@ void Node::heard(PeerLink& peer, const Frame& frame, const net::Endpoint& from, 
     if (const auto* ping = std::get_if<Ping>(&frame)) return heard_ping(peer, *ping, now);
     if (const auto* path = std::get_if<PathChallenge>(&frame)) return heard_path(peer, *path, from, now);
     if (const auto* probe = std::get_if<MtuProbe>(&frame)) return heard_mtu(peer, *probe, now);
+    if (const auto* probe = std::get_if<TrainProbe>(&frame)) return heard_train(peer, *probe, now);
     if (const auto* request = std::get_if<JoinRequest>(&frame)) return join_request(peer, *request, now);
     if (const auto* reply = std::get_if<JoinReply>(&frame)) return join_reply(peer, *reply, now);
     if (std::holds_alternative<Leaving>(frame)) return down(peer, now);
@@ -251,6 +253,7 @@ void Node::heard_hello(PeerLink& peer, const Hello& hello, net::Now now) {
         if (peer.state == PeerLink::State::connecting) up(peer, now);
         peer.answered();
         find_mtu(peer, now);
+        if (peer.canary.next_deadline() == net::kNever) watch_trains(peer, now);
     }
     gossip_.heard_summary(peer.key, hello.summary, now);
     if (hello.answer_wanted) say_hello(peer, now);
@@ -299,6 +302,7 @@ void Node::down(PeerLink& peer, net::Now now) {
     peer.answered();
     peer.rtt.reset();
     peer.mtu.stop();
+    peer.canary.stop();
     if (peer.state != PeerLink::State::up) return;
     gossip_.peer_down(peer.key);
     events_.push_back(PeerDown{peer.key, peer.name});

@@ -14,7 +14,7 @@ void PeerLink::answered() {
 }
 
 net::Steady PeerLink::next_deadline() const {
-    auto next = std::min({next_attempt, next_hello, next_ping, mtu.next_deadline()});
+    auto next = std::min({next_attempt, next_hello, next_ping, mtu.next_deadline(), canary.next_deadline()});
     if (trial) next = std::min(next, trial->until);
     return next;
 }

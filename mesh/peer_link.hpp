@@ -6,6 +6,7 @@
 /// up: a ping every few seconds, unless it was heard since; unanswered, one a second; down after kLostAfter.
 #pragma once
 
+#include "mesh/canary.hpp"
 #include "mesh/candidates.hpp"
 #include "mesh/control_frame.hpp"
 #include "mesh/path_mtu.hpp"
@@ -50,6 +51,8 @@ struct PeerLink {
     bool tried_elsewhere = false;                     ///< a handshake to all candidates went out since
     std::optional<std::chrono::microseconds> rtt;
 
+    Canary canary;  ///< runs while up
+    CanaryCount canary_count;
     PathMtu mtu;  ///< of the path to `endpoint`, while up
 
     // A path on trial.

@@ -219,6 +219,16 @@ void WireGuard::send_probe(const net::TunnelKey& key, net::ByteView payload, net
     core_->promise(*peer);
 }
 
+void WireGuard::send_train(const net::TunnelKey& key, std::span<const net::Bytes> payloads, net::Now now) {
+    auto* const peer = core_->find(key);
+    if (peer == nullptr || peer->settings.follows_endpoint || !WireGuardCore::has_session(*peer, now.steady)) return;
+    const auto before = core_->outbox_.size();
+    for (const auto& payload : payloads) core_->transmit(*peer, payload, now, std::nullopt);
+    if (++core_->last_train_ == 0) ++core_->last_train_;
+    for (auto i = before; i < core_->outbox_.size(); ++i) core_->outbox_[i].train = core_->last_train_;
+    core_->promise(*peer);
+}
+
 void WireGuard::tick(net::Now now) {
     const bool stamps_ready = std::exchange(core_->stamps_ready_, false);
     for (const auto& [key, peer] : core_->peers_) {

@@ -39,6 +39,7 @@ struct Datagram {
     net::Bytes bytes;
     bool never_fragment = false;  ///< a probe of the path: it must not arrive in pieces. WireGuard's owner says if it is
                                   ///< too large for this machine already (Node::refused())
+    std::uint32_t train = 0;      ///< those of one number, not 0, leave in one send if the kernel can: they follow each other
 };
 
 /// A session stands and has been confirmed. `renewed`: there was one before that still stood.
@@ -155,6 +156,9 @@ public:
 
     /// A control frame, exactly as large as it is, in a datagram that must not be fragmented. Without a session, nothing.
     void send_probe(const net::TunnelKey& peer, net::ByteView payload, net::Now now);
+
+    /// Control frames of one size, in one send. Without a session, nothing.
+    void send_train(const net::TunnelKey& peer, std::span<const net::Bytes> payloads, net::Now now);
 
     // Time.
     void tick(net::Now now);

@@ -164,6 +164,7 @@ public:
     std::shared_ptr<const RouteTable> routes_, stock_owners_;  // null: changed since
     std::shared_ptr<const ForwardingTable> published_;         // null: changed since
     std::vector<Datagram> outbox_;
+    std::uint32_t last_train_ = 0;
     std::vector<Event> events_;
 };
 

@@ -98,7 +98,7 @@ void WireGuardCore::transmit(Peer& peer, net::ByteView payload, net::Now now, st
     std::copy(payload.begin(), payload.end(), message.begin() + kDataHeaderBytes);
     if (!peer.current->seal(message, now.steady)) return drops_->add(Drop::expired_session);
     (void)peer.activity->sent(now.steady, message.size(), !payload.empty());
-    outbox_.push_back({endpoint, std::move(message), is_probe});
+    outbox_.push_back({.to = endpoint, .bytes = std::move(message), .never_fragment = is_probe});
     if (peer.current->wants_rekey_after_sending(now.steady)) want_handshake(peer, now, false);
 }
 

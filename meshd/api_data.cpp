@@ -17,6 +17,7 @@ json data_json(const LiveNode& live) {
             {"voice_queue_trouble", live.device().steering_trouble()},
             {"voice_socket", threads.steers_voice()},
             {"tun_offloads", {{"checksum", tun.checksum}, {"tcp", tun.tcp}, {"udp", tun.udp}}},
+            {"udp_offloads_harmful", live.trains_harmful()},
             {"udp_offloads", {{"send", threads.sends_segments()}, {"receive", threads.receives_merged()}}},
             {"aes", live.data_config().aes && mesh::has_aes_hardware()},
             {"uplink_rate_bit_s", rate == 0 ? json(nullptr) : json(rate)}};

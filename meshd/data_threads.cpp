@@ -170,6 +170,10 @@ void DataThreads::set_offloads(bool join_tcp, bool join_udp, bool udp_offloads) 
     }
 }
 
+void DataThreads::stop_sending_segments() {
+    for (const auto& lane : outbound_) lane->set_segments(false);
+}
+
 bool DataThreads::sends_segments() const {
     return !outbound_.empty() &&
            std::all_of(outbound_.begin(), outbound_.end(), [](const auto& lane) { return lane->segments(); });
@@ -200,6 +204,25 @@ void DataThreads::send(const mesh::Datagram& datagram) {
     if (current && current->in_overlay(to.address)) return current->drops->add(mesh::Drop::underlay_loop);
     const bool gone = socket && !to.is_none() && socket->send(to, datagram.bytes) == loop::SendResult::sent;
     if (!gone && current) current->drops->add(mesh::Drop::socket_error);
+}
+
+void DataThreads::send_train(std::span<const mesh::Datagram> train) {
+    const auto current = table_.get();
+    std::size_t bytes = 0;
+    for (const auto& datagram : train) bytes += datagram.bytes.size();
+    loop::SendBurst burst(bytes);
+    std::size_t lost = 0;
+    for (const auto& datagram : train) {
+        if (current && current->in_overlay(datagram.to.address)) {
+            current->drops->add(mesh::Drop::underlay_loop);
+            continue;
+        }
+        std::copy(datagram.bytes.begin(), datagram.bytes.end(), burst.room(datagram.bytes.size()).begin());
+        burst.add(datagram.to, 0, datagram.bytes.size());
+    }
+    const auto sockets = bulk_.borrowed();
+    if (!burst.empty()) lost += burst.send(sockets.v4, sockets.v6, std::chrono::milliseconds(0));
+    if (lost != 0 && current) current->drops->add(mesh::Drop::socket_error, lost);
 }
 
 }  // namespace meshd

@@ -40,6 +40,7 @@ public:
     void start(std::span<tun::Queue> queues, tun::Coalescer::Settings coalescing);
     /// What is joined for the device, and whether UDP_SEGMENT and UDP_GRO are used, from now on.
     void set_offloads(bool join_tcp, bool join_udp, bool udp_offloads);
+    void stop_sending_segments();
     bool receives_merged() const { return settings_.udp_offloads; }
     bool sends_segments() const;  ///< false, too, once the kernel has refused
     bool single() const { return settings_.single; }
@@ -47,6 +48,8 @@ public:
     void swap_table(std::shared_ptr<const mesh::ForwardingTable> table) { table_.set(std::move(table)); }
     /// Refuses (and counts) an endpoint inside the overlay. Any thread.
     void send(const mesh::Datagram& datagram);
+    /// Datagrams of one place and size, in one send with UDP_SEGMENT, as bulk leaves.
+    void send_train(std::span<const mesh::Datagram> train);
     /// All there is, and readiness for the next wake.
     Upward take();
     /// The threads have ended and the sockets are closed. May be called more than once.

@@ -107,6 +107,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     settings.local_endpoints = own_addresses(device_->name(), threads_->port()).endpoints;
     settings.attached = attached();
     settings.advertise = config_.advertise;
+    settings.sends_trains = config_.data.udp_offloads;
     settings.aes = config_.data.aes && mesh::has_aes_hardware();
     for (const auto& endpoint : endpoints_of(state, kAdvertiseValue)) settings.advertise.push_back(endpoint);
     std::optional<CoreVoice> voice;
@@ -172,6 +173,7 @@ void LiveNode::set_offloads(bool tun, bool udp) {
     }
     const auto now_on = device_->offloads();
     threads_->set_offloads(now_on.tcp, now_on.udp, udp);
+    if (udp) trains_harmful_ = false;
 }
 
 LiveNode::~LiveNode() {
@@ -226,7 +228,17 @@ void LiveNode::pump() {
         table_ = table;
         threads_->swap_table(std::move(table));
     }
-    for (const auto& datagram : node.take_datagrams()) threads_->send(datagram);
+    const auto datagrams = node.take_datagrams();
+    for (auto i = datagrams.begin(); i != datagrams.end();) {
+        const auto train = i->train;
+        if (train == 0) {
+            threads_->send(*i++);
+            continue;
+        }
+        const auto end = std::find_if(i, datagrams.end(), [&](const auto& one) { return one.train != train; });
+        threads_->send_train({i, end});
+        i = end;
+    }
     if (const bool unstored = node.stamps_are_unstored(); unstored != std::exchange(stamps_unstored_, unstored)) {
         if (unstored) {
             spdlog::error("{}", kStampsAreUnstored);
@@ -275,6 +287,12 @@ void LiveNode::on_events() {
             Batch batch;
             batch.endpoints[good->key] = CachedEndpoint{good->tunnel_key, good->endpoint, loop_.now().wall};
             store_.submit(std::move(batch), Durability::written);
+        } else if (const auto* harmful = std::get_if<mesh::TrainsHarmful>(&event)) {
+            if (!threads_->sends_segments()) continue;
+            spdlog::warn("datagrams sent many at once do not reach {}, those sent alone do: this kernel or a driver does it "
+                         "wrong. They go one by one from now on; meshctl data --udp-offloads on tries again", harmful->name);
+            trains_harmful_ = true;
+            threads_->stop_sending_segments();
         } else if (std::holds_alternative<mesh::StandingChanged>(event)) {
             if (const auto words = standing_in_words(core_->node()); !words.empty()) {
                 spdlog::error("{}", words);

@@ -46,6 +46,7 @@ public:
     const tun::Device& device() const { return *device_; }
     const DataThreads& data() const { return *threads_; }
     const DataConfig& data_config() const { return config_.data; }
+    bool trains_harmful() const { return trains_harmful_; }
     /// Switches at run time; what the kernel does not have stays off.
     void set_offloads(bool tun, bool udp);
 
@@ -89,6 +90,7 @@ private:
     std::set<std::string> complained_;  ///< once each
     std::set<net::NodeKey> gone_;       ///< revoked members that have been told of
     bool pumping_ = false;
+    bool trains_harmful_ = false;   ///< as the canary found (mesh/canary.hpp)
     bool stamps_unstored_ = false;  ///< as told
 };
 

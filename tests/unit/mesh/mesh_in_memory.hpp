@@ -27,6 +27,8 @@ struct Machine {
     std::vector<NodeEvent> events;
     std::vector<net::Bytes> packets;
     std::uint64_t sent_datagrams = 0, sent_bytes = 0;
+    bool loses_trains = false;  ///< what leaves in one send with others
+    std::uint64_t trains = 0;   ///< datagrams that did
     std::size_t line_mtu_bytes = 65535;  ///< an underlay packet that must not be fragmented is no larger, or vanishes
     std::uint64_t probes = 0;            ///< datagrams sent that must not be fragmented
 
@@ -221,6 +223,10 @@ private:
         ++from.sent_datagrams;
         from.sent_bytes += datagram.bytes.size();
         const auto* to = find(datagram.to);
+        if (datagram.train != 0) {
+            ++from.trains;
+            if (from.loses_trains) return;
+        }
         if (datagram.never_fragment) {
             ++from.probes;
             const auto packet_bytes = datagram.bytes.size() + 28;

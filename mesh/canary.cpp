@@ -1,0 +1,90 @@
+#include "mesh/canary.hpp"
+
+namespace mesh {
+
+namespace {
+
+// Of kCount: so many alone must arrive for a round to say anything; a train of which no more arrive is a bad one, one of
+// which so many arrive is a good one.
+constexpr std::size_t kEnoughAlone = 7;
+constexpr std::size_t kBadTrain = 1;
+constexpr std::size_t kGoodTrain = 6;
+
+}  // namespace
+
+void Canary::start(net::Steady now) {
+    *this = {};
+    state_ = State::resting;
+    next_ = now + kSoon;
+}
+
+void Canary::stop() {
+    state_ = State::off;
+    next_ = net::kNever;
+}
+
+Canary::Due Canary::tick(net::Steady now, std::uint64_t carried_bytes, net::Random& random) {
+    Due due;
+    if (now < next_) return due;
+    switch (state_) {
+        case State::off: break;
+        case State::resting:
+            next_ = now + (bad_ == 0 ? kRoundEvery : kSoon);
+            if (harmful() || carried_bytes - carried_ < kBusyBytes) break;
+            carried_ = carried_bytes;
+            token_ = random.u64() | 1;
+            for (std::uint8_t i = 0; i < kCount; ++i) {
+                due.train.push_back({token_, TrainProbe::Kind::train, i, 0});
+                due.alone.push_back({token_, TrainProbe::Kind::alone, i, 0});
+            }
+            state_ = State::waiting;
+            asks_ = 0;
+            next_ = now + kAskAfter;
+            break;
+        case State::waiting:
+            if (asks_ == kAsks) {  // nobody answers: it says nothing
+                state_ = State::resting;
+                next_ = now + kRoundEvery;
+                break;
+            }
+            ++asks_;
+            due.alone.push_back({token_, TrainProbe::Kind::ask, 0, 0});
+            next_ = now + kAskAfter;
+            break;
+    }
+    return due;
+}
+
+void Canary::counted(const TrainProbe& counts, net::Steady now) {
+    if (state_ != State::waiting || counts.token != token_) return;
+    if (counts.alone >= kEnoughAlone && counts.train <= kBadTrain) {
+        ++bad_;
+    } else if (counts.train >= kGoodTrain) {
+        bad_ = 0;
+    }
+    state_ = State::resting;
+    next_ = now + (bad_ == 0 ? kRoundEvery : kSoon);
+}
+
+std::optional<TrainProbe> CanaryCount::heard(const TrainProbe& probe) {
+    if (probe.token != token_) {
+        token_ = probe.token;
+        train_.reset();
+        alone_.reset();
+    }
+    switch (probe.kind) {
+        case TrainProbe::Kind::train:
+            if (probe.train < Canary::kCount) train_.set(probe.train);
+            return std::nullopt;
+        case TrainProbe::Kind::alone:
+            if (probe.train < Canary::kCount) alone_.set(probe.train);
+            return std::nullopt;
+        case TrainProbe::Kind::ask:
+            return TrainProbe{token_, TrainProbe::Kind::counts, static_cast<std::uint8_t>(train_.count()),
+                              static_cast<std::uint8_t>(alone_.count())};
+        case TrainProbe::Kind::counts: return std::nullopt;
+    }
+    return std::nullopt;
+}
+
+}  // namespace mesh

@@ -1,0 +1,38 @@
+// Whether trains of datagrams reach each member: canary.hpp decides, here its probes go out and their answers come in.
+#include "mesh/node.hpp"
+
+namespace mesh {
+
+void Node::watch_trains(PeerLink& peer, net::Now now) {
+    const bool knows = (peer.capabilities & static_cast<std::uint32_t>(Capability::train_probe)) != 0;
+    if (!peer.stock && knows && settings_.sends_trains && peer.state == PeerLink::State::up) {
+        peer.canary.start(now.steady);
+    } else {
+        peer.canary.stop();
+    }
+}
+
+void Node::run_canary(PeerLink& peer, net::Now now) {
+    if (now.steady < peer.canary.next_deadline()) return;
+    const auto status = wireguard_.status(peer.tunnel_key);
+    const auto due = peer.canary.tick(now.steady, status ? status->tx_bytes : 0, random_);
+    std::vector<net::Bytes> train;
+    for (const auto& probe : due.train) train.push_back(encode(probe, Canary::kProbeBytes));
+    wireguard_.send_train(peer.tunnel_key, train, now);
+    for (const auto& probe : due.alone) {
+        const bool asks = probe.kind == TrainProbe::Kind::ask;
+        wireguard_.send(peer.tunnel_key, encode(probe, asks ? 0 : Canary::kProbeBytes), now);
+    }
+}
+
+void Node::heard_train(PeerLink& peer, const TrainProbe& probe, net::Now now) {
+    if (probe.kind == TrainProbe::Kind::counts) {
+        const bool was_harmful = peer.canary.harmful();
+        peer.canary.counted(probe, now.steady);
+        if (peer.canary.harmful() && !was_harmful) events_.push_back(TrainsHarmful{peer.key, peer.name});
+        return;
+    }
+    if (const auto answer = peer.canary_count.heard(probe)) send(peer, *answer, now);
+}
+
+}  // namespace mesh

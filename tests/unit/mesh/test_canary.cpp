@@ -1,0 +1,101 @@
+#include "mesh/canary.hpp"
+#include "mesh_in_memory.hpp"
+
+using namespace mesh;
+using namespace mesh::testing;
+
+namespace {
+
+/// Both ends under a virtual clock; what a train and what a datagram alone suffers.
+struct Line {
+    explicit Line(std::uint64_t seed) : random(seed) { canary.start(now); }
+
+    void run(net::Duration span) {
+        for (const auto end = now + span; now < end; now += 100ms) {
+            carried += bulk_bytes_per_s / 10;
+            const auto due = canary.tick(now, carried, random);
+            rounds += due.train.empty() ? 0 : 1;
+            for (const auto& probe : due.train) hear(probe, train_loss);
+            for (const auto& probe : due.alone) hear(probe, loss);
+        }
+    }
+    void hear(const TrainProbe& probe, double lost) {
+        if (chance() < lost) return;
+        const auto answer = count.heard(probe);
+        if (answer && chance() >= loss) canary.counted(*answer, now);
+    }
+    double chance() { return static_cast<double>(random.below(1'000'000)) / 1e6; }
+
+    net::SeededRandom random;
+    net::Steady now{1h};
+    Canary canary;
+    CanaryCount count;
+    std::uint64_t carried = 0, bulk_bytes_per_s = 10'000'000;
+    double loss = 0, train_loss = 0;
+    int rounds = 0;
+};
+
+}  // namespace
+
+TEST_CASE("trains that vanish, while datagrams alone arrive, are found harmful within seconds") {
+    Line line(1);
+    line.train_loss = 1;
+    line.run(8s);
+    CHECK(line.canary.harmful());
+    const auto rounds = line.rounds;
+    line.run(1h);
+    CHECK(line.rounds == rounds);  // the question is settled
+    line.canary.start(line.now);
+    CHECK_FALSE(line.canary.harmful());
+}
+
+TEST_CASE("a line that loses packets alike is not blamed on the trains") {
+    for (const double loss : {0.0, 0.02, 0.1, 0.2, 0.5, 1.0}) {
+        for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+            CAPTURE(loss, seed);
+            Line line(seed);
+            line.loss = line.train_loss = loss;
+            line.run(1h);
+            CHECK_FALSE(line.canary.harmful());
+        }
+    }
+}
+
+TEST_CASE("an offload that spoils most of a train is found on a line that loses some") {
+    Line line(3);
+    line.loss = 0.05;
+    line.train_loss = 0.8;
+    line.run(10min);
+    CHECK(line.canary.harmful());
+}
+
+TEST_CASE("nobody is probed who is sent little") {
+    Line line(4);
+    line.bulk_bytes_per_s = 10'000;
+    line.run(1min);
+    CHECK(line.rounds == 0);
+}
+
+TEST_CASE("a member tells its owner when its trains do not reach a peer, and only then") {
+    Network network(90);
+    network.add("munich").settings.sends_trains = true;
+    auto& trento = network.create("trento");
+    auto& munich = network.invite_and_join(trento, "munich");
+    REQUIRE(network.run_until([&] { return network.all_up({"trento", "munich"}); }, 10s));
+    const auto busy_for = [&](net::Duration span) {
+        for (net::Duration passed{}; passed < span; passed += 1s) {
+            // Bulk of an application's, straight through the data path's books.
+            for (const auto& peer : munich.node->wireguard().table()->peers) {
+                if (peer) (void)peer->activity->sent(network.now().steady, 2 << 20, true);
+            }
+            network.run(1s);
+        }
+    };
+    busy_for(1min);
+    CHECK(munich.trains > 0);
+    CHECK(munich.count<TrainsHarmful>() == 0);
+    CHECK(trento.trains == 0);  // was not told that it sends any
+    munich.loses_trains = true;
+    busy_for(1min);
+    CHECK(munich.count<TrainsHarmful>() == 1);
+}
