@@ -108,7 +108,9 @@ net::Result<Datagram> Datagram::open(const net::Endpoint& local, const UdpOption
     ok = ok && set(fd, SOL_SOCKET, SO_SELECT_ERR_QUEUE, 1);
     if (options.reuse_port) ok = ok && set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (options.receive_buffer_bytes != 0) {
-        ok = ok && set(fd, SOL_SOCKET, SO_RCVBUF, static_cast<int>(options.receive_buffer_bytes));
+        // Above net.core.rmem_max, if we may (CAP_NET_ADMIN); else as much of it as there is.
+        const auto bytes = static_cast<int>(options.receive_buffer_bytes);
+        ok = ok && (set(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes) || set(fd, SOL_SOCKET, SO_RCVBUF, bytes));
     }
     if (options.send_buffer_bytes != 0) {
         ok = ok && set(fd, SOL_SOCKET, SO_SNDBUF, static_cast<int>(options.send_buffer_bytes));
