@@ -166,11 +166,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
 }
 
 void LiveNode::set_offloads(bool tun, bool udp) {
-    auto wanted = tun::Offloads{tun, tun, tun};
-    if (!device_->set_offloads(wanted)) {
-        wanted.udp = false;  // Linux before 6.2
-        (void)device_->set_offloads(wanted);
-    }
+    (void)device_->set_offloads(tun ? device_->available() : tun::Offloads{});
     const auto now_on = device_->offloads();
     threads_->set_offloads(now_on.tcp, now_on.udp, udp);
     if (udp) trains_harmful_ = false;

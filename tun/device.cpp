@@ -132,7 +132,8 @@ net::Result<Device> Device::open(const Settings& settings) {
             device.queues_.erase(device.queues_.begin() + 1, device.queues_.end());
         }
     }
-    if (settings.vnet_header && settings.offloads) device.find_offloads();
+    if (settings.vnet_header) device.find_offloads();
+    if (!settings.offloads) device.set_offloads({});
     if (auto up = set_up(device.index_, device.name_, settings); !up) return tl::unexpected(up.error());
     return device;
 }
@@ -154,11 +155,14 @@ net::Result<void> Device::add_queue(int flags) {
 /// All that the kernel gives and takes. The device must still be down.
 void Device::find_offloads() {
     Offloads wanted{true, takes_superpackets(fd(), Gso::tcp4), takes_superpackets(fd(), Gso::udp)};
-    if (set_offloads(wanted)) return;
-    wanted.udp = false;
-    if (set_offloads(wanted)) return;
-    wanted.tcp = false;
-    set_offloads(wanted);
+    if (!set_offloads(wanted)) {
+        wanted.udp = false;
+        if (!set_offloads(wanted)) {
+            wanted.tcp = false;
+            set_offloads(wanted);
+        }
+    }
+    available_ = offloads_;
 }
 
 bool Device::set_offloads(Offloads wanted) {

@@ -51,6 +51,8 @@ public:
 
     /// What the kernel does for us now.
     Offloads offloads() const { return offloads_; }
+    /// All that it would do: of superpackets only those that it takes from us, too, as was found when the device began.
+    Offloads available() const { return available_; }
     /// False, and nothing changes, if the kernel refuses. Packets that wait already are given as they are; a reader
     /// must go on to look at their Offload.
     bool set_offloads(Offloads wanted);
@@ -64,7 +66,7 @@ private:
     bool vnet_header_ = false;
     std::string name_;
     std::string steering_trouble_;
-    Offloads offloads_;
+    Offloads offloads_, available_;
     std::vector<Queue> queues_;
 };
 

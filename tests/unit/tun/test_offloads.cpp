@@ -179,6 +179,7 @@ TEST_CASE("what the kernel offers is turned on, and off again") {
 
     Here without({.name = "plain0", .offloads = false});
     CHECK(without.device->offloads() == tun::Offloads{});
+    CHECK(without.device->available() == all);
     auto bare = Device::open({.name = "bare0"});
     REQUIRE(bare);
     CHECK_FALSE(bare->set_offloads({true, false, false}));
