@@ -261,7 +261,7 @@ TEST_CASE("voice does not wait for the uplink behind bulk, where it comes out of
     mesh::start_crypto();
     meshd::DataThreads::Settings settings;
     settings.single = GENERATE(false, true);
-    settings.uplink_bytes_per_s = 8000;
+    settings.uplink_bytes_per_s = 1000;  // a packet of bulk takes longer than any pause of this test
     Two two(false, settings);
     two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 100));
     REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));
