@@ -1,12 +1,8 @@
-// A WireGuard peer made of the mesh's core, the data threads and a bare TUN device: what talks to other implementations
+// A WireGuard peer made of the mesh's core, the data threads and a TUN device: what talks to other implementations
 // in the interoperability test. One peer, told by arguments; prints a line an event; `rekey` on standard input begins a
 // new handshake, and end of input ends it.
-#include <fcntl.h>
-#include <linux/if.h>
-#include <linux/if_tun.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -20,13 +16,10 @@
 
 namespace {
 
-loop::FileDescriptor open_tun(const std::string& name) {
-    loop::FileDescriptor fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
-    ifreq request{};
-    request.ifr_flags = IFF_TUN | IFF_NO_PI;
-    name.copy(request.ifr_name, IFNAMSIZ - 1);
-    if (!fd.is_open() || ::ioctl(fd.get(), TUNSETIFF, &request) < 0) throw std::runtime_error("no TUN device");
-    return fd;
+tun::Device open_tun(const std::string& name) {
+    auto device = tun::Device::open({.name = name, .queues = 2, .vnet_header = true});
+    if (!device) throw std::runtime_error(device.error().message);
+    return std::move(*device);
 }
 
 template <std::size_t N>
@@ -79,7 +72,7 @@ int run(int count, char** arguments) {
     wireguard.set_peer(peer);
     if (const auto endpoint = net::Endpoint::parse(arguments[7])) wireguard.set_endpoint(peer.key, *endpoint);
 
-    const auto tun = open_tun(arguments[1]);
+    auto tun = open_tun(arguments[1]);
     const loop::FileDescriptor woken(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     meshd::DataThreads::Settings settings;
     settings.port = static_cast<std::uint16_t>(net::parse_decimal(arguments[2], UINT16_MAX).value_or(0));
@@ -89,7 +82,7 @@ int run(int count, char** arguments) {
     };
     meshd::DataThreads threads(settings);
     threads.swap_table(wireguard.table());
-    threads.attach_tun(tun.get());
+    threads.start(tun.queues(), {.tcp = tun.offloads().tcp, .udp = tun.offloads().udp});
     tell("ready");
 
     for (;;) {

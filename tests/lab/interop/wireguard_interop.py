@@ -84,6 +84,49 @@ def ping_both_ways():
     ping("theirs", "10.99.0.1", "-s", "1392", "-M", "do")
     for size in (0, 1, 15, 16, 17, 100):
         ping("ours", "10.99.0.2", "-s", str(size), count=1)
+    for sender, receiver, addresses in (("ours", "theirs", ("10.99.0.2", "fd99::2")),
+                                        ("theirs", "ours", ("10.99.0.1", "fd99::1"))):
+        for address in addresses:
+            transfer(sender, receiver, address)
+
+
+RECEIVE = """
+import hashlib, socket, sys
+server = socket.create_server((sys.argv[1], 7777), family=socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
+print("ready", flush=True)
+peer, _ = server.accept()
+told = hashlib.sha256()
+while piece := peer.recv(1 << 20):
+    told.update(piece)
+print(told.hexdigest())
+"""
+SEND = """
+import hashlib, os, socket, sys
+told = hashlib.sha256()
+with socket.create_connection((sys.argv[1], 7777), timeout=30) as peer:
+    for size in [1, 1367, 1368, 1369] + [100003] * 80:
+        piece = os.urandom(size)
+        told.update(piece)
+        peer.sendall(piece)
+print(told.hexdigest())
+"""
+
+
+def transfer(sender, receiver, address):
+    """Eight megabytes of TCP arrive as they were sent: large packets are split, encrypted, and joined again on the way."""
+    server = subprocess.Popen(["ip", "netns", "exec", receiver, sys.executable, "-c", RECEIVE, address],
+                              stdout=subprocess.PIPE, text=True)
+    try:
+        if server.stdout.readline() != "ready\n":
+            raise RuntimeError(f"nobody listens on {address}")
+        sent = within(sender, sys.executable, "-c", SEND, address)
+        received = server.communicate(timeout=PATIENCE_S)[0].strip()
+    finally:
+        server.kill()
+        server.wait()
+    if sent != received:
+        raise RuntimeError(f"TCP from {sender} to {address} does not arrive as it was sent")
+    print(f"  TCP {sender} -> {address}: 8 MB arrived as they were sent")
 
 
 def lay_wire():
