@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 sys.dont_write_bytecode = True
@@ -30,17 +31,18 @@ def options():
     return p.parse_args()
 
 
-PICTURE = """
-Three offices and a laptop become one encrypted mesh. Their phones register at a central SIP server, through the
-meshd of their office. Then the centre is cut off, and later comes back.
+PICTURE = r"""
+Three offices and a laptop become one encrypted mesh (~), a meshd in each. Their
+phones, each with a voice of its own, register at a central SIP server, through
+the meshd of their office. Then the centre is cut off, and later comes back.
 
-     alice  erin             bob             carol  dave         phones (baresip), each with a voice of its own
-        \\    /                |                 \\    /
-       [ trento ]~~~~~~~~~[ munich ]~~~~~~~~~~[ london ]~~~~~[ laptop ]         meshd in each, all in one mesh (~)
-            |                 |                   |              |
-     -------+-----------------+----- Internet ----+--------------+-------
-                                        |
-                              [ centre: Kamailio ]
+   alice  erin            bob            carol  dave                  phones
+      \    /               |                \    /                   (baresip)
+     [ trento ]~~~~~~~~[ munich ]~~~~~~~~~[ london ]~~~~~[ laptop ]   meshd
+          |                |                  |              |
+   -------+----------------+----- Internet ---+--------------+-------
+                                     |
+                           [ centre: Kamailio ]
 """
 
 
@@ -50,6 +52,7 @@ class Teller:
     def __init__(self, steps):
         self.colour = sys.stdout.isatty()
         self.width = max(map(len, steps))
+        self.columns = min(shutil.get_terminal_size((120, 24)).columns, 160)
 
     def paint(self, text, code):
         return f"\033[{code}m{text}\033[0m" if self.colour else text
@@ -61,6 +64,9 @@ class Teller:
     def ended(self, step, ok, figure, unit, sentence):
         mark = self.paint("  ok  ", 32) if ok else self.paint("FAILED", 31)
         shown = f"{figure:.0f}" if figure >= 100 else f"{figure:.2f}" if figure < 10 else f"{figure:.1f}"
+        margin = 8 + self.width + 2 + 12 + 2
+        if ok:  # wrapped into a column of its own; a failure's text may have lines of its own
+            sentence = f"\n{'':{margin}}".join(textwrap.wrap(sentence, max(self.columns - margin, 30)))
         print(f"{mark}  {step:<{self.width}}  {shown + ' ' + unit if ok else '':>12}  {sentence}", flush=True)
 
 
@@ -104,16 +110,22 @@ def tell(story, steps, limit_mb):
 
 
 KEPT = """
-The mesh stays up until you press Ctrl-C here. To look around, from another terminal:
+The mesh stays up until you press Ctrl-C here. To look around, from another
+terminal, in this folder:
 
-  {folder}/in trento meshctl status       also: peers, members, phones, calls, voice; and munich, london, laptop
-  {folder}/in trento ping {address}
-  {folder}/in alice ip address
+  {inside} trento meshctl status
+  {inside} trento ping {address}
+  {inside} alice ip address
+
+Other machines: munich, london, laptop. Other commands: meshctl peers, members,
+phones, calls, voice.
 """
 
 # Steps into the namespaces of the sandbox (its first process is {pid}), and there into one of the network's.
 INSIDE = """#!/bin/sh
 # in NODE COMMAND...: runs a command on that machine of the demonstration's network
+if [ $# -lt 2 ]; then echo "usage: $0 MACHINE COMMAND..." >&2; exit 2; fi
+if [ ! -e /proc/{pid} ]; then echo "The demonstration has ended: packaging/demo --keep leaves it up" >&2; exit 1; fi
 node=$1; shift
 export PATH="{programs}/meshctl:$PATH" MESHD_CONTROL="/run/meshd/$node.sock"
 exec nsenter -t {pid} {user}-m -p -- nsenter --net="/run/netns/$node" -- "$@"
@@ -127,7 +139,8 @@ def keep(story, folder, programs, pid):
         file.write(INSIDE.format(pid=pid, user=user, programs=programs))
     os.chmod(path, 0o755)
     address = story.nodes["munich"].addresses()[0] if story.nodes else "munich"
-    print(KEPT.format(folder=os.path.relpath(folder), address=address), flush=True)
+    inside = ("sudo " if "SUDO_UID" in os.environ else "") + os.path.relpath(path)
+    print(KEPT.format(inside=inside, address=address), flush=True)
     try:
         signal.pause()
     except (KeyboardInterrupt, SystemExit):
