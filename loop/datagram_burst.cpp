@@ -98,8 +98,8 @@ net::MutableBytes SendBurst::room(std::size_t bytes) {
     return net::MutableBytes(buffer_).subspan(used_);
 }
 
-void SendBurst::add(const net::Endpoint& to, std::uint8_t traffic_class, std::size_t bytes) {
-    if (!sends_.empty()) {
+void SendBurst::add(const net::Endpoint& to, std::uint8_t traffic_class, std::size_t bytes, bool alone) {
+    if (!sends_.empty() && !alone) {
         auto& last = sends_.back();
         if (!last.closed && bytes <= last.segment_bytes && traffic_class == last.traffic_class && to == last.to &&
             last.bytes + bytes <= kMostSegmentedBytes && last.bytes < last.segment_bytes * kMostSegments) {
@@ -109,7 +109,7 @@ void SendBurst::add(const net::Endpoint& to, std::uint8_t traffic_class, std::si
             return;
         }
     }
-    sends_.push_back({to, used_, bytes, bytes, traffic_class, false});
+    sends_.push_back({to, used_, bytes, bytes, traffic_class, alone});
     used_ += bytes;
 }
 

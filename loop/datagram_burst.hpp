@@ -27,8 +27,9 @@ public:
 
     /// Where the next datagram goes; empty if there is no room for it, and send() must come first.
     net::MutableBytes room(std::size_t bytes);
-    /// The first `bytes` of room() are a datagram. `traffic_class`: DSCP and ECN, as in the IP header.
-    void add(const net::Endpoint& to, std::uint8_t traffic_class, std::size_t bytes);
+    /// The first `bytes` of room() are a datagram. `traffic_class`: DSCP and ECN, as in the IP header. `alone`: it is to be
+    /// no segment of a larger one.
+    void add(const net::Endpoint& to, std::uint8_t traffic_class, std::size_t bytes, bool alone = false);
     bool empty() const { return sends_.empty(); }
     std::size_t bytes() const { return used_; }
 
@@ -47,7 +48,7 @@ private:
         std::size_t bytes = 0;
         std::size_t segment_bytes = 0;
         std::uint8_t traffic_class = 0;
-        bool closed = false;  ///< a shorter segment ends it
+        bool closed = false;  ///< a shorter segment ends it, or it is alone
         std::size_t count() const { return (bytes + segment_bytes - 1) / segment_bytes; }
     };
     struct Messages;

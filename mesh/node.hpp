@@ -179,6 +179,8 @@ public:
     net::Steady next_deadline() const;
 
     /// Discovery found that this member (nullopt: some member) may be at an endpoint.
+    /// What was found harmful (TrainsHarmful) is tried once more.
+    void watch_trains_again(net::Now now);
     void add_candidate(const std::optional<net::NodeKey>& member, const net::Endpoint& endpoint, Source source, net::Now now);
     /// Where some member may be, by the bootstrap list as its names stand now; what it said before is forgotten.
     void set_bootstrap(std::span<const net::Endpoint> endpoints, net::Now now);

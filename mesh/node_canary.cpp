@@ -10,6 +10,11 @@ void Node::watch_trains(PeerLink& peer, net::Now now) {
     } else {
         peer.canary.stop();
     }
+    wireguard_.set_trains(peer.tunnel_key, true);
+}
+
+void Node::watch_trains_again(net::Now now) {
+    for (auto& [_, peer] : links_) watch_trains(peer, now);
 }
 
 void Node::run_canary(PeerLink& peer, net::Now now) {
@@ -29,7 +34,10 @@ void Node::heard_train(PeerLink& peer, const TrainProbe& probe, net::Now now) {
     if (probe.kind == TrainProbe::Kind::counts) {
         const bool was_harmful = peer.canary.harmful();
         peer.canary.counted(probe, now.steady);
-        if (peer.canary.harmful() && !was_harmful) events_.push_back(TrainsHarmful{peer.key, peer.name});
+        if (!peer.canary.harmful() || was_harmful) return;
+        // Only where it is this member's traffic: it says what it likes.
+        wireguard_.set_trains(peer.tunnel_key, false);
+        events_.push_back(TrainsHarmful{peer.key, peer.name});
         return;
     }
     if (const auto answer = peer.canary_count.heard(probe)) send(peer, *answer, now);

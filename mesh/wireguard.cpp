@@ -219,6 +219,13 @@ void WireGuard::send_probe(const net::TunnelKey& key, net::ByteView payload, net
     core_->promise(*peer);
 }
 
+void WireGuard::set_trains(const net::TunnelKey& key, bool may) {
+    auto* const peer = core_->find(key);
+    if (peer == nullptr || peer->trains == may) return;
+    peer->trains = may;
+    core_->changed(*peer);
+}
+
 void WireGuard::send_train(const net::TunnelKey& key, std::span<const net::Bytes> payloads, net::Now now) {
     auto* const peer = core_->find(key);
     if (peer == nullptr || peer->settings.follows_endpoint || !WireGuardCore::has_session(*peer, now.steady)) return;

@@ -157,6 +157,8 @@ public:
     /// A control frame, exactly as large as it is, in a datagram that must not be fragmented. Without a session, nothing.
     void send_probe(const net::TunnelKey& peer, net::ByteView payload, net::Now now);
 
+    /// Whether many datagrams to it may leave in one send: where they do not arrive, they go one by one.
+    void set_trains(const net::TunnelKey& peer, bool may);
     /// Control frames of one size, in one send. Without a session, nothing.
     void send_train(const net::TunnelKey& peer, std::span<const net::Bytes> payloads, net::Now now);
 

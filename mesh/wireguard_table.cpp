@@ -45,6 +45,7 @@ std::shared_ptr<const ForwardingTable> WireGuardCore::table() {
             entry->moves = peer->moves;
             entry->allowed_ips = peer->settings.allowed_ips;
             entry->stock = peer->settings.follows_endpoint;
+            entry->trains = peer->trains;
             entry->carries_ip = peer->settings.carries_ip;
             peer->published = std::move(entry);
         }

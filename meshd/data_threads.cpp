@@ -179,10 +179,6 @@ void DataThreads::set_offloads(bool join_tcp, bool join_udp, bool udp_offloads) 
     }
 }
 
-void DataThreads::stop_sending_segments() {
-    for (const auto& lane : outbound_) lane->set_segments(false);
-}
-
 bool DataThreads::sends_segments() const {
     return !outbound_.empty() &&
            std::all_of(outbound_.begin(), outbound_.end(), [](const auto& lane) { return lane->segments(); });

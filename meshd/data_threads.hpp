@@ -40,7 +40,6 @@ public:
     void start(std::span<tun::Queue> queues, tun::Coalescer::Settings coalescing);
     /// What is joined for the device, and whether UDP_SEGMENT and UDP_GRO are used, from now on.
     void set_offloads(bool join_tcp, bool join_udp, bool udp_offloads);
-    void stop_sending_segments();
     bool receives_merged() const { return settings_.udp_offloads; }
     bool sends_segments() const;  ///< false, too, once the kernel has refused
     bool single() const { return settings_.single; }

@@ -169,7 +169,10 @@ void LiveNode::set_offloads(bool tun, bool udp) {
     (void)device_->set_offloads(tun ? device_->available() : tun::Offloads{});
     const auto now_on = device_->offloads();
     threads_->set_offloads(now_on.tcp, now_on.udp, udp);
-    if (udp) trains_harmful_ = false;
+    if (!udp) return;
+    trains_harmful_ = false;
+    core_->node().watch_trains_again(loop_.now());
+    pump();
 }
 
 LiveNode::~LiveNode() {
@@ -285,10 +288,11 @@ void LiveNode::on_events() {
             store_.submit(std::move(batch), Durability::written);
         } else if (const auto* harmful = std::get_if<mesh::TrainsHarmful>(&event)) {
             if (!threads_->sends_segments()) continue;
-            spdlog::warn("datagrams sent many at once do not reach {}, those sent alone do: this kernel or a driver does it "
-                         "wrong. They go one by one from now on; meshctl data --udp-offloads on tries again", harmful->name);
             trains_harmful_ = true;
-            threads_->stop_sending_segments();
+            if (!complained_.insert("trains to " + harmful->name).second) continue;
+            spdlog::warn("datagrams sent many at once do not reach {}, those sent alone do: this kernel or a driver does it "
+                         "wrong. To {} they go one by one from now on; meshctl data --udp-offloads on tries again",
+                         harmful->name, harmful->name);
         } else if (std::holds_alternative<mesh::StandingChanged>(event)) {
             if (const auto words = standing_in_words(core_->node()); !words.empty()) {
                 spdlog::error("{}", words);

@@ -104,7 +104,7 @@ void OutboundLane::send(const mesh::ForwardingTable& table, const mesh::Way& way
         std::copy(segment->payload.begin(), segment->payload.end(), end);
         const auto datagram = mesh::seal(table, way, {room, kHeadroom, segment->bytes()}, now, lane_, flags);
         if (datagram.empty()) continue;
-        burst_.add(way.endpoint, outer_class, datagram.size());
+        burst_.add(way.endpoint, outer_class, datagram.size(), !way.peer->trains);
         total += datagram.size();
         outer_headers += outer_header;
     }

@@ -81,12 +81,14 @@ TEST_CASE("a member tells its owner when its trains do not reach a peer, and onl
     network.add("munich").settings.sends_trains = true;
     auto& trento = network.create("trento");
     auto& munich = network.invite_and_join(trento, "munich");
-    REQUIRE(network.run_until([&] { return network.all_up({"trento", "munich"}); }, 10s));
+    auto& verona = network.invite_and_join(trento, "verona");
+    REQUIRE(network.run_until([&] { return network.all_up({"trento", "munich", "verona"}); }, 20s));
     const auto busy_for = [&](net::Duration span) {
         for (net::Duration passed{}; passed < span; passed += 1s) {
             // Bulk of an application's, straight through the data path's books.
             for (const auto& peer : munich.node->wireguard().table()->peers) {
-                if (peer) (void)peer->activity->sent(network.now().steady, 2 << 20, true);
+                if (!peer || peer->key != trento.node->wireguard().own_key()) continue;
+                (void)peer->activity->sent(network.now().steady, 2 << 20, true);
             }
             network.run(1s);
         }
@@ -98,4 +100,18 @@ TEST_CASE("a member tells its owner when its trains do not reach a peer, and onl
     munich.loses_trains = true;
     busy_for(1min);
     CHECK(munich.count<TrainsHarmful>() == 1);
+    // Only to that peer do datagrams go one by one: what it says may be a lie.
+    const auto trains = [&](const auto& other) {
+        for (const auto& peer : munich.node->wireguard().table()->peers) {
+            if (peer && peer->key == other.node->wireguard().own_key()) return peer->trains;
+        }
+        return false;
+    };
+    CHECK_FALSE(trains(trento));
+    CHECK(trains(verona));
+    munich.loses_trains = false;
+    munich.node->watch_trains_again(network.now());
+    CHECK(trains(trento));
+    busy_for(1min);
+    CHECK(trains(trento));
 }
