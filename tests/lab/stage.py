@@ -144,7 +144,7 @@ class Stage:
                     thing.stop()
             except Failed as failure:
                 reasons.append(str(failure))
-        if self.kamailio and self.kamailio.program.running():
+        if self.kamailio and self.kamailio.program and self.kamailio.program.running():
             self.kamailio.kill()
         return reasons
 
