@@ -77,6 +77,7 @@ def enter():
     """Returns in a child process inside the sandbox; this process waits for it and ends with its exit status.
 
     Returns the id of that process as seen from outside."""
+    os.environ["PULSE_RUNTIME_PATH"] = "/run/pulse"  # espeak-ng's sound library makes a folder in /tmp, and ~/.config
     os.environ["PATH"] += ":/usr/sbin:/sbin"  # who is not root has not got them in Debian, and Kamailio is there
     unshare()
     child = os.fork()
