@@ -129,10 +129,12 @@ void DataThreads::add_outbound(std::vector<Work>& works, mesh::Lane lane, tun::Q
 
 void DataThreads::add_inbound(std::vector<Work>& works, mesh::Lane lane, Sockets& sockets, tun::Queue& queue,
                               tun::Coalescer::Settings coalescing) {
+    // Voice comes a packet at a time, and a small machine has the memory for other things.
+    const std::size_t buffers = lane == mesh::Lane::voice || settings_.single ? 1 : 4;
     for (auto* const socket : {&sockets.v4, &sockets.v6}) {
         if (!*socket) continue;
         auto& added = *inbound_.emplace_back(
-            std::make_unique<InboundLane>(lane, **socket, queue, coalescing, table_, upward_));
+            std::make_unique<InboundLane>(lane, **socket, buffers, queue, coalescing, table_, upward_));
         works.push_back({added.fd(), false, [&added](net::Steady now) { return added.run(now); }, {}});
     }
 }

@@ -151,13 +151,14 @@ void OutboundLane::flush(const mesh::ForwardingTable& table) {
     if (lost != 0) table.drops->add(mesh::Drop::socket_error, lost);
 }
 
-InboundLane::InboundLane(mesh::Lane lane, loop::Datagram& socket, tun::Queue& queue,
+InboundLane::InboundLane(mesh::Lane lane, loop::Datagram& socket, std::size_t buffers, tun::Queue& queue,
                          tun::Coalescer::Settings coalescing, const CurrentTable& table, UpwardQueue& upward)
     : lane_(lane),
       socket_(socket),
       queue_(queue),
       table_(table),
       upward_(upward),
+      burst_(buffers),
       coalescer_(coalescing),
       tcp_(coalescing.tcp),
       udp_(coalescing.udp) {}

@@ -91,9 +91,9 @@ private:
 
 class InboundLane {
 public:
-    /// All references are borrowed for life.
-    InboundLane(mesh::Lane lane, loop::Datagram& socket, tun::Queue& queue, tun::Coalescer::Settings coalescing,
-                const CurrentTable& table, UpwardQueue& upward);
+    /// All references are borrowed for life. `buffers`: of 64 KiB each, that one system call may fill.
+    InboundLane(mesh::Lane lane, loop::Datagram& socket, std::size_t buffers, tun::Queue& queue,
+                tun::Coalescer::Settings coalescing, const CurrentTable& table, UpwardQueue& upward);
 
     int fd() const { return socket_.fd(); }
     Turn run(net::Steady now);
