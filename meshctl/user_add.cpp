@@ -25,9 +25,15 @@ void run(Invocation& in) {
     request.set("password", secret.view());
     const auto result = in.call(request);
     if (in.printed_as_json(result)) return;
-    in.out << printable(aor)
+    // "bob" has become bob at the mesh's own domain, say.
+    const auto whole = result["aor"].text();
+    in.out << printable(whole.empty() ? aor : whole) << (result["replaced"].flag() ? ", changed," : "")
            << (secret.empty() ? " may have a phone now; its password is the central server's.\n"
                               : " may have a phone now, with that password.\n");
+    if (secret.empty() && result.has("centre") && !result["centre"].flag()) {
+        in.hints << "Beware: this node has no central server, so a phone needs a password here to register. "
+                    "Run the command again with one, or set \"centre\" in meshd.json.\n";
+    }
 }
 
 }  // namespace

@@ -40,10 +40,15 @@ void add_user(Daemon& daemon, const Params& params, Answer& answer) {
         const auto realm = request.aor.substr(request.aor.find('@') + 1);
         request.credentials = make_credentials(request.aor, realm, *password);
     }
+    const bool replaced = live.core().node().view().users.contains(request.aor);
     const auto done = live.core().node().put_user(request, daemon.loop().now());
     live.pump();
     if (!done) throw CallRefused(done.error().message);
-    answer_when_synced(daemon, answer, {{"aor", request.aor}, {"numbers", request.numbers}, {"password", !request.credentials.empty()}});
+    answer_when_synced(daemon, answer, {{"aor", request.aor},
+                                        {"numbers", request.numbers},
+                                        {"password", !request.credentials.empty()},
+                                        {"replaced", replaced},
+                                        {"centre", daemon.config().voice.centre.has_value()}});
 }
 
 void remove_user(Daemon& daemon, const Params& params, Answer& answer) {

@@ -122,7 +122,12 @@ CallMedia::To Calls::media_to(const Flow& to) const {
 
 void Calls::ringing(Call& call, Path path, net::Now now) {
     if (!call.up) call.view.state = "ringing";
-    call.view.path = name_of(path);
+    // At the callee's office the path is how the call came, whatever way it goes to the phone.
+    switch (call.caller.side) {
+        case Side::phone: call.view.path = name_of(path); break;
+        case Side::mesh: call.view.path = name_of(Path::mesh); break;
+        case Side::centre: call.view.path = name_of(Path::central); break;
+    }
     if (call.told) return;
     call.told = true;
     call.view.since = now;

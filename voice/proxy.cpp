@@ -78,7 +78,10 @@ void Proxy::flow_failed(const Flow& flow, FlowFailure why, net::Now now) {
     if (exchange.monitor && exchange.is_centre(flow.remote) && flow.transport == exchange.settings.centre->transport) {
         switch (why) {
             case FlowFailure::unreachable:
-                exchange.monitor->unreachable("it is unreachable (ICMP)", now);
+                exchange.monitor->unreachable(exchange.settings.centre->endpoint.is_none()
+                                                  ? "no address is known for its name"
+                                                  : "it is unreachable (ICMP)",
+                                              now);
                 break;
             case FlowFailure::refused:
                 exchange.monitor->unreachable("it refuses connections", now);

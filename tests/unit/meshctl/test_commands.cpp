@@ -320,3 +320,13 @@ TEST_CASE("the data path's switches take on or off, and say how long that lasts"
     CHECK(ran.code == 2);
     CHECK_THAT(ran.err, Contains("takes on or off"));
 }
+
+TEST_CASE("a new user is told by the whole address, with what was replaced and what is missing") {
+    Outcome outcome;
+    asked({"user", "add", "alice", "--no-password"}, R"({"aor":"alice@acme.example","replaced":true,"centre":false})", &outcome);
+    CHECK_THAT(outcome.out, Contains("alice@acme.example, changed, may have a phone now"));
+    CHECK_THAT(outcome.err, Contains("this node has no central server"));
+    asked({"user", "add", "bob", "--no-password"}, R"({"aor":"bob@acme.example","replaced":false,"centre":true})", &outcome);
+    CHECK_THAT(outcome.out, Contains("bob@acme.example may have a phone now; its password is the central server's."));
+    CHECK(outcome.err.empty());
+}

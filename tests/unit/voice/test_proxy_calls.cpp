@@ -24,7 +24,7 @@ TEST_CASE("a call goes through the centre while it is up, with the media between
     REQUIRE(scene.trento.proxy.calls().size() == 1);
     CHECK(scene.trento.proxy.calls().front().path == "central");
     CHECK(scene.trento.proxy.calls().front().state == "up");
-    CHECK(scene.munich.proxy.calls().front().path == "local");
+    CHECK(scene.munich.proxy.calls().front().path == "central");
     // Each phone sees its own gateway; the gateways see each other's overlay address.
     CHECK(scene.alice.heard_sdp.find("c=IN IP4 10.1.0.1") != std::string::npos);
     CHECK(scene.bob.heard_sdp.find("c=IN IP4 10.2.0.1") != std::string::npos);
@@ -64,6 +64,7 @@ TEST_CASE("a call placed once the centre is known down goes over the mesh") {
     CHECK(scene.alice.in_call());
     CHECK(scene.bob.count("ACK") == 1);
     CHECK(scene.trento.proxy.calls().front().path == "mesh");
+    CHECK(scene.munich.proxy.calls().front().path == "mesh");
     CHECK(scene.trento.relays.begin()->second[1].rtp.address == scene.munich.overlay_address());
     scene.alice.hang_up();
     scene.world.run(2s);
