@@ -5,6 +5,7 @@ namespace voice {
 namespace {
 
 constexpr std::string_view kForProxies = "Proxy-Authorization";
+constexpr std::string_view kForUs = "Authorization";
 
 }  // namespace
 
@@ -32,7 +33,7 @@ std::optional<Message> Credentials::refusal(const Message& request, const Aor& a
         return Message::response(request, status, {}, exchange_.transactions.make_tag());
     };
     const bool proxy = asker == Asker::proxy;
-    const auto check = digest_.check(request, proxy ? kForProxies : "Authorization", ha1_of, now);
+    const auto check = digest_.check(request, proxy ? kForProxies : kForUs, ha1_of, now);
     if (check.verdict != DigestServer::Verdict::good) {
         const bool stale =
             check.verdict == DigestServer::Verdict::stale || check.verdict == DigestServer::Verdict::replayed;
@@ -51,15 +52,17 @@ std::optional<Message> Credentials::refusal(const Message& request, const Aor& a
 }
 
 void Credentials::consume(Message& request) const {
-    std::vector<std::string> others;
-    const auto all = request.get_all(kForProxies);
-    for (const auto value : all) {
-        const auto given = DigestCredentials::parse(value);
-        if (!given || given->realm != exchange_.settings.domain) others.emplace_back(value);
+    for (const auto header : {kForProxies, kForUs}) {
+        std::vector<std::string> others;
+        const auto all = request.get_all(header);
+        for (const auto value : all) {
+            const auto given = DigestCredentials::parse(value);
+            if (!given || given->realm != exchange_.settings.domain) others.emplace_back(value);
+        }
+        if (others.size() == all.size()) continue;
+        request.remove(header);
+        for (const auto& value : others) request.add(header, value);
     }
-    if (others.size() == all.size()) return;
-    request.remove(kForProxies);
-    for (const auto& value : others) request.add(kForProxies, value);
 }
 
 }  // namespace voice

@@ -22,7 +22,7 @@ public:
     /// Nothing where the request proves that it is from `aor`, who may be bound here. Else the answer to it: a challenge,
     /// or 403 (counted) where the password is right but another's, or the user's place is not here.
     std::optional<Message> refusal(const Message& request, const Aor& aor, Asker asker, net::Now now);
-    /// Takes out the Proxy-Authorization of our realm, and no other's: those are for proxies further on.
+    /// Takes out the credentials for our realm, and no other's: those are for proxies and phones further on.
     void consume(Message& request) const;
 
 private:

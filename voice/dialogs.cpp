@@ -49,7 +49,7 @@ void Dialogs::ack(const AckArrived& event, net::Now now) {
         request.set_max_forwards(request.max_forwards().value_or(70 + 1) - 1);
         request.set_uri(step->target.uri);
         request.set_addresses("Route", step->target.routes);
-        calls_.carry(fork, step->target, request, now);
+        shape(fork, step->target, request, now);
         request.push_via(exchange_.transactions.make_via(step->target.flow, exchange_.sent_by(step->target.flow)));
         exchange_.transactions.send(request, step->target.flow);
     }
@@ -127,6 +127,8 @@ std::vector<std::string> Dialogs::calls_of(const Message& request, const Flow& f
 }
 
 bool Dialogs::shape(Fork& fork, const Target& target, Message& request, net::Now now) {
+    // A phone shows its password to each request of a call, ACK too (22.1, 13.2.2.4): it is for nobody beyond us.
+    if (target.path != Path::central) credentials_.consume(request);
     return calls_.carry(fork, target, request, now);
 }
 

@@ -3,14 +3,15 @@
 #pragma once
 
 #include "voice/call.hpp"
+#include "voice/credentials.hpp"
 #include "voice/lookup.hpp"
 
 namespace voice {
 
 class Dialogs final : public ForkUser {
 public:
-    Dialogs(Exchange& exchange, Forking& forking, Calls& calls)
-        : exchange_(exchange), forking_(forking), calls_(calls), lookup_(exchange) {}
+    Dialogs(Exchange& exchange, Forking& forking, Calls& calls, const Credentials& credentials)
+        : exchange_(exchange), forking_(forking), calls_(calls), credentials_(credentials), lookup_(exchange) {}
 
     void arrived(const RequestArrived& event, net::Now now);
     void ack(const AckArrived& event, net::Now now);
@@ -37,6 +38,7 @@ private:
     Exchange& exchange_;
     Forking& forking_;
     Calls& calls_;
+    const Credentials& credentials_;
     Lookup lookup_;
 };
 

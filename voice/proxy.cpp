@@ -16,7 +16,7 @@ struct Proxy::Parts {
           calls(exchange),
           credentials(exchange),
           requests(exchange, forking, calls, credentials),
-          dialogs(exchange, forking, calls),
+          dialogs(exchange, forking, calls, credentials),
           registration(exchange, forking, credentials),
           probe(exchange),
           mode(exchange.mode()),

@@ -80,6 +80,7 @@ Message Phone::in_dialog(std::string_view method) {
     message.set("CSeq", voice::CSeq{++cseq_, std::string(method)}.text());
     if (!dialog_->routes.empty()) message.set_addresses("Route", dialog_->routes);
     message.set_contacts({NameAddr::of(Uri::of(contact_user, at))});
+    if (!shown_.empty()) message.set("Proxy-Authorization", shown_);
     return message;
 }
 
@@ -205,6 +206,7 @@ void Phone::response(const voice::ResponseArrived& event) {
             voice::digest_answer(challenge, user_, password_, again.method(), again.uri().text(), world_.random);
         if (!credentials) return;
         again.set(proxy ? "Proxy-Authorization" : "Authorization", *credentials);
+        if (proxy) shown_ = *credentials;
         const auto id = send(std::move(again));
         if (event.id == calling_) calling_ = id;
         return;

@@ -91,6 +91,7 @@ private:
     net::Duration resend_after_{};
     net::Steady refresh_at_ = net::kNever;
     bool tried_password_ = false;
+    std::string shown_;  ///< the Proxy-Authorization that was last asked for: it stands in the dialog's requests too
     std::uint32_t wanted_expires_s_ = 3600;
 };
 

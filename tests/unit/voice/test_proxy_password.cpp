@@ -75,6 +75,36 @@ TEST_CASE("without a centre a phone that is not registered calls by its password
     CHECK(scene.quiet());
 }
 
+TEST_CASE("the password that a phone shows again within a call goes no further either") {
+    Scene scene(1, false);
+    scene.register_all();
+    Phone second(scene.world, "alice", scene.trento.phone(20), scene.trento.lan());
+    second.call("sip:bob@acme.example");
+    scene.world.run(2s);
+    REQUIRE(second.in_call());
+    second.reinvite();
+    scene.world.run(2s);
+    second.hang_up();
+    scene.world.run(2s);
+    for (const auto* method : {"ACK", "INVITE", "BYE"}) {
+        CAPTURE(method);
+        CHECK(scene.bob.count(method) > 0);
+        CHECK_FALSE(reached_bob_with(scene, method, "Proxy-Authorization"));
+    }
+}
+
+TEST_CASE("an answer to a registrar of our realm is shown to nobody else") {
+    Scene scene(1, false);
+    scene.register_all();
+    Stranger alice(scene);
+    alice.at = scene.alice.at;
+    auto shown = alice.credentials("MESSAGE", "n", "00000001");
+    alice.ask(alice.request("MESSAGE", shown.substr(shown.find('-') + 1)));
+    scene.world.run(1s);
+    REQUIRE(scene.bob.count("MESSAGE") == 1);
+    CHECK_FALSE(reached_bob_with(scene, "MESSAGE", "Authorization"));
+}
+
 TEST_CASE("a registered phone is not asked for its password again") {
     Scene scene(1, false);
     scene.register_all();
