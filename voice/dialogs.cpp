@@ -11,7 +11,7 @@ void Dialogs::arrived(const RequestArrived& event, net::Now now) {
     Fork fork(event.id, request, event.flow, this);
     fork.calls = calls_of(request, event.flow, step && step->past_centre);
     for (const auto& key : fork.calls) calls_.saw(*calls_.find(key), request);
-    if (step && !may_go(request, event.flow, step->target, !fork.calls.empty())) {
+    if (step && !may_go(fork, step->target)) {
         ++exchange_.counters.forged;
         return exchange_.answer(event.id, 403, now, "Not registered here");
     }
@@ -41,7 +41,7 @@ void Dialogs::ack(const AckArrived& event, net::Now now) {
         both &= step->target.path == Path::central;
         Fork fork(0, event.message, event.flow, this);
         fork.calls = calls_of(event.message, event.flow, step->past_centre);
-        if (!may_go(event.message, event.flow, step->target, !fork.calls.empty())) {
+        if (!may_go(fork, step->target)) {
             ++exchange_.counters.forged;
             continue;
         }
@@ -90,9 +90,21 @@ std::optional<Dialogs::Step> Dialogs::next(const Message& request, const Flow& f
     return Step{std::move(*target), past_centre};
 }
 
-bool Dialogs::may_go(const Message& request, const Flow& from, const Target& target, bool in_call) const {
-    if (in_call || from.side == Side::centre || target.path == Path::central) return true;
-    return lookup_.may_speak_for(lookup_.callee_of(request.from().uri), from);
+bool Dialogs::may_go(const Fork& fork, const Target& target) {
+    const auto& from = fork.from;
+    if (from.side == Side::centre || (from.side == Side::phone && target.path == Path::central)) return true;
+    return in_call(fork) || lookup_.may_speak_for(lookup_.callee_of(fork.request.from().uri), from);
+}
+
+bool Dialogs::in_call(const Fork& fork) {
+    const auto& request = fork.request;
+    return std::any_of(fork.calls.begin(), fork.calls.end(), [&](const auto& key) {
+        const auto* call = calls_.find(key);
+        if (call == nullptr || !call->told || !call->invite) return false;
+        if (request.is("ACK") || request.is("BYE")) return true;  // they end something, whatever the name
+        const auto named = Calls::from_caller(*call, request) ? call->invite->from() : call->invite->to();
+        return request.from().uri.address_of_record() == named.uri.address_of_record();
+    });
 }
 
 std::optional<Target> Dialogs::last(const Message& request, const Flow& from, const std::string& token) const {
@@ -136,7 +148,7 @@ std::vector<Target> Dialogs::spare(Fork& fork, net::Now) {
     const auto step = next(fork.request, fork.from, true);
     if (!step) return {};
     fork.calls = calls_of(fork.request, fork.from, step->past_centre);
-    if (!may_go(fork.request, fork.from, step->target, !fork.calls.empty())) return {};
+    if (!may_go(fork, step->target)) return {};
     return {step->target};
 }
 

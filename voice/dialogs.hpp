@@ -29,9 +29,12 @@ private:
     };
     /// Where the request goes next; nullopt: nowhere that it may go.
     std::optional<Step> next(const Message& request, const Flow& from, bool avoid_centre) const;
-    /// Whether it may go there: the centre judges for itself, whom it sends is believed, and so is who is in a call of
-    /// ours; of all others a phone must be registered, and a node must speak for the user.
-    bool may_go(const Message& request, const Flow& from, const Target& target, bool in_call) const;
+    /// Whether it may go there: the centre judges phones for itself, whom it sends is believed, and so is who is in a
+    /// call of ours under the name that the call gave him; of all others a phone must be registered, and a node must
+    /// speak for the user.
+    bool may_go(const Fork& fork, const Target& target);
+    /// Whether it is from one of the two ends of a call that has begun to ring.
+    bool in_call(const Fork& fork);
     std::optional<Target> last(const Message& request, const Flow& from, const std::string& token) const;
     std::vector<std::string> calls_of(const Message& request, const Flow& from, bool past_centre);
 

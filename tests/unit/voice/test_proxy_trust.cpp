@@ -41,6 +41,52 @@ TEST_CASE("a To tag that somebody made up opens no way to other phones") {
     }
 }
 
+TEST_CASE("a member of the mesh has no way to the centre through another office but for a user of its own") {
+    Scene scene;
+    scene.register_all();
+    for (const auto* user : {"carol", "bob"}) {
+        const auto text = std::string("INVITE sip:+39900@acme.example SIP/2.0\r\nVia: SIP/2.0/UDP 10.99.0.2:5080"
+                                      ";branch=z9hG4bK") + user + "\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n"
+                          "From: <sip:" + user + "@acme.example>;tag=1\r\nTo: <sip:x@acme.example>;tag=2\r\n"
+                          "Route: <sip:198.51.100.1:5060;lr>\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+        const auto before = scene.world.seen("INVITE sip:+39900@");
+        scene.trento.receive({voice::Transport::udp, {scene.trento.overlay_address(), 5080, 0},
+                              *net::Endpoint::parse("10.99.0.2:5080"), 0, voice::Side::mesh},
+                             net::as_bytes(text), scene.world.now);
+        scene.world.flush();
+        scene.world.run(200ms);
+        CHECK((scene.world.seen("INVITE sip:+39900@") > before) == (user == std::string("bob")));
+    }
+}
+
+TEST_CASE("a call that nobody has answered yet opens no way to other phones, and one that rings not for other names") {
+    for (const bool rings : {false, true}) {
+        CAPTURE(rings);
+        Scene scene;
+        scene.centre.passwords.clear();
+        scene.register_all();
+        scene.bob.manner = Phone::Manner::rings;
+        scene.centre.asleep = !rings;
+        const auto mallory = *net::Endpoint::parse("10.1.0.66:5060");
+        const auto say = [&](const std::string& method, const std::string& to_tag, const std::string& more) {
+            const auto text = method + " sip:bob@" + (to_tag.empty() ? "acme.example" : "10.2.0.10:5060") +
+                              " SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.0.66:5060;branch=z9hG4bK" + method +
+                              "\r\nCall-ID: m\r\nCSeq: 1 " + method + "\r\nTo: <sip:bob@acme.example>" + to_tag +
+                              "\r\n" + more + "Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+            scene.trento.receive({voice::Transport::udp, scene.trento.lan(), mallory, 0, voice::Side::phone},
+                                 net::as_bytes(text), scene.world.now);
+            scene.world.flush();
+            scene.world.run(1s);
+        };
+        say("INVITE", "", "From: <sip:mallory@acme.example>;tag=1\r\nContact: <sip:mallory@10.1.0.66>\r\n");
+        REQUIRE(scene.bob.count("INVITE") == (rings ? 1 : 0));
+        say("MESSAGE", ";tag=2",
+            "From: <sip:alice@acme.example>;tag=1\r\nRoute: <sip:10.99.0.2:5080;lr;meshd=munich>\r\n");
+        CHECK(scene.bob.count("MESSAGE") == 0);
+        CHECK(scene.trento.proxy.counters().forged == 1);
+    }
+}
+
 TEST_CASE("only the centre says who a caller is besides From") {
     Scene scene;
     scene.register_all();
