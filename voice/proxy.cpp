@@ -164,7 +164,10 @@ void Proxy::Parts::handle(const TransactionEvent& event, net::Now now) {
         }
         void operator()(const TimedOut& e) const { parts.forking.failed(e.id, 408, now); }
         void operator()(const TransportFailed& e) const { parts.forking.failed(e.id, 503, now); }
-        void operator()(const ServerEnded& e) const { parts.forking.server_ended(e.id, e.clean, now); }
+        void operator()(const ServerEnded& e) const {
+            parts.requests.server_ended(e.id);
+            parts.forking.server_ended(e.id, e.clean, now);
+        }
         void operator()(const ClientEnded& e) const { parts.forking.client_ended(e.id); }
     };
     std::visit(Handler{*this, now}, event);

@@ -20,6 +20,8 @@ public:
 
     void arrived(const RequestArrived& event, net::Now now);
     void cancelled(ServerId id, net::Now now);
+    /// Whoever asked is not there any more: what is held for him is let go.
+    void server_ended(ServerId id) { held_.erase(id); }
     void tick(net::Now now);
     net::Steady next_deadline() const;
 

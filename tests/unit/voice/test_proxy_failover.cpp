@@ -316,6 +316,27 @@ TEST_CASE("a call that rings when the centre's program dies survives the ICMP, w
     }
 }
 
+TEST_CASE("an INVITE of the centre that waits for the mesh's is forgotten when the centre's program dies") {
+    Scene scene;
+    scene.centre.b2bua = true;
+    scene.centre.passwords.clear();
+    scene.register_all();
+    scene.bob.manner = Phone::Manner::rings;
+    scene.centre.asleep = true;
+    scene.alice.call("sip:bob@acme.example");
+    scene.world.run(1s);
+    REQUIRE(scene.bob.count("INVITE") == 1);
+    scene.world.cut.insert(scene.trento.wan().address);
+    scene.centre.wake();
+    scene.world.run(100ms);
+    scene.centre.alive = false;
+    scene.munich.proxy.flow_failed({voice::Transport::udp, scene.munich.wan(), scene.centre_at, 0, voice::Side::centre},
+                                   voice::FlowFailure::unreachable, scene.world.now);
+    scene.world.run(5s);
+    CHECK(scene.bob.count("INVITE") == 1);
+    CHECK(scene.munich.proxy.calls().size() == 1);
+}
+
 TEST_CASE("a call from a centre that died, which no other way brings, stops ringing; an answer to it is ended") {
     for (const bool answered : {true, false}) {
         Scene scene;
