@@ -25,8 +25,8 @@ void Transactions::transport_failed(const Flow& flow, net::Now now) {
     static_cast<void>(now);
     const auto hit = [&](const Flow& other) {
         if (other.transport != flow.transport) return false;
-        if (flow.reliable() && flow.connection != 0) return other.connection == flow.connection;
-        if (flow.reliable() && other.connection != 0) return false;
+        if (flow.connection != 0 && other.connection != 0) return other.connection == flow.connection;
+        if (other.connection != 0) return false;
         return other.remote == flow.remote;
     };
     std::vector<ClientId> clients;

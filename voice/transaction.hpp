@@ -102,7 +102,7 @@ public:
     void receive(Message message, const Flow& flow, net::Now now);
     /// The connection or destination of `flow` is unreachable (ICMP, reset, closed, connect failed). Client transactions
     /// on it end with TransportFailed, server transactions that have not ended with ServerEnded{clean: false}. UDP:
-    /// everything towards flow.remote; TCP: everything on flow.connection, or where that is zero towards remote.
+    /// everything towards flow.remote; TCP: everything on flow.connection, and what asked for a connection to remote.
     void transport_failed(const Flow& flow, net::Now now);
     /// A connection that start() asked for (connection zero) now has a number.
     void connected(const Flow& flow, net::Now now);

@@ -31,6 +31,21 @@ TEST_CASE("a request that asked for a connection follows it once it is there") {
     CHECK(bench.last_flow.connection == 9);
 }
 
+TEST_CASE("a request that asked for a connection ends with the one that was tried for it") {
+    Bench bench;
+    bench.tcp();
+    auto wanted = bench.flow;
+    wanted.connection = 0;
+    const auto dead = bench.transactions.start(outgoing("INVITE"), wanted, "192.0.2.1", bench.now);
+    auto elsewhere = wanted;
+    elsewhere.remote.port = 5070;
+    bench.transactions.start(outgoing("INVITE"), elsewhere, "192.0.2.1", bench.now);
+    bench.transactions.transport_failed(bench.flow, bench.now);
+    bench.collect();
+    CHECK(bench.only<TransportFailed>().id == dead);
+    CHECK(bench.transactions.client_count() == 1);
+}
+
 TEST_CASE("a full table makes room from what only waits, and refuses with 503 where there is nothing to give") {
     net::SeededRandom random(1);
     Bench bench;
