@@ -193,6 +193,18 @@ SendResult Datagram::send(const net::Endpoint& to, net::ByteView bytes, const ne
     }
 }
 
+SendResult Datagram::send_whole(const net::Endpoint& to, net::ByteView bytes) const {
+    const bool v6 = local_.address.is_v6();
+    const int level = v6 ? IPPROTO_IPV6 : IPPROTO_IP, option = v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER;
+    int usual = 0;
+    socklen_t size = sizeof usual;
+    if (::getsockopt(fd(), level, option, &usual, &size) != 0) return SendResult::failed;
+    if (!set(fd(), level, option, v6 ? IPV6_PMTUDISC_PROBE : IP_PMTUDISC_PROBE)) return SendResult::failed;
+    const auto result = send(to, bytes);
+    set(fd(), level, option, usual);
+    return result;
+}
+
 std::optional<Received> Datagram::receive(net::MutableBytes buffer) {
     constexpr int kAttempts = 16;  // each may take one pending ICMP error or one over-long datagram away
     for (int attempt = 0; attempt < kAttempts; ++attempt) {

@@ -56,6 +56,10 @@ public:
 
     /// `source` chooses which of our addresses is the sender; none leaves it to the kernel.
     SendResult send(const net::Endpoint& to, net::ByteView bytes, const net::IpAddress& source = {}) const;
+    /// Not in pieces: neither here, where one larger than the interface takes is too_big at once, nor on the way (IPv4's
+    /// "don't fragment"; what the kernel believes of the path is not asked). What other threads send in the same
+    /// microseconds may be sent so, too.
+    SendResult send_whole(const net::Endpoint& to, net::ByteView bytes) const;
     /// Nullopt if nothing waits. A datagram larger than `buffer` is dropped and counted.
     std::optional<Received> receive(net::MutableBytes buffer);
     /// Nullopt if there is no more news.

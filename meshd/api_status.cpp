@@ -150,6 +150,7 @@ json peers_json(Daemon& daemon) {
                        {"cipher", peer.state != mesh::PeerState::session ? json(nullptr)
                                   : peer.aes                            ? "AES-256-GCM"
                                                                         : "ChaCha20-Poly1305"},
+                       {"mtu", peer.mtu_bytes},
                        {"rx_bytes", peer.rx_bytes},
                        {"tx_bytes", peer.tx_bytes},
                        {"via", or_null(peer.via, [](auto via) { return std::string(mesh::text(via)); })}});

@@ -201,16 +201,24 @@ void DataThreads::stop() {
 
 Upward DataThreads::take() { return upward_.take(loop::read_clocks().steady); }
 
-void DataThreads::send(const mesh::Datagram& datagram) {
+bool DataThreads::send(const mesh::Datagram& datagram) {
     // With the voice: a handshake or a ping that waits behind bulk looks like a peer that is gone.
     const auto& to = datagram.to;
     const bool v6 = to.address.is_v6();
     const auto& voice = v6 ? voice_.v6 : voice_.v4;
     const auto& socket = voice ? voice : v6 ? bulk_.v6 : bulk_.v4;
     const auto current = table_.get();
-    if (current && current->in_overlay(to.address)) return current->drops->add(mesh::Drop::underlay_loop);
-    const bool gone = socket && !to.is_none() && socket->send(to, datagram.bytes) == loop::SendResult::sent;
-    if (!gone && current) current->drops->add(mesh::Drop::socket_error);
+    if (current && current->in_overlay(to.address)) {
+        current->drops->add(mesh::Drop::underlay_loop);
+        return true;
+    }
+    auto result = loop::SendResult::failed;
+    if (socket && !to.is_none()) {
+        result = datagram.never_fragment ? socket->send_whole(to, datagram.bytes) : socket->send(to, datagram.bytes);
+    }
+    if (datagram.never_fragment && result == loop::SendResult::too_big) return false;
+    if (result != loop::SendResult::sent && current) current->drops->add(mesh::Drop::socket_error);
+    return true;
 }
 
 void DataThreads::send_train(std::span<const mesh::Datagram> train) {

@@ -45,8 +45,9 @@ public:
     bool single() const { return settings_.single; }
     /// Publish. null: drop everything. Packets in the works may still go by the table before.
     void swap_table(std::shared_ptr<const mesh::ForwardingTable> table) { table_.set(std::move(table)); }
-    /// Refuses (and counts) an endpoint inside the overlay. Any thread.
-    void send(const mesh::Datagram& datagram);
+    /// Refuses (and counts) an endpoint inside the overlay. False: it must not be fragmented, and is too large for the
+    /// interface that it would leave by.
+    bool send(const mesh::Datagram& datagram);
     /// Datagrams of one place and size, in one send with UDP_SEGMENT, as bulk leaves.
     void send_train(std::span<const mesh::Datagram> train);
     /// All there is, and readiness for the next wake.

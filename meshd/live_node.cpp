@@ -209,6 +209,7 @@ void LiveNode::take_upward() {
     if (upward.tick) node.tick(now);
     for (auto& frame : upward.frames) node.receive_control(frame.peer, frame.bytes, frame.from, now);
     for (auto& packet : upward.packets) node.send_ip(packet.bytes, now);
+    for (const auto& news : upward.too_big) node.told_too_big(news.to, news.underlay_bytes, now);
     for (auto& handshake : upward.handshakes) {
         node.receive_handshake(handshake.bytes, handshake.from, now, upward.under_load);
     }
@@ -231,7 +232,8 @@ void LiveNode::pump() {
     for (auto i = datagrams.begin(); i != datagrams.end();) {
         const auto train = i->train;
         if (train == 0) {
-            threads_->send(*i++);
+            if (!threads_->send(*i)) node.refused(*i, now);  // what follows from it is due in the next turn
+            ++i;
             continue;
         }
         const auto end = std::find_if(i, datagrams.end(), [&](const auto& one) { return one.train != train; });

@@ -169,9 +169,11 @@ Turn InboundLane::run(net::Steady now) {
     for (int i = 0; i < kBurstReceives; ++i) {
         const auto items = burst_.receive(socket_);
         if (items.empty()) {
-            while (socket_.take_error()) {
+            while (const auto error = socket_.take_error()) {
                 // Told so that poll() does not return for it for ever. Who is unreachable, the timers find out: ICMP
-                // may be forged.
+                // may be forged. What is too big is looked into.
+                const bool too_big = error->reason == loop::Undelivered::Reason::too_big && error->mtu_bytes != 0;
+                if (too_big) upward_.too_big({error->to, error->mtu_bytes});
             }
             return Turn::idle;
         }

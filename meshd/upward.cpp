@@ -10,6 +10,9 @@ namespace {
 constexpr std::size_t kLoadedFraction = 8;
 constexpr net::Duration kLoadedFor = std::chrono::seconds(1);
 
+// Anyone may forge them, and each only makes a peer's path be looked at sooner: a few are enough.
+constexpr std::size_t kMaxTooBig = 16;
+
 }  // namespace
 
 void UpwardQueue::frame(Upward::ControlFrame frame, mesh::DropCounters& drops) {
@@ -24,6 +27,14 @@ void UpwardQueue::handshake(Upward::Handshake handshake, mesh::DropCounters& dro
     add(waiting_.handshakes, std::move(handshake), max_handshakes_, mesh::Drop::stranger_queue_full, drops);
     const std::lock_guard lock(mutex_);
     if (waiting_.handshakes.size() >= max_handshakes_ / kLoadedFraction) loaded_until_ = now + kLoadedFor;
+}
+
+void UpwardQueue::too_big(const Upward::TooBig& news) {
+    wake_after([&] {
+        if (waiting_.too_big.size() >= kMaxTooBig) return false;
+        waiting_.too_big.push_back(news);
+        return true;
+    });
 }
 
 void UpwardQueue::tick() {

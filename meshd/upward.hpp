@@ -25,9 +25,15 @@ struct Upward {
         net::TunnelKey peer;
         net::Bytes bytes;  ///< an IP packet that waits for a session
     };
+    /// The network, or this machine, says that a datagram was too large.
+    struct TooBig {
+        net::Endpoint to;
+        std::size_t underlay_bytes = 0;  ///< of an IP packet that is not
+    };
     std::vector<ControlFrame> frames;
     std::vector<Packet> packets;
     std::vector<Handshake> handshakes;
+    std::vector<TooBig> too_big;
     bool under_load = false;  ///< so many strangers' handshakes that cookies must be asked for
     bool tick = false;        ///< WireGuard::tick is due, before any of the above
 };
@@ -42,6 +48,7 @@ public:
     void frame(Upward::ControlFrame frame, mesh::DropCounters& drops);
     void packet(Upward::Packet packet, mesh::DropCounters& drops);
     void handshake(Upward::Handshake handshake, mesh::DropCounters& drops, net::Steady now);
+    void too_big(const Upward::TooBig& news);
     void tick();
 
     /// All there is, and readiness for the next wake.

@@ -1,5 +1,7 @@
 #include <catch2/catch.hpp>
+#include <netinet/in.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include "loop/interfaces.hpp"
 #include "loop/timer.hpp"
@@ -131,6 +133,34 @@ TEST_CASE("a datagram larger than the buffer is dropped and counted") {
 TEST_CASE("a datagram that no network carries is refused at once") {
     const auto socket = *loop::Datagram::open(*Endpoint::parse("127.0.0.1:0"), {.never_fragment = true});
     CHECK(socket.send({IpAddress::v4(127, 0, 0, 1), 9, 0}, net::Bytes(65508)) == SendResult::too_big);
+}
+
+TEST_CASE("a datagram that must go whole is refused where the interface is smaller, and others go in pieces as before") {
+    for (const bool v6 : {false, true}) {
+        if (v6 && !has_ipv6()) continue;
+        CAPTURE(v6);
+        const auto any = *Endpoint::parse(v6 ? "[::1]:0" : "127.0.0.1:0");
+        auto receiver = *loop::Datagram::open(any, {.receive_buffer_bytes = 1 << 18});
+        const auto socket = *loop::Datagram::open(any);
+        const auto mode = [&] {
+            int value = -1;
+            socklen_t size = sizeof value;
+            const int level = v6 ? IPPROTO_IPV6 : IPPROTO_IP, option = v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER;
+            REQUIRE(::getsockopt(socket.fd(), level, option, &value, &size) == 0);
+            return value;
+        };
+        const auto before = mode();
+        net::Bytes buffer(65536);
+        CHECK(socket.send_whole(receiver.local(), net::Bytes(1400)) == SendResult::sent);
+        CHECK(receiver.receive(buffer));
+        // Loopback takes IP packets of 65,536 bytes, more than one of IPv4 has.
+        const net::Bytes large(v6 ? 65536 - 40 - 8 + 1 : 65508);
+        CHECK(socket.send_whole(receiver.local(), large) == SendResult::too_big);
+        CHECK(mode() == before);
+        if (!v6) continue;
+        CHECK(socket.send(receiver.local(), large) == SendResult::sent);
+        CHECK(receiver.receive(buffer));
+    }
 }
 
 TEST_CASE("a port that is taken is named, with what to do") {
