@@ -1,11 +1,14 @@
 #include "voice/credentials.hpp"
 
+#include <algorithm>
+
 namespace voice {
 
 namespace {
 
 constexpr std::string_view kForProxies = "Proxy-Authorization";
 constexpr std::string_view kForUs = "Authorization";
+constexpr std::size_t kMaxRealms = 8;  // a centre has one, or one for each domain
 
 }  // namespace
 
@@ -51,13 +54,32 @@ std::optional<Message> Credentials::refusal(const Message& request, const Aor& a
     return std::nullopt;
 }
 
+void Credentials::learn(const Message& from_centre) {
+    if (from_centre.status() != 401 && from_centre.status() != 407) return;
+    for (const auto header : {"WWW-Authenticate", "Proxy-Authenticate"}) {
+        for (const auto challenge : from_centre.get_all(header)) {
+            auto realm = digest_realm(challenge);
+            if (!realm || centre_realms_.size() >= kMaxRealms) continue;
+            if (std::find(centre_realms_.begin(), centre_realms_.end(), *realm) == centre_realms_.end()) {
+                centre_realms_.push_back(std::move(*realm));
+            }
+        }
+    }
+}
+
+bool Credentials::ends_here(std::string_view credentials) const {
+    const auto given = DigestCredentials::parse(credentials);
+    if (!given) return false;
+    return given->realm == exchange_.settings.domain ||
+           std::find(centre_realms_.begin(), centre_realms_.end(), given->realm) != centre_realms_.end();
+}
+
 void Credentials::consume(Message& request) const {
     for (const auto header : {kForProxies, kForUs}) {
         std::vector<std::string> others;
         const auto all = request.get_all(header);
         for (const auto value : all) {
-            const auto given = DigestCredentials::parse(value);
-            if (!given || given->realm != exchange_.settings.domain) others.emplace_back(value);
+            if (!ends_here(value)) others.emplace_back(value);
         }
         if (others.size() == all.size()) continue;
         request.remove(header);

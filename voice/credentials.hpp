@@ -22,11 +22,17 @@ public:
     /// Nothing where the request proves that it is from `aor`, who may be bound here. Else the answer to it: a challenge,
     /// or 403 (counted) where the password is right but another's, or the user's place is not here.
     std::optional<Message> refusal(const Message& request, const Aor& aor, Asker asker, net::Now now);
-    /// Takes out the credentials for our realm, and no other's: those are for proxies and phones further on.
+    /// What the centre challenges: which realms are its own.
+    void learn(const Message& from_centre);
+    /// Takes out the credentials for our realm and the centre's, and no other's: those are for proxies and phones further
+    /// on.
     void consume(Message& request) const;
 
 private:
+    bool ends_here(std::string_view credentials) const;
+
     Exchange& exchange_;
+    std::vector<std::string> centre_realms_;
     DigestServer digest_;  ///< one for both askers: a phone may go on with the nonce that it registered with
 };
 

@@ -130,6 +130,15 @@ std::optional<DigestCredentials> DigestCredentials::parse(std::string_view heade
     return out;
 }
 
+std::optional<std::string> digest_realm(std::string_view challenge) {
+    const auto pairs = pairs_of(challenge);
+    if (!pairs) return std::nullopt;
+    for (const auto& [key, value] : *pairs) {
+        if (key == "realm") return value;
+    }
+    return std::nullopt;
+}
+
 std::optional<std::string> digest_answer(std::string_view challenge, std::string_view user, std::string_view password,
                                          std::string_view method, std::string_view uri, net::Random& random) {
     const auto pairs = pairs_of(challenge);

@@ -33,6 +33,9 @@ struct DigestCredentials {
     static std::optional<DigestCredentials> parse(std::string_view header_value);
 };
 
+/// The realm that a challenge (WWW-Authenticate or Proxy-Authenticate) is for; nullopt if it is none of Digest's.
+std::optional<std::string> digest_realm(std::string_view challenge);
+
 /// Digest's client side, for our own requests: the header value that answers `challenge`; nullopt if it cannot be met.
 std::optional<std::string> digest_answer(std::string_view challenge, std::string_view user, std::string_view password,
                                          std::string_view method, std::string_view uri, net::Random& random);

@@ -153,7 +153,10 @@ void Proxy::Parts::handle(const TransactionEvent& event, net::Now now) {
         void operator()(const RequestArrived& e) const { parts.arrived(e, now); }
         void operator()(const AckArrived& e) const { parts.dialogs.ack(e, now); }
         void operator()(const Cancelled& e) const { parts.requests.cancelled(e.id, now); }
-        void operator()(const ResponseArrived& e) const { parts.forking.response(e, now); }
+        void operator()(const ResponseArrived& e) const {
+            if (e.flow.side == Side::centre) parts.credentials.learn(e.message);
+            parts.forking.response(e, now);
+        }
         void operator()(const StrayResponse& e) const {
             auto& monitor = parts.exchange.monitor;
             if (parts.probe.take(e.message, now) || parts.forking.forsaken().take(e.message, now)) {

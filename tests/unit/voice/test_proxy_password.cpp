@@ -230,3 +230,19 @@ TEST_CASE("what a phone says to the centre's challenge reaches no other office, 
         CHECK(all.front().find("beyond") != std::string_view::npos);
     }
 }
+
+TEST_CASE("what a phone says to a centre of another realm reaches no other office either") {
+    Scene scene(1, true, [](auto& settings) { settings.domain = "branch.example"; });
+    scene.register_all();  // the centre's realm is acme.example
+    scene.centre.alive = false;
+    Stranger alice(scene);
+    alice.at = scene.alice.at;
+    alice.ask(alice.request("INVITE", alice.credentials("INVITE", "centre's", "00000002")));
+    scene.world.run(10s);
+    REQUIRE(scene.bob.count("INVITE") >= 1);
+    CHECK_FALSE(reached_bob_with(scene, "INVITE", "Proxy-Authorization"));
+    alice.ask(alice.request("MESSAGE", alice.credentials("MESSAGE", "centre's", "00000003")));
+    scene.world.run(2s);
+    REQUIRE(scene.bob.count("MESSAGE") == 1);
+    CHECK_FALSE(reached_bob_with(scene, "MESSAGE", "Proxy-Authorization"));
+}
