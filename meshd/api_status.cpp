@@ -71,6 +71,7 @@ json counters_json(LiveNode& live) {
         out["sip_stranger_connections"] = sockets->stranger_connections;
         out["sip_broken_streams"] = sockets->broken_streams;
         out["sip_unsent"] = sockets->unsent;
+        out["sip_beside_device"] = sockets->beside_device;
     }
     if (const auto* media = live.media()) {
         const auto drops = media->drops();

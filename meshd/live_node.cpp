@@ -198,8 +198,12 @@ void LiveNode::start_voice() {
                                core_->proxy()->flow_failed(flow, why, loop_.now());
                                pump();
                            }});
-    sip_->set_overlay(core_->node().self().says.addresses);
+    set_sip_overlay();
     resolve_centre();
+}
+
+void LiveNode::set_sip_overlay() {
+    sip_->set_overlay(core_->node().self().says.addresses, static_cast<std::uint32_t>(device_->index()));
 }
 
 void LiveNode::take_upward() {
@@ -349,7 +353,7 @@ void LiveNode::settle_device() {
     }
     const bool addresses_changed = !device_config_ || device_config_->addresses != config.addresses;
     device_config_ = std::move(config);
-    if (addresses_changed && sip_) sip_->set_overlay(core_->node().self().says.addresses);
+    if (addresses_changed && sip_) set_sip_overlay();
 }
 
 void LiveNode::network_changed() {

@@ -59,6 +59,7 @@ private:
     void settle_device();
     void network_changed();
     std::vector<net::Prefix> attached() const;
+    void set_sip_overlay();
     void resolve_centre();
     net::IpAddress local_toward(const net::IpAddress& remote);
     void restore_phones(const std::map<std::string, net::Bytes>& values);

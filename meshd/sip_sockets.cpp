@@ -48,6 +48,12 @@ std::unique_ptr<SipSockets::Door> SipSockets::open(const net::Endpoint& local, v
         loop_, local,
         loop::UdpSocket::Events{
             [this, port = local.port, side](const loop::Received& datagram) {
+                // A machine takes what is for any address of its own by every device: a neighbour on the LAN might
+                // write a member's address as his own.
+                if (side == voice::Side::mesh && device_ != 0 && datagram.interface != device_) {
+                    ++counters_.beside_device;
+                    return;
+                }
                 events_.message({voice::Transport::udp, {datagram.to, port}, datagram.from, 0, side}, datagram.bytes);
             },
             [this, local, side](const loop::Undelivered& news) {
@@ -60,7 +66,8 @@ std::unique_ptr<SipSockets::Door> SipSockets::open(const net::Endpoint& local, v
     return door;
 }
 
-void SipSockets::set_overlay(const std::vector<net::IpAddress>& addresses) {
+void SipSockets::set_overlay(const std::vector<net::IpAddress>& addresses, std::uint32_t device) {
+    device_ = device;
     std::erase_if(overlay_, [&](const auto& open) {
         return std::find(addresses.begin(), addresses.end(), open.first) == addresses.end();
     });

@@ -29,6 +29,7 @@ public:
         std::uint64_t stranger_connections = 0;  ///< from where nobody has business with us
         std::uint64_t broken_streams = 0;       ///< TCP that was no SIP, too large or too slow
         std::uint64_t unsent = 0;
+        std::uint64_t beside_device = 0;  ///< for an overlay address, but not through the mesh
     };
     static constexpr std::size_t kMaxConnections = 2048;
     static constexpr std::size_t kMaxOfOneAddress = 256;
@@ -39,8 +40,9 @@ public:
     SipSockets(loop::Loop& loop, std::uint16_t port, Events events);
     ~SipSockets();
 
-    /// The device has these addresses now. An address that cannot be bound is told by an exception.
-    void set_overlay(const std::vector<net::IpAddress>& addresses);
+    /// The device of this index has these addresses now; 0: whatever device. An address that cannot be bound is told by an
+    /// exception.
+    void set_overlay(const std::vector<net::IpAddress>& addresses, std::uint32_t device);
     void send(const voice::Outgoing& outgoing);
     const Counters& counters() const { return counters_; }
 
@@ -72,6 +74,7 @@ private:
     Counters counters_;
     std::vector<std::unique_ptr<Door>> doors_;  ///< wildcard: IPv4, then IPv6
     std::map<net::IpAddress, std::unique_ptr<Door>> overlay_;
+    std::uint32_t device_ = 0;  ///< that the overlay's addresses are of
     std::map<std::uint64_t, Connection> connections_;
     std::map<net::IpAddress, std::size_t> connections_of_;
     std::map<std::pair<net::Endpoint, voice::Side>, std::uint64_t> by_remote_;

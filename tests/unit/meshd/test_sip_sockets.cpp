@@ -1,3 +1,5 @@
+#include <net/if.h>
+
 #include <catch2/catch.hpp>
 
 #include "meshd/sip_sockets.hpp"
@@ -70,4 +72,19 @@ TEST_CASE("one address has so many connections and no more, and room again when 
     const auto phone = f.connect(kPhone);
     f.run_until([&] { return f.came_by.size() == most + 1; });
     CHECK(f.sockets.counters().refused_connections == 2);
+}
+
+TEST_CASE("what says that it is from the mesh is taken from the mesh's device only") {
+    Fixture f;
+    const auto drawn = static_cast<std::uint8_t>(f.port % 250 + 1);
+    const auto overlay = net::IpAddress::v4(127, drawn, static_cast<std::uint8_t>(f.port / 250), 1);
+    loop::UdpSocket neighbour(f.loop, {kStranger, 0, 0}, {});
+    f.sockets.set_overlay({overlay}, 4711);
+    neighbour.send({overlay, 5080, 0}, net::as_bytes(kOptions));
+    f.run_until([&] { return f.sockets.counters().beside_device == 1; });
+    CHECK(f.came_by.empty());
+    f.sockets.set_overlay({overlay}, if_nametoindex("lo"));
+    neighbour.send({overlay, 5080, 0}, net::as_bytes(kOptions));
+    f.run_until([&] { return !f.came_by.empty(); });
+    CHECK(f.came_by.front().side == voice::Side::mesh);
 }
