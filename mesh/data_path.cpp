@@ -75,6 +75,7 @@ Inbound judge_payload(const ForwardingTable& table, ForwardingTable::Slot slot, 
     if (!header) return drop<Inbound>(table, Drop::bad_inner_packet, wake);
     if (!table.may_send_from(slot, header->source)) return drop<Inbound>(table, Drop::bad_source, wake);
     result.verdict = Inbound::Verdict::tun;
+    result.mtu_bytes = peer.mtu_bytes;
     result.bytes = payload.first(header->total_bytes);
     return result;
 }

@@ -69,6 +69,7 @@ struct Inbound {
     Drop reason = Drop::malformed_datagram;
     net::TunnelKey peer;        ///< tun, control, nothing
     net::MutableBytes bytes;    ///< in the datagram, which has been decrypted in place
+    std::size_t mtu_bytes = 0;  ///< tun: what the peer's path takes
     bool checksum_left = false; ///< tun: fill in the packet's TCP or UDP checksum, or have the kernel do it
 };
 Inbound inbound(const ForwardingTable& table, net::MutableBytes datagram, const net::Endpoint& from, net::Steady now,

@@ -26,6 +26,7 @@ std::string_view name_of(Drop reason) {
         case Drop::underlay_loop: return "underlay_loop";
         case Drop::too_big: return "too_big";
         case Drop::uplink_full: return "uplink_full";
+        case Drop::path_mtu: return "path_mtu";
         case Drop::queue_full: return "queue_full";
         case Drop::handshake_gave_up: return "handshake_gave_up";
         case Drop::not_for_stock: return "not_for_stock";

@@ -34,6 +34,7 @@ enum class Drop : std::uint8_t {
     underlay_loop,         ///< endpoint lies in the overlay
     too_big,               ///< no room left to encrypt it in place
     uplink_full,           ///< waited too long for the uplink, or would have (shaper.hpp)
+    path_mtu,              ///< more than its peer's path takes, and not to be fragmented: its sender has been told
     queue_full,            ///< waited for a session behind too many others
     handshake_gave_up,     ///< waited for a session that did not come
     not_for_stock,         ///< a control frame to a stock peer

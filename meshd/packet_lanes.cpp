@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "mesh/mss.hpp"
 #include "net/packet.hpp"
 #include "net/traffic_class.hpp"
 
@@ -60,7 +61,7 @@ Turn OutboundLane::run(net::Steady now) {
             break;
         }
         bytes += received->size;
-        const auto packet = net::ByteView(packet_).first(received->size);
+        const auto packet = net::MutableBytes(packet_).first(received->size);
         if (!table) continue;
         // Where the device has one queue, voice comes by it too, and does not wait either.
         const bool waits = shaper_ && !is_voice(packet);
@@ -72,18 +73,32 @@ Turn OutboundLane::run(net::Steady now) {
     return turn;
 }
 
-void OutboundLane::carry(const mesh::ForwardingTable& table, const tun::Offload& offload, net::ByteView packet,
+void OutboundLane::carry(const mesh::ForwardingTable& table, const tun::Offload& offload, net::MutableBytes packet,
                          net::Steady now) {
     const auto header = net::parse_ip(packet);
     if (!header) return table.drops->add(mesh::Drop::bad_inner_packet);
     const auto way = mesh::find_way(table, *header, now);
     if (way.verdict == mesh::Outbound::Verdict::drop) return;
+    if (header->protocol == mesh::kTcp || header->source.is_v6()) {
+        mesh::clamp_mss(packet, way.peer->mtu_bytes, offload.needs_checksum);
+    }
 
     using Checksums = tun::Splitter::Checksums;
     auto segments = tun::Splitter::open(offload, packet, way.leaves_checksums ? Checksums::left : Checksums::complete);
     if (!segments) return table.drops->add(mesh::Drop::bad_inner_packet);
+    if (!fits_path(table, *way.peer, packet, segments->largest_bytes(), now)) return;
     if (way.verdict == mesh::Outbound::Verdict::no_session) return hand_up(table, way.peer->key, *segments);
     send(table, way, *segments, header->traffic_class, now);
+}
+
+bool OutboundLane::fits_path(const mesh::ForwardingTable& table, const mesh::ForwardingPeer& peer, net::ByteView packet,
+                             std::size_t largest_bytes, net::Steady now) {
+    if (largest_bytes <= peer.mtu_bytes || !mesh::is_too_big(packet, largest_bytes, peer.mtu_bytes)) return true;
+    table.drops->add(mesh::Drop::path_mtu);
+    const auto reply = too_big_.reply(packet, peer.mtu_bytes, now);
+    const net::ByteView piece(reply);
+    if (!reply.empty()) queue_.write({}, {&piece, 1});
+    return false;
 }
 
 void OutboundLane::send(const mesh::ForwardingTable& table, const mesh::Way& way, tun::Splitter& segments,
@@ -118,6 +133,10 @@ void OutboundLane::queue(const mesh::ForwardingTable& table, const tun::Offload&
     // Checksums are completed: by the time that the packet leaves its way may be another.
     auto segments = tun::Splitter::open(offload, packet, tun::Splitter::Checksums::complete);
     if (!segments) return table.drops->add(mesh::Drop::bad_inner_packet);
+    // Before it waits: its sender shall not go on filling the queue with what is dropped at its end.
+    const auto header = net::parse_ip(packet);
+    const auto* const peer = header ? table.route(header->destination) : nullptr;
+    if (peer != nullptr && !fits_path(table, *peer, packet, segments->largest_bytes(), now)) return;
     while (const auto segment = segments->next()) {
         if (!shaper_->push({joined(*segment), now})) table.drops->add(mesh::Drop::uplink_full);
     }
@@ -126,7 +145,7 @@ void OutboundLane::queue(const mesh::ForwardingTable& table, const tun::Offload&
 void OutboundLane::drain(const mesh::ForwardingTable& table, net::Steady now) {
     std::uint64_t dropped = 0;
     while (uplink_->open_at(now) <= now) {
-        const auto packet = shaper_->pop(now, dropped);
+        auto packet = shaper_->pop(now, dropped);
         if (!packet) break;
         carry(table, {}, packet->bytes, now);
     }
@@ -193,7 +212,7 @@ void InboundLane::carry(const mesh::ForwardingTable& table, const loop::ReceiveB
         if (result.wake) upward_.tick();
         switch (result.verdict) {
             case mesh::Inbound::Verdict::tun:
-                to_device(table, result.bytes, result.checksum_left, item.traffic_class);
+                to_device(table, result, item.traffic_class);
                 break;
             case mesh::Inbound::Verdict::control:
                 upward_.frame({result.peer, net::copy(result.bytes), item.from}, *table.drops);
@@ -207,8 +226,9 @@ void InboundLane::carry(const mesh::ForwardingTable& table, const loop::ReceiveB
     }
 }
 
-void InboundLane::to_device(const mesh::ForwardingTable& table, net::MutableBytes packet, bool checksum_left,
+void InboundLane::to_device(const mesh::ForwardingTable& table, const mesh::Inbound& received,
                             std::uint8_t outer_traffic_class) {
+    const auto packet = received.bytes;
     const auto outer = net::ecn_of(outer_traffic_class);
     if (outer == net::Ecn::ce || outer == net::Ecn::ect1) {
         const auto inner = net::ecn_of(net::traffic_class_of(packet));
@@ -216,7 +236,8 @@ void InboundLane::to_device(const mesh::ForwardingTable& table, net::MutableByte
         if (!ecn) return table.drops->add(mesh::Drop::congested);
         if (*ecn != inner) net::set_ecn(packet, *ecn);
     }
-    coalescer_.add(packet, checksum_left, queue_);
+    mesh::clamp_mss(packet, received.mtu_bytes, received.checksum_left);
+    coalescer_.add(packet, received.checksum_left, queue_);
 }
 
 }  // namespace meshd

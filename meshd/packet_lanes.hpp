@@ -14,6 +14,7 @@
 #include "loop/datagram_burst.hpp"
 #include "mesh/data_path.hpp"
 #include "mesh/shaper.hpp"
+#include "mesh/too_big.hpp"
 #include "meshd/upward.hpp"
 #include "tun/coalesce.hpp"
 #include "tun/device.hpp"
@@ -68,7 +69,11 @@ public:
     bool segments() const { return burst_.segments(); }
 
 private:
-    void carry(const mesh::ForwardingTable& table, const tun::Offload& offload, net::ByteView packet, net::Steady now);
+    void carry(const mesh::ForwardingTable& table, const tun::Offload& offload, net::MutableBytes packet, net::Steady now);
+    /// Whether the path to a peer takes a packet, whose largest segment has so many bytes. If not, it is to be dropped:
+    /// that is counted, and its sender told.
+    bool fits_path(const mesh::ForwardingTable& table, const mesh::ForwardingPeer& peer, net::ByteView packet,
+                   std::size_t largest_bytes, net::Steady now);
     /// To the shaper, and from there onto the wire, instead of carry().
     void queue(const mesh::ForwardingTable& table, const tun::Offload& offload, net::ByteView packet, net::Steady now);
     void drain(const mesh::ForwardingTable& table, net::Steady now);
@@ -85,6 +90,7 @@ private:
     mesh::Uplink* const uplink_;
     std::chrono::milliseconds patience_;
     std::optional<mesh::Shaper> shaper_;
+    mesh::TooBigReplies too_big_;
     loop::SendBurst burst_;
     net::Bytes packet_;
 };
@@ -105,8 +111,7 @@ public:
 
 private:
     void carry(const mesh::ForwardingTable& table, const loop::ReceiveBurst::Item& item, net::Steady now);
-    void to_device(const mesh::ForwardingTable& table, net::MutableBytes packet, bool checksum_left,
-                   std::uint8_t outer_traffic_class);
+    void to_device(const mesh::ForwardingTable& table, const mesh::Inbound& received, std::uint8_t outer_traffic_class);
 
     const mesh::Lane lane_;
     loop::Datagram& socket_;

@@ -31,6 +31,40 @@ std::optional<IpHeader> parse_ip(ByteView packet) {
     }
 }
 
+std::optional<Transport> find_transport(ByteView packet) {
+    const auto header = parse_ip(packet);
+    if (!header) return std::nullopt;
+    const auto whole = packet.first(header->total_bytes);
+    Transport out;
+    out.protocol = header->protocol;
+    if (header->source.is_v4()) {
+        out.at = (std::to_integer<std::size_t>(whole[0]) & 0xf) * 4;
+        const auto word = Reader(whole.subspan(6)).u16be();  // RFC 791 section 3.1: flags and fragment offset
+        out.fragment = (word & 0x3fff) != 0;
+        out.first = (word & 0x1fff) == 0;
+        return out;
+    }
+    // RFC 8200 section 4: each says which is next, and its own length in units of 8 bytes beyond the first 8.
+    constexpr std::uint8_t kHopByHop = 0, kRouting = 43, kFragment = 44, kDestinationOptions = 60;
+    out.at = 40;
+    while (out.protocol == kHopByHop || out.protocol == kRouting || out.protocol == kDestinationOptions ||
+           out.protocol == kFragment) {
+        if (whole.size() - out.at < 8) return std::nullopt;
+        const auto here = whole.subspan(out.at);
+        const bool is_fragment = out.protocol == kFragment;
+        const std::size_t size = is_fragment ? 8 : 8 + std::to_integer<std::size_t>(here[1]) * 8;
+        if (is_fragment) {
+            out.fragment = true;
+            out.first = (Reader(here.subspan(2)).u16be() & 0xfff8) == 0;
+        }
+        if (size > here.size()) return std::nullopt;
+        out.protocol = std::to_integer<std::uint8_t>(here[0]);
+        out.at += size;
+        if (!out.first) break;
+    }
+    return out;
+}
+
 std::uint8_t traffic_class_of(ByteView packet) {
     if (std::to_integer<unsigned>(packet[0]) >> 4 == 4) return std::to_integer<std::uint8_t>(packet[1]);
     return static_cast<std::uint8_t>(Reader(packet).u16be() >> 4 & 0xff);

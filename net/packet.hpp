@@ -18,6 +18,16 @@ struct IpHeader {
 /// Bytes behind `total_bytes` (WireGuard's padding) are allowed.
 std::optional<IpHeader> parse_ip(ByteView packet);
 
+struct Transport {
+    std::uint8_t protocol = 0;  ///< of the transport, or an extension header that we do not know
+    std::size_t at = 0;         ///< where it begins, at most total_bytes: behind IPv4's options, IPv6's extension headers
+    bool fragment = false;      ///< a part of a packet
+    bool first = true;          ///< the part that has the transport's header
+};
+/// Nullopt if parse_ip() would not take it, or IPv6 extension headers do not end within it. A chain of them ends at a
+/// fragment that is not the first: what follows there is the middle of something.
+std::optional<Transport> find_transport(ByteView packet);
+
 // Of a packet that parse_ip() took:
 std::uint8_t traffic_class_of(ByteView packet);
 /// Adjusts IPv4's header checksum, too (RFC 1624).

@@ -164,6 +164,49 @@ TEST_CASE("packets pass from device to device through two real sockets") {
     CHECK(two.bob.frames[0].from == two.alice.endpoint(v6));
 }
 
+TEST_CASE("a connection's MSS is lowered to its peer's path, on the way out and on the way in") {
+    mesh::start_crypto();
+    Two two(false);
+    const bool out = GENERATE(true, false);
+    auto& whose = out ? two.alice : two.bob;
+    whose.wireguard.set_path_mtu((out ? two.bob : two.alice).wireguard.own_key(), 1064);
+    test::Packet syn;
+    syn.flags = test::kSyn;
+    syn.tcp_options = {std::byte{2}, std::byte{4}, std::byte{5}, std::byte{180}};
+    const auto sent = syn.bytes();
+    syn.tcp_options = {std::byte{2}, std::byte{4}, std::byte{4}, std::byte{0}};  // 1024
+    two.alice.turn();
+    two.bob.turn();
+    two.alice.write(sent);
+    std::optional<net::Bytes> arrived;
+    REQUIRE(two.work_until([&] { return (arrived = two.bob.read()).has_value(); }));
+    CHECK(*arrived == syn.bytes());
+}
+
+TEST_CASE("a packet larger than its peer's path that must not be fragmented comes back as an ICMP error") {
+    mesh::start_crypto();
+    const bool shaped = GENERATE(false, true);
+    meshd::DataThreads::Settings settings;
+    if (shaped) settings.uplink_bytes_per_s = 1'000'000;
+    Two two(false, settings);
+    two.alice.wireguard.set_path_mtu(two.bob.wireguard.own_key(), 1064);
+    two.alice.turn();
+    auto packet = ip_packet("10.0.0.1", "10.0.0.2", 1065);
+    packet[6] = std::byte{0x40};
+    two.alice.write(packet);
+    std::optional<net::Bytes> answer;
+    REQUIRE(two.work_until([&] { return (answer = two.alice.read()).has_value(); }));
+    REQUIRE(answer->size() == 576);
+    CHECK(net::Reader(net::ByteView(*answer).subspan(20)).u16be() == 0x0304);
+    CHECK(net::Reader(net::ByteView(*answer).subspan(26)).u16be() == 1064);
+    CHECK(two.alice.wireguard.drops().get(mesh::Drop::path_mtu) == 1);
+    packet[6] = std::byte{0};  // this one may be
+    two.alice.write(packet);
+    std::optional<net::Bytes> arrived;
+    REQUIRE(two.work_until([&] { return (arrived = two.bob.read()).has_value(); }));
+    CHECK(*arrived == packet);
+}
+
 TEST_CASE("tables are swapped and sessions renewed while packets flow") {
     mesh::start_crypto();
     Two two(false);
