@@ -48,16 +48,6 @@ void Transactions::transport_failed(const Flow& flow, net::Now now) {
     for (const auto id : servers) state_->end_server(id, false);
 }
 
-void Transactions::connected(const Flow& flow, net::Now now) {
-    static_cast<void>(now);
-    for (auto& [id, client] : state_->clients) {
-        auto& other = client.flow;
-        if (other.reliable() && other.connection == 0 && other.transport == flow.transport && other.remote == flow.remote) {
-            other.connection = flow.connection;
-        }
-    }
-}
-
 ClientId Transactions::start(Message request, const Flow& flow, std::string_view sent_by, net::Now now,
                              std::string_view branch_suffix) {
     if (!state_->make_room()) {

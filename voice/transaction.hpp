@@ -104,8 +104,6 @@ public:
     /// on it end with TransportFailed, server transactions that have not ended with ServerEnded{clean: false}. UDP:
     /// everything towards flow.remote; TCP: everything on flow.connection, and what asked for a connection to remote.
     void transport_failed(const Flow& flow, net::Now now);
-    /// A connection that start() asked for (connection zero) now has a number.
-    void connected(const Flow& flow, net::Now now);
 
     // --- from above
     /// Sends a request (not ACK, not CANCEL) in a new client transaction. A Via is pushed: `sent_by` ("host" or

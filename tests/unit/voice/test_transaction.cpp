@@ -18,19 +18,6 @@ TEST_CASE("a dead transport ends what waits on it, and only that") {
     CHECK(bench.transactions.server_count() == 0);
 }
 
-TEST_CASE("a request that asked for a connection follows it once it is there") {
-    Bench bench;
-    bench.tcp();
-    auto wanted = bench.flow;
-    wanted.connection = 0;
-    bench.transactions.start(outgoing("INVITE"), wanted, "192.0.2.1", bench.now);
-    bench.transactions.connected(bench.flow, bench.now);
-    bench.sent();
-    bench.receive(answer(bench, 486));
-    bench.sent();
-    CHECK(bench.last_flow.connection == 9);
-}
-
 TEST_CASE("a request that asked for a connection ends with the one that was tried for it") {
     Bench bench;
     bench.tcp();
