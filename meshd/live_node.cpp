@@ -56,7 +56,6 @@ tun::Device::Settings device_settings(const Config& config) {
     settings.name = config.device;
     settings.mtu_bytes = config.mtu_bytes;
     settings.queues = 2;
-    settings.vnet_header = true;
     settings.offloads = config.data.tun_offloads;
     settings.gso_max_bytes = largest_superpacket_bytes(config.mtu_bytes);
     return settings;

@@ -107,7 +107,6 @@ net::Result<Device> Device::open(const Settings& settings) {
                          std::to_string(settings.gso_max_bytes) + " does not");
     }
     Device device;
-    device.vnet_header_ = settings.vnet_header;
     const bool two = settings.queues > 1;
     std::optional<Steering> steering;
     if (two) {
@@ -117,8 +116,7 @@ net::Result<Device> Device::open(const Settings& settings) {
             device.steering_trouble_ = loaded.error().message;
         }
     }
-    int flags = IFF_TUN | IFF_NO_PI;
-    if (settings.vnet_header) flags |= IFF_VNET_HDR;
+    int flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
     // Not for one queue: the kernel then makes a packet scheduler for each of 256, 3.4 MB in all.
     if (steering) flags |= IFF_MULTI_QUEUE;
     // TUN_EXCL: a device that is there already, another program's or a persistent one, is not taken over.
@@ -132,7 +130,7 @@ net::Result<Device> Device::open(const Settings& settings) {
             device.queues_.erase(device.queues_.begin() + 1, device.queues_.end());
         }
     }
-    if (settings.vnet_header) device.find_offloads();
+    device.find_offloads();
     if (!settings.offloads) device.set_offloads({});
     if (auto up = set_up(device.index_, device.name_, settings); !up) return tl::unexpected(up.error());
     return device;
@@ -142,7 +140,7 @@ net::Result<Device> Device::open(const Settings& settings) {
 net::Result<void> Device::add_queue(int flags) {
     const int fd = ::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) return net::fail(open_trouble(errno));
-    Queue queue(fd, vnet_header_);
+    Queue queue(fd);
     ifreq request{};
     request.ifr_flags = static_cast<short>(flags);
     std::memcpy(request.ifr_name, name_.c_str(), name_.size());
@@ -166,7 +164,6 @@ void Device::find_offloads() {
 }
 
 bool Device::set_offloads(Offloads wanted) {
-    if (!vnet_header_) return wanted == Offloads{};
     unsigned long bits = 0;
     if (wanted.checksum) bits |= kTakesChecksum;
     if (wanted.tcp) bits |= kTakesTcp | kTakesTcpEcn;

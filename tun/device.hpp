@@ -25,7 +25,6 @@ public:
         std::string name = "mesh0";      ///< with "%d" inside the kernel chooses the number: "mesh%d"
         unsigned mtu_bytes = 1420;       ///< 1280 at least, or IPv6 does not work on it
         unsigned queues = 1;             ///< 2: voice comes out of the second, where the kernel lets us choose
-        bool vnet_header = false;        ///< an Offload goes with each packet; without it there are no offloads
         bool offloads = true;            ///< as many as the kernel has
         unsigned queue_packets = 500;    ///< what waits in each queue before packets are dropped (txqueuelen)
         unsigned gso_max_bytes = 65536;  ///< superpackets that the kernel gives are smaller; 65536 at most
@@ -63,7 +62,6 @@ private:
     void find_offloads();
 
     int index_ = 0;
-    bool vnet_header_ = false;
     std::string name_;
     std::string steering_trouble_;
     Offloads offloads_, available_;

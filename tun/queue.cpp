@@ -18,12 +18,10 @@ iovec as_iovec(net::ByteView bytes) {
 
 }  // namespace
 
-Queue::Queue(Queue&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), vnet_header_(other.vnet_header_), refused_(other.refused()) {}
+Queue::Queue(Queue&& other) noexcept : fd_(std::exchange(other.fd_, -1)), refused_(other.refused()) {}
 
 Queue& Queue::operator=(Queue&& other) noexcept {
     std::swap(fd_, other.fd_);
-    std::swap(vnet_header_, other.vnet_header_);
     const auto refused = other.refused();
     other.refused_ = this->refused();
     refused_ = refused;
@@ -36,13 +34,11 @@ Queue::~Queue() {
 
 std::optional<Queue::Received> Queue::read(net::MutableBytes buffer) {
     std::array<std::byte, Offload::kBytes> header;
-    const std::array<iovec, 2> whole{iovec{header.data(), header.size()}, iovec{buffer.data(), buffer.size()}};
-    const auto parts = std::span(whole).subspan(vnet_header_ ? 0 : 1);
+    const std::array<iovec, 2> parts{iovec{header.data(), header.size()}, iovec{buffer.data(), buffer.size()}};
     for (;;) {
         const auto size = ::readv(fd_, parts.data(), static_cast<int>(parts.size()));
         if (size < 0 && errno == EINTR) continue;
         if (size < 0) return std::nullopt;
-        if (!vnet_header_) return Received{{}, static_cast<std::size_t>(size)};
         const auto offload = Offload::read(header);
         if (!offload || size < static_cast<ssize_t>(header.size())) continue;  // none that we asked for
         return Received{*offload, static_cast<std::size_t>(size) - header.size()};
@@ -54,13 +50,9 @@ void Queue::write(const Offload& offload, std::span<const net::ByteView> pieces)
     std::array<iovec, kMaxPieces + 1> parts;
     std::size_t count = 0;
     bool good = pieces.size() <= kMaxPieces;
-    if (vnet_header_) {
+    if (good) {
         offload.write(header);
         parts[count++] = as_iovec(header);
-    } else {
-        good = good && offload.gso == Gso::none && !offload.needs_checksum;
-    }
-    if (good) {
         for (const auto& piece : pieces) parts[count++] = as_iovec(piece);
         ssize_t written = -1;
         do {

@@ -10,8 +10,8 @@ namespace tun {
 /// Owns its descriptor. One thread may read while another writes.
 class Queue final : public PacketSink {
 public:
-    /// Takes a descriptor that TUNSETIFF made a queue. `vnet_header`: IFF_VNET_HDR was among the flags.
-    Queue(int fd, bool vnet_header) : fd_(fd), vnet_header_(vnet_header) {}
+    /// Takes a descriptor that TUNSETIFF made a queue, IFF_VNET_HDR among the flags: an Offload goes with each packet.
+    explicit Queue(int fd) : fd_(fd) {}
     Queue(Queue&& other) noexcept;
     Queue& operator=(Queue&& other) noexcept;
     ~Queue() override;
@@ -28,8 +28,7 @@ public:
     /// Nullopt if no packet waits, or the device is gone (poll() tells which).
     std::optional<Received> read(net::MutableBytes buffer);
 
-    /// A packet that the kernel refuses is lost, and counted. So is one in more than kMaxPieces, and one with offloads
-    /// where there is no header to tell them.
+    /// A packet that the kernel refuses is lost, and counted. So is one in more than kMaxPieces.
     void write(const Offload& offload, std::span<const net::ByteView> pieces) override;
     static constexpr std::size_t kMaxPieces = 128;
 
@@ -39,7 +38,6 @@ public:
 
 private:
     int fd_;
-    bool vnet_header_;
     std::atomic<std::uint64_t> refused_ = 0;
 };
 

@@ -17,7 +17,7 @@
 namespace {
 
 tun::Device open_tun(const std::string& name) {
-    auto device = tun::Device::open({.name = name, .queues = 2, .vnet_header = true});
+    auto device = tun::Device::open({.name = name, .queues = 2});
     if (!device) throw std::runtime_error(device.error().message);
     return std::move(*device);
 }

@@ -36,7 +36,7 @@ public:
         // A superpacket must fit.
         const int room = 1 << 20;
         for (const int end : pair) ::setsockopt(end, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-        queue_.emplace(pair[0], true);
+        queue_.emplace(pair[0]);
         application = loop::FileDescriptor(pair[1]);
         settings.max_frames = 64;
         settings.max_handshakes = 16;

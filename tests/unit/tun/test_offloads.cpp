@@ -36,7 +36,6 @@ struct Here {
     static net::Prefix prefix(const char* text) { return *net::Prefix::parse(text); }
 
     void open(Device::Settings settings, const tun::Wanted& wanted) {
-        settings.vnet_header = true;
         auto opened = Device::open(settings);
         if (!opened) FAIL(opened.error().message);
         device.emplace(std::move(*opened));
@@ -180,12 +179,6 @@ TEST_CASE("what the kernel offers is turned on, and off again") {
     Here without({.name = "plain0", .offloads = false});
     CHECK(without.device->offloads() == tun::Offloads{});
     CHECK(without.device->available() == all);
-    auto bare = Device::open({.name = "bare0"});
-    REQUIRE(bare);
-    CHECK_FALSE(bare->set_offloads({true, false, false}));
-    const test::Packet packet;
-    test::write(bare->queues()[0], packet.offload(1), packet.bytes());  // there is no way to say so
-    CHECK(bare->queues()[0].refused() == 1);
 }
 
 TEST_CASE("a kernel that refuses a superpacket is noticed") {
@@ -195,7 +188,7 @@ TEST_CASE("a kernel that refuses a superpacket is noticed") {
         ifreq request{};
         request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | flags);
         REQUIRE(::ioctl(fd, TUNSETIFF, &request) == 0);
-        return tun::Queue(fd, true);
+        return tun::Queue(fd);
     };
     const auto takes = queue_of_a_device(IFF_VNET_HDR);
     CHECK(tun::takes_superpackets(takes.fd(), Gso::tcp4));
@@ -378,7 +371,7 @@ TEST_CASE("where the kernel takes no program from us there is one queue, and a r
     fewer[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective &= ~CAP_TO_MASK(CAP_SYS_ADMIN);
     fewer[CAP_TO_INDEX(CAP_BPF)].effective &= ~CAP_TO_MASK(CAP_BPF);
     REQUIRE(::syscall(SYS_capset, &header, fewer.data()) == 0);
-    auto device = Device::open({.queues = 2, .vnet_header = true});
+    auto device = Device::open({.queues = 2});
     REQUIRE(::syscall(SYS_capset, &header, rights.data()) == 0);
     REQUIRE(device);
     if (device->steers_voice()) {
