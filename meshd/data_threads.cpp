@@ -22,13 +22,30 @@ namespace {
 // takes: 64 KiB take some 80. Its default of 208 KiB is five of them, and loses one in a hundred on a busy machine.
 constexpr std::size_t kReceiveBufferBytes = 4 << 20;
 
-// A little before the others, if we may (Linux takes a thread for this, not a process): what is short goes first.
+// A little before the others, if we may: what is short goes first.
 constexpr int kVoiceNice = -10;
+
+enum class Kind : std::uint8_t { voice, bulk, all };
+
+// Of the calling thread: Linux takes a thread for both, not a process.
+void schedule(Kind kind) {
+    switch (kind) {
+        case Kind::voice: ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kVoiceNice); break;
+        case Kind::bulk: {
+            // Bulk interrupts nobody when it wakes: where processors are short, each turn then carries more. Measured:
+            // 6 % less processor time a byte on two processors that are full.
+            const sched_param none{};
+            ::sched_setscheduler(0, SCHED_BATCH, &none);
+            break;
+        }
+        case Kind::all: break;
+    }
+}
 
 // poll() until something is ready or `due`; to the nanosecond, as an uplink's next packet may be due in microseconds.
 int wait(std::vector<pollfd>& fds, net::Steady due) {
     if (due == net::kNever) return ::ppoll(fds.data(), fds.size(), nullptr, nullptr);
-    const auto now = loop::read_clocks().steady;
+    const auto now = due == net::Steady::min() ? due : loop::read_clocks().steady;
     const auto left = due > now ? std::chrono::duration_cast<std::chrono::nanoseconds>(due - now).count() : 0;
     const timespec span{left / 1'000'000'000, left % 1'000'000'000};
     return ::ppoll(fds.data(), fds.size(), &span, nullptr);
@@ -96,26 +113,19 @@ void DataThreads::start(std::span<tun::Queue> queues, tun::Coalescer::Settings c
     add_inbound(voice, mesh::Lane::voice, voice_, voice_queue, coalescing);
     add_inbound(bulk_in, mesh::Lane::bulk, bulk_, bulk_queue, coalescing);
     add_outbound(bulk_out, mesh::Lane::bulk, bulk_queue, bulk_.borrowed());
-    const auto launch = [this](std::vector<Work> works, int nice) {
-        threads_.emplace_back([this, nice, works = std::move(works)] {
-            if (nice != 0) {
-                ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), nice);
-            } else {
-                // Bulk interrupts nobody when it wakes: where processors are short, each turn then carries more. Measured:
-                // 6 % less processor time a byte on two processors that are full.
-                const sched_param none{};
-                ::sched_setscheduler(0, SCHED_BATCH, &none);
-            }
+    const auto launch = [this](std::vector<Work> works, Kind kind) {
+        threads_.emplace_back([this, kind, works = std::move(works)] {
+            schedule(kind);
             run(works);
         });
     };
     if (settings_.single) {
         for (auto* const works : {&bulk_in, &bulk_out}) std::move(works->begin(), works->end(), std::back_inserter(voice));
-        return launch(std::move(voice), 0);
+        return launch(std::move(voice), Kind::all);
     }
-    if (!voice.empty()) launch(std::move(voice), kVoiceNice);
-    launch(std::move(bulk_in), 0);
-    launch(std::move(bulk_out), 0);
+    if (!voice.empty()) launch(std::move(voice), Kind::voice);
+    launch(std::move(bulk_in), steers_voice() ? Kind::bulk : Kind::all);
+    launch(std::move(bulk_out), queues.size() > 1 ? Kind::bulk : Kind::all);
 }
 
 void DataThreads::add_outbound(std::vector<Work>& works, mesh::Lane lane, tun::Queue& queue, LaneSockets sockets) {
@@ -143,16 +153,16 @@ void DataThreads::run(std::vector<Work> works) const {
     std::vector<pollfd> fds{{stop_.get(), POLLIN, 0}};
     for (const auto& work : works) fds.push_back({work.fd, POLLIN, 0});
     bool more = false;
+    auto now = loop::read_clocks().steady;
     for (;;) {
-        const auto due = std::min(more ? net::Steady::min() : net::kNever, next_deadline(works));
-        const auto ready = wait(fds, due);
+        const auto ready = wait(fds, more ? net::Steady::min() : next_deadline(works, now));
         if (ready < 0 && errno != EINTR) return;
         if (fds[0].revents != 0) return;
         more = false;
         if (ready < 0) continue;
+        now = loop::read_clocks().steady;  // once for all that is ready: voice is first
         for (std::size_t i = 0; i < works.size(); ++i) {
             auto& fd = fds[i + 1];
-            const auto now = loop::read_clocks().steady;
             const bool late = works[i].next_deadline && works[i].next_deadline(now) <= now;
             if (fd.revents == 0 && !late) continue;
             if (works[i].run(now) == Turn::more) more = true;
@@ -162,10 +172,10 @@ void DataThreads::run(std::vector<Work> works) const {
     }
 }
 
-net::Steady DataThreads::next_deadline(const std::vector<Work>& works) {
+net::Steady DataThreads::next_deadline(const std::vector<Work>& works, net::Steady now) {
     auto next = net::kNever;
     for (const auto& work : works) {
-        if (work.next_deadline) next = std::min(next, work.next_deadline(loop::read_clocks().steady));
+        if (work.next_deadline) next = std::min(next, work.next_deadline(now));
     }
     return next;
 }

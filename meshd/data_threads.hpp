@@ -74,7 +74,7 @@ private:
     void add_inbound(std::vector<Work>& works, mesh::Lane lane, Sockets& sockets, tun::Queue& queue,
                      tun::Coalescer::Settings coalescing);
     void run(std::vector<Work> works) const;
-    static net::Steady next_deadline(const std::vector<Work>& works);
+    static net::Steady next_deadline(const std::vector<Work>& works, net::Steady now);
 
     Settings settings_;
     std::uint16_t port_ = 0;

@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <condition_variable>
+#include <filesystem>
 
 #include "loop/clock.hpp"
 #include "loop/file_descriptor.hpp"
@@ -143,6 +145,33 @@ struct Two {
 };
 
 }  // namespace
+
+namespace {
+
+/// How many of this process's threads are scheduled as batch jobs.
+std::size_t batch_threads() {
+    std::size_t count = 0;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+        if (::sched_getscheduler(std::stoi(task.path().filename())) == SCHED_BATCH) ++count;
+    }
+    return count;
+}
+
+}  // namespace
+
+TEST_CASE("a thread that carries voice is no batch job") {
+    mesh::start_crypto();
+    meshd::DataThreads::Settings settings;
+    settings.single = GENERATE(false, true);
+    Two two(false, settings);
+    two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 100));
+    REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));
+    two.bob.write(ip_packet("10.0.0.2", "10.0.0.1", 100));
+    REQUIRE(two.work_until([&] { return two.alice.read().has_value(); }));  // by now all that carry bulk have begun
+    // These devices have one queue, which voice shares: only what receives bulk is a thread of bulk alone.
+    CHECK(two.alice.threads->steers_voice());
+    CHECK(batch_threads() == (settings.single ? 0 : 2));
+}
 
 TEST_CASE("packets pass from device to device through two real sockets") {
     mesh::start_crypto();
