@@ -29,6 +29,7 @@ void run(Invocation& in) {
            << ", in one receive: " << yes(udp["receive"]) << '\n'
            << "voice           queue of its own: " << yes(result["voice_queue"])
            << ", socket of its own: " << yes(result["voice_socket"]) << '\n'
+           << "DSCP            shown outside: " << (result["dscp"].text() == "copy" ? "every packet's" : "voice's only") << '\n'
            << "AES in hardware " << yes(result["aes"]) << '\n';
     if (const auto rate = result["uplink_rate_bit_s"].number()) {
         in.out << "uplink          shaped to " << *rate / 1e6 << " Mbit/s\n";

@@ -20,6 +20,7 @@ json data_json(const LiveNode& live) {
             {"udp_offloads_harmful", live.trains_harmful()},
             {"udp_offloads", {{"send", threads.sends_segments()}, {"receive", threads.receives_merged()}}},
             {"aes", live.data_config().aes && mesh::has_aes_hardware()},
+            {"dscp", live.data_config().dscp == net::OuterDscp::copy ? "copy" : "voice"},
             {"uplink_rate_bit_s", rate == 0 ? json(nullptr) : json(rate)}};
 }
 

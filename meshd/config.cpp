@@ -63,11 +63,13 @@ void read_voice(const Value& value, Config& out) {
 
 void read_data(const Value& value, Config& out) {
     static constexpr auto kThreads = std::to_array<std::string_view>({"auto", "one"});
+    static constexpr auto kDscp = std::to_array<std::string_view>({"voice", "copy"});  // as net::OuterDscp
     static constexpr auto kKeys = std::to_array<Value::Key>({
         {"threads", [](const Value& v, Config& c) { c.data.single_thread = v.choice(kThreads) == 1; }},
         {"tun_offloads", [](const Value& v, Config& c) { c.data.tun_offloads = v.boolean(); }},
         {"udp_offloads", [](const Value& v, Config& c) { c.data.udp_offloads = v.boolean(); }},
         {"aes", [](const Value& v, Config& c) { c.data.aes = v.boolean(); }},
+        {"dscp", [](const Value& v, Config& c) { c.data.dscp = static_cast<net::OuterDscp>(v.choice(kDscp)); }},
         {"uplink_rate", [](const Value& v, Config& c) { c.data.uplink_bit_per_s = v.rate_bit_per_s(); }},
     });
     value.members(kKeys, out);

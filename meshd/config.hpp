@@ -9,6 +9,7 @@
 
 #include "meshd/json_tree.hpp"
 #include "net/address.hpp"
+#include "net/traffic_class.hpp"
 
 namespace meshd {
 
@@ -56,6 +57,7 @@ struct DataConfig {
     bool tun_offloads = true;    ///< superpackets and checksums by the kernel's TUN driver
     bool udp_offloads = true;    ///< UDP_SEGMENT and UDP_GRO
     bool aes = true;             ///< AES-256-GCM between nodes whose processors have it
+    net::OuterDscp dscp = net::OuterDscp::voice;  ///< of the packets inside, what outer headers show
     std::uint64_t uplink_bit_per_s = 0;  ///< what leaves is kept to this rate; 0: it is not
 };
 

@@ -132,6 +132,7 @@ void DataThreads::add_outbound(std::vector<Work>& works, mesh::Lane lane, tun::Q
     auto& added = *outbound_.emplace_back(std::make_unique<OutboundLane>(
         lane, queue, sockets, uplink_ ? &*uplink_ : nullptr, table_, upward_));
     added.set_segments(settings_.udp_offloads);
+    added.show(settings_.dscp);
     if (settings_.single) added.share_thread_with_voice();
     works.push_back({added.fd(), true, [&added](net::Steady now) { return added.run(now); },
                      [&added](net::Steady now) { return added.next_deadline(now); }});

@@ -20,6 +20,7 @@ public:
         std::size_t max_handshakes = 256;
         bool single = false;           ///< one thread for all, and smaller buffers
         bool udp_offloads = true;      ///< UDP_SEGMENT, UDP_GRO
+        net::OuterDscp dscp = net::OuterDscp::voice;  ///< whose is shown outside
         std::uint64_t uplink_bytes_per_s = 0;  ///< what leaves is shaped to this; 0: it is not
         /// Called on a data thread when there is something to take(); must be quick and thread safe (an eventfd, or
         /// loop::Wakeup). Not called again before take().

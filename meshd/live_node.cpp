@@ -86,6 +86,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     underlay.port = config_.listen_port;
     underlay.single = config_.data.single_thread || std::thread::hardware_concurrency() == 1;
     underlay.udp_offloads = config_.data.udp_offloads;
+    underlay.dscp = config_.data.dscp;
     underlay.uplink_bytes_per_s = config_.data.uplink_bit_per_s / 8;
     underlay.wake = [this, alive = alive_] {
         loop_.post([this, alive] {

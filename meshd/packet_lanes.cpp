@@ -4,7 +4,6 @@
 
 #include "mesh/mss.hpp"
 #include "net/packet.hpp"
-#include "net/traffic_class.hpp"
 
 namespace meshd {
 
@@ -106,7 +105,7 @@ void OutboundLane::send(const mesh::ForwardingTable& table, const mesh::Way& way
     constexpr auto kHeadroom = mesh::PacketBuffer::kHeadroomBytes;
     const auto room_bytes = kHeadroom + segments.largest_bytes() + mesh::PacketBuffer::kTailroomBytes;
     const auto flags = segments.checksums_left() ? mesh::kChecksumLeft : std::uint8_t{0};
-    const auto outer_class = net::outer_traffic_class(traffic_class);
+    const auto outer_class = net::outer_traffic_class(traffic_class, shown_);
     const auto outer_header = way.endpoint.address.is_v6() ? kOuterHeaderBytes6 : kOuterHeaderBytes4;
     std::size_t total = 0, outer_headers = 0;
     while (const auto segment = segments.next()) {

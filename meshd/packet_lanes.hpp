@@ -16,6 +16,7 @@
 #include "mesh/shaper.hpp"
 #include "mesh/too_big.hpp"
 #include "meshd/upward.hpp"
+#include "net/traffic_class.hpp"
 #include "tun/coalesce.hpp"
 #include "tun/device.hpp"
 #include "tun/split.hpp"
@@ -58,6 +59,8 @@ public:
 
     /// Voice is carried on the same thread: a full socket keeps this lane no longer than one of voice's. Before run().
     void share_thread_with_voice();
+    /// Whose DSCP is shown outside; voice's only, unless told otherwise. Before run().
+    void show(net::OuterDscp dscp) { shown_ = dscp; }
 
     int fd() const { return queue_.fd(); }
     /// Carries what waits, up to a burst.
@@ -89,6 +92,7 @@ private:
     UpwardQueue& upward_;
     mesh::Uplink* const uplink_;
     std::chrono::milliseconds patience_;
+    net::OuterDscp shown_ = net::OuterDscp::voice;
     std::optional<mesh::Shaper> shaper_;
     mesh::TooBigReplies too_big_;
     loop::SendBurst burst_;

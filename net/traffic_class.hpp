@@ -19,10 +19,16 @@ constexpr bool is_voice(std::uint8_t traffic_class) {
 enum class Ecn : std::uint8_t { not_ect = 0, ect1 = 1, ect0 = 2, ce = 3 };
 constexpr Ecn ecn_of(std::uint8_t traffic_class) { return static_cast<Ecn>(traffic_class & 3); }
 
-/// What the outer header of a tunnelled packet says (RFC 6040 section 4.1, normal mode): its ECN as the inner one's, its
-/// DSCP if that is voice; other classes are nobody's business on the way.
-constexpr std::uint8_t outer_traffic_class(std::uint8_t inner) {
-    return is_voice(inner) ? inner : static_cast<std::uint8_t>(inner & 3);
+/// Whose DSCP the outer header of a tunnelled packet shows. What comes out of the tunnel has its own again, whatever was
+/// made of the outer one on the way: the pipe model of RFC 2983 section 3.1, of whose uniform model `copy` is the way in.
+enum class OuterDscp : std::uint8_t {
+    voice,  ///< voice's; other classes are nobody's business on the way
+    copy,   ///< every packet's
+};
+
+/// What the outer header of a tunnelled packet says; its ECN is always the inner one's (RFC 6040 section 4.1, normal mode).
+constexpr std::uint8_t outer_traffic_class(std::uint8_t inner, OuterDscp shown) {
+    return shown == OuterDscp::copy || is_voice(inner) ? inner : static_cast<std::uint8_t>(inner & 3);
 }
 
 /// The inner ECN of a packet that comes out of a tunnel (RFC 6040 section 4.2); nullopt: drop it.

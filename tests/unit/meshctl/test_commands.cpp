@@ -310,9 +310,10 @@ TEST_CASE("the data path's switches take on or off, and say how long that lasts"
     Outcome outcome;
     constexpr const char* kData = R"({"threads":"several","voice_queue":true,"voice_queue_trouble":"","voice_socket":true,
       "tun_offloads":{"checksum":true,"tcp":true,"udp":false},"udp_offloads":{"send":true,"receive":true},"aes":true,
-      "uplink_rate_bit_s":9500000})";
+      "dscp":"copy","uplink_rate_bit_s":9500000})";
     asked({"data"}, kData, &outcome);
     CHECK_THAT(outcome.out, Contains("TCP in large pieces: yes, UDP: no") && Contains("shaped to 9.5 Mbit/s"));
+    CHECK_THAT(outcome.out, Contains("shown outside: every packet's"));
     CHECK(outcome.err.empty());
     asked({"data", "--udp-offloads", "off"}, kData, &outcome);
     CHECK_THAT(outcome.err, Contains("Until meshd restarts"));

@@ -60,7 +60,8 @@ TEST_CASE("every setting is read, with comments between") {
   "device": "acme", "mtu": 1400,
   "advertise": ["198.51.100.7:51820", "[2001:db8::7]:51820"],
   "log": "debug",
-  "data": {"threads": "one", "tun_offloads": false, "udp_offloads": false, "aes": false, "uplink_rate": "9500kbit"},
+  "data": {"threads": "one", "tun_offloads": false, "udp_offloads": false, "aes": false, "dscp": "copy",
+           "uplink_rate": "9500kbit"},
   "voice": {
     "enabled": true, "port": 5062,
     "phones": ["192.168.1.0/24", "fd00:1::/64"],
@@ -87,6 +88,7 @@ TEST_CASE("every setting is read, with comments between") {
     CHECK_FALSE(config.data.tun_offloads);
     CHECK_FALSE(config.data.udp_offloads);
     CHECK_FALSE(config.data.aes);
+    CHECK(config.data.dscp == net::OuterDscp::copy);
     CHECK(config.data.uplink_bit_per_s == 9'500'000);
     CHECK(config.voice.port == 5062);
     REQUIRE(config.voice.phones.size() == 2);
@@ -233,6 +235,15 @@ TEST_CASE("a configuration is read from its file, and its errors name it") {
 
 TEST_CASE("the configuration that is installed as an example is a good one") {
     CHECK(meshd::load_config(MESHD_SOURCE_ROOT "/packaging/etc/meshd.json", false).voice.port == 5060);
+}
+
+TEST_CASE("whose DSCP is shown outside is voice's, unless all are to be copied") {
+    CHECK(parse_config("{}", "x").data.dscp == net::OuterDscp::voice);
+    CHECK(parse_config(R"({"data": {"dscp": "voice"}})", "x").data.dscp == net::OuterDscp::voice);
+    for (const auto* const bad : {"\"uniform\"", "\"\"", "true", "46"}) {
+        CHECK_THAT(refusal(std::string("{\n\"data\": {\"dscp\": ") + bad + "}}"),
+                   Contains("meshd.json:2: \"data.dscp\" must be") && Contains("voice") && Contains("copy"));
+    }
 }
 
 TEST_CASE("a rate needs its unit, and one that carries no call is refused") {

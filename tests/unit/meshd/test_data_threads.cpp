@@ -353,6 +353,34 @@ TEST_CASE("voice does not wait for the uplink behind bulk, where it comes out of
     REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));  // bulk goes on
 }
 
+TEST_CASE("the DSCP of voice is shown outside, that of the rest only where all are, the mark of congestion always") {
+    mesh::start_crypto();
+    meshd::DataThreads::Settings settings;
+    settings.dscp = GENERATE(net::OuterDscp::voice, net::OuterDscp::copy);
+    Two two(false, settings);
+    two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 100));
+    REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));
+    auto watcher = loop::Datagram::open(*net::Endpoint::parse("127.0.0.1:0"));
+    REQUIRE(watcher);
+    two.alice.wireguard.set_endpoint(two.bob.wireguard.own_key(), watcher->local());
+    two.alice.turn();
+    loop::ReceiveBurst burst;
+    const auto shown = [&](std::uint8_t traffic_class) {
+        auto packet = ip_packet("10.0.0.1", "10.0.0.2", 100);
+        packet[1] = std::byte{traffic_class};
+        two.alice.write(packet);
+        std::optional<int> seen;
+        REQUIRE(two.work_until([&] {
+            for (const auto& item : burst.receive(*watcher)) seen = item.traffic_class;
+            return seen.has_value();
+        }));
+        return *seen;
+    };
+    constexpr std::uint8_t kVoice = 46 << 2 | 2, kBulk = 10 << 2 | 1;
+    CHECK(shown(kVoice) == kVoice);
+    CHECK(shown(kBulk) == (settings.dscp == net::OuterDscp::copy ? kBulk : 1));
+}
+
 TEST_CASE("a mark of congestion on the way reaches the packet inside") {
     mesh::start_crypto();
     Two two(false);

@@ -23,12 +23,17 @@ TEST_CASE("ECN comes out of a tunnel as RFC 6040 says") {
     }
 }
 
-TEST_CASE("outside a tunnel a packet shows its ECN, and its DSCP only if it is voice") {
-    CHECK(net::outer_traffic_class(0xb8) == 0xb8);
-    CHECK(net::outer_traffic_class(0xba) == 0xba);
-    CHECK(net::outer_traffic_class(24 << 2) == 24 << 2);
-    CHECK(net::outer_traffic_class(10 << 2 | 1) == 1);
-    CHECK(net::outer_traffic_class(48 << 2) == 0);
+TEST_CASE("outside a tunnel a packet shows its ECN, and its DSCP if it is voice or all are to be shown") {
+    using net::OuterDscp;
+    for (const auto shown : {OuterDscp::voice, OuterDscp::copy}) {
+        CHECK(net::outer_traffic_class(0xb8, shown) == 0xb8);
+        CHECK(net::outer_traffic_class(0xba, shown) == 0xba);
+        CHECK(net::outer_traffic_class(24 << 2, shown) == 24 << 2);
+    }
+    CHECK(net::outer_traffic_class(10 << 2 | 1, OuterDscp::voice) == 1);
+    CHECK(net::outer_traffic_class(48 << 2, OuterDscp::voice) == 0);
+    CHECK(net::outer_traffic_class(10 << 2 | 1, OuterDscp::copy) == (10 << 2 | 1));
+    CHECK(net::outer_traffic_class(48 << 2, OuterDscp::copy) == 48 << 2);
 }
 
 TEST_CASE("setting ECN keeps an IPv4 header's checksum right, and touches nothing else") {
