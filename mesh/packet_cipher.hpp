@@ -1,16 +1,12 @@
-/// The AEADs of data packets by libcrypto, keyed once a session: ChaCha20-Poly1305 for type 4 (RFC 8439, whitepaper
-/// section 5.4.6), AES-256-GCM (NIST SP 800-38D) for type 5.
+/// The AEADs of data packets, keyed once a session: ChaCha20-Poly1305 for type 4 (RFC 8439, whitepaper section 5.4.6),
+/// AES-256-GCM (NIST SP 800-38D) for type 5. By libcrypto, or by what is faster on this processor.
 #pragma once
 
-#include <memory>
-
-#include "mesh/crypto.hpp"
+#include "mesh/vector_aead.hpp"
 
 struct evp_cipher_ctx_st;
 
 namespace mesh {
-
-enum class Cipher : std::uint8_t { chacha20_poly1305, aes_256_gcm };
 
 /// Who runs packets through a session. Each has cipher contexts of its own, so that none waits for another; only one
 /// thread at a time may be in a lane.
@@ -24,7 +20,8 @@ bool has_aes_hardware();
 class PacketCipher {
 public:
     enum class Direction : std::uint8_t { seal, open };
-    PacketCipher(Cipher cipher, const SymmetricKey& key, Direction direction);
+    enum class Library : std::uint8_t { fastest, libcrypto };  ///< the other than fastest is for tests
+    PacketCipher(Cipher cipher, const SymmetricKey& key, Direction direction, Library library = Library::fastest);
     ~PacketCipher();
     PacketCipher(const PacketCipher&) = delete;
     PacketCipher& operator=(const PacketCipher&) = delete;
@@ -44,6 +41,7 @@ private:
     const Cipher cipher_;
     const Direction direction_;
     const SymmetricKey key_;
+    const std::unique_ptr<VectorAead> vector_;  ///< null: libcrypto has to do
     std::array<std::unique_ptr<evp_cipher_ctx_st, Free>, kLanes> contexts_;  ///< each made by its lane's first packet
 };
 

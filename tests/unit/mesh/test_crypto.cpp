@@ -150,6 +150,45 @@ TEST_CASE("KDF_n gives T(1) to T(n) of the whitepaper's section 5.4") {
     CHECK(alone.equals(one));
 }
 
+TEST_CASE("the faster library and libcrypto make the same bytes, and each opens what the other sealed") {
+    using mesh::PacketCipher;
+    using Library = PacketCipher::Library;
+    const auto key = secret<32>("a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf");
+    for (const auto cipher : {mesh::Cipher::chacha20_poly1305, mesh::Cipher::aes_256_gcm}) {
+        PacketCipher seals[] = {{cipher, key, PacketCipher::Direction::seal, Library::fastest},
+                                {cipher, key, PacketCipher::Direction::seal, Library::libcrypto}};
+        PacketCipher opens[] = {{cipher, key, PacketCipher::Direction::open, Library::fastest},
+                                {cipher, key, PacketCipher::Direction::open, Library::libcrypto}};
+        for (std::size_t size = 0; size <= 1500; size += size < 300 ? 1 : 37) {
+            const auto plain = counted(size);
+            const auto counter = size * 0x0123456789abcdU;
+            const auto flags = static_cast<std::uint32_t>(size % 3);
+            net::Bytes sealed[2];
+            for (int i = 0; i < 2; ++i) {
+                sealed[i] = plain;
+                sealed[i].resize(size + 16);
+                seals[i].seal(mesh::Lane::bulk, flags, counter, sealed[i]);
+            }
+            REQUIRE(sealed[0] == sealed[1]);
+            for (auto& opener : opens) {
+                for (const std::size_t at : {std::size_t{0}, size, size + 15}) {
+                    auto forged = sealed[0];
+                    forged[at] ^= std::byte{0x80};
+                    REQUIRE_FALSE(opener.open(mesh::Lane::bulk, flags, counter, forged));
+                }
+                auto packet = sealed[0];
+                REQUIRE_FALSE(opener.open(mesh::Lane::bulk, flags + 1, counter, packet));
+                packet = sealed[0];
+                REQUIRE(opener.open(mesh::Lane::voice, flags, counter, packet));
+                packet.resize(size);
+                REQUIRE(packet == plain);
+            }
+        }
+        net::Bytes shorter(15);
+        CHECK_FALSE(opens[0].open(mesh::Lane::bulk, 0, 0, shorter));
+    }
+}
+
 TEST_CASE("both ChaCha20-Poly1305 agree with each other, and open what the other sealed") {
     const auto key = secret<32>("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f");
     mesh::PacketCipher seal(mesh::Cipher::chacha20_poly1305, key, mesh::PacketCipher::Direction::seal);
