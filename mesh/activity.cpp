@@ -1,5 +1,7 @@
 #include "mesh/activity.hpp"
 
+#include <algorithm>
+
 #include "mesh/protocol.hpp"
 
 namespace mesh {
@@ -7,6 +9,11 @@ namespace mesh {
 namespace {
 
 constexpr net::Duration kReportAgainAfter = std::chrono::seconds(1);
+
+// Who says that it is somewhere else with each packet has a table built so often, and no more: the data path follows it
+// by itself meanwhile.
+constexpr net::Duration kReportEvery = std::chrono::milliseconds(250);
+constexpr int kReportsAtOnce = 4;
 
 }  // namespace
 
@@ -43,14 +50,19 @@ bool PeerActivity::received(net::Steady now, std::size_t bytes, bool data) {
 }
 
 bool PeerActivity::seen_from(const net::Endpoint& from, net::Steady now) {
+    auto due = now;
     {
         const std::lock_guard lock(endpoint_mutex_);
         if (from == elsewhere_from_ && now - kReportAgainAfter < elsewhere_at_) return false;
         elsewhere_from_ = from;
         elsewhere_at_ = now;
         moves_.fetch_add(1, std::memory_order_release);
+        if (elsewhere_due_.load() != net::kNever) return false;
+        paid_until_ = std::max(paid_until_, now) + kReportEvery;
+        due = std::max(now, paid_until_ - kReportsAtOnce * kReportEvery);
+        elsewhere_due_.store(due);
     }
-    return !elsewhere_.exchange(true) && look_by(now);
+    return look_by(due);
 }
 
 void PeerActivity::confirmed_from(const net::Endpoint& from) {
@@ -73,9 +85,10 @@ net::Endpoint PeerActivity::last_seen_from() const {
     return elsewhere_from_;
 }
 
-std::optional<PeerActivity::Move> PeerActivity::take_seen_from() {
-    if (!elsewhere_.load() || !elsewhere_.exchange(false)) return std::nullopt;
+std::optional<PeerActivity::Move> PeerActivity::take_seen_from(net::Steady now) {
+    if (now < elsewhere_due_.load()) return std::nullopt;
     const std::lock_guard lock(endpoint_mutex_);
+    elsewhere_due_.store(net::kNever);
     return Move{elsewhere_from_, moves_.load()};
 }
 

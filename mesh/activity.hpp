@@ -21,8 +21,8 @@ public:
     [[nodiscard]] bool sent(net::Steady now, std::size_t bytes, bool data);
     /// An authenticated message came from it. True: wake the control thread.
     [[nodiscard]] bool received(net::Steady now, std::size_t bytes, bool data);
-    /// A message authenticated from elsewhere than its endpoint (the same place is reported once a second at most).
-    /// True: wake the control thread.
+    /// A message authenticated from elsewhere than its endpoint (the same place is reported once a second at most, and
+    /// all places together four times a second in the long run). True: wake the control thread.
     [[nodiscard]] bool seen_from(const net::Endpoint& from, net::Steady now);
     /// How often seen_from() had something to report. A table that was published at another count is out of date about
     /// where a stock peer is: last_seen_from() is not.
@@ -46,12 +46,12 @@ public:
     std::uint64_t tx_bytes() const { return tx_bytes_.load(std::memory_order_relaxed); }
     bool rekey_wanted() const { return rekey_wanted_.load(); }
     void forget_rekey() { rekey_wanted_.store(false); }
-    bool elsewhere() const { return elsewhere_.load(); }  ///< take_seen_from() has something
+    net::Steady elsewhere_due() const { return elsewhere_due_.load(); }  ///< when take_seen_from() has something
     struct Move {
         net::Endpoint from;
         std::uint32_t moves = 0;
     };
-    std::optional<Move> take_seen_from();
+    std::optional<Move> take_seen_from(net::Steady now);
     net::Endpoint confirmed_from() const;
     net::Steady looks_at() const { return looks_at_.load(); }
     void promise_look(net::Steady at) { looks_at_.store(at); }
@@ -65,11 +65,12 @@ private:
     std::atomic<std::uint64_t> rx_bytes_{0};
     std::atomic<std::uint64_t> tx_bytes_{0};
     std::atomic<bool> rekey_wanted_{false};
-    std::atomic<bool> elsewhere_{false};
+    std::atomic<net::Steady> elsewhere_due_{net::kNever};
     std::atomic<std::uint32_t> moves_{0};
     mutable std::mutex endpoint_mutex_;
     net::Endpoint elsewhere_from_;
     net::Steady elsewhere_at_ = net::Steady::min();
+    net::Steady paid_until_ = net::Steady::min();  ///< what has been reported is paid for, each with an interval
     net::Endpoint confirmed_from_;
 };
 

@@ -33,7 +33,7 @@ void WireGuardCore::tick(Peer& peer, net::Now now) {
 
 void WireGuardCore::look_at_data_path(Peer& peer, net::Now now) {
     if (peer.next && peer.next->confirmed()) promote_next(peer, now);
-    if (const auto move = peer.activity->take_seen_from()) {
+    if (const auto move = peer.activity->take_seen_from(now.steady)) {
         peer.moves = move->moves;
         changed(peer);
         if (peer.settings.follows_endpoint) {
@@ -118,7 +118,8 @@ void WireGuardCore::promise(Peer& peer) {
     peer.activity->promise_look(deadline(peer));
     const bool confirmed = peer.next && peer.next->confirmed();
     const bool rekey = peer.activity->rekey_wanted() && !handshake_is_wanted(peer);
-    (void)peer.activity->look_by(confirmed || rekey || peer.activity->elsewhere() ? net::Steady::min() : deadline(peer));
+    (void)peer.activity->look_by(confirmed || rekey ? net::Steady::min()
+                                                    : std::min(deadline(peer), peer.activity->elsewhere_due()));
 }
 
 }  // namespace mesh
