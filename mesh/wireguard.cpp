@@ -229,10 +229,15 @@ void WireGuard::set_trains(const net::TunnelKey& key, bool may) {
 void WireGuard::send_train(const net::TunnelKey& key, std::span<const net::Bytes> payloads, net::Now now) {
     auto* const peer = core_->find(key);
     if (peer == nullptr || peer->settings.follows_endpoint || !WireGuardCore::has_session(*peer, now.steady)) return;
-    const auto before = core_->outbox_.size();
-    for (const auto& payload : payloads) core_->transmit(*peer, payload, now, std::nullopt);
+    auto& outbox = core_->outbox_;
+    const auto before = static_cast<std::ptrdiff_t>(outbox.size());
     if (++core_->last_train_ == 0) ++core_->last_train_;
-    for (auto i = before; i < core_->outbox_.size(); ++i) core_->outbox_[i].train = core_->last_train_;
+    for (const auto& payload : payloads) {
+        const auto next = outbox.size();
+        core_->transmit(*peer, payload, now, std::nullopt);
+        if (next < outbox.size()) outbox[next].train = core_->last_train_;  // what follows it is a handshake's
+    }
+    std::stable_partition(outbox.begin() + before, outbox.end(), [](const Datagram& one) { return one.train != 0; });
     core_->promise(*peer);
 }
 

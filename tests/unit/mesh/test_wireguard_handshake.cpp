@@ -283,6 +283,61 @@ TEST_CASE("a stock peer's endpoint follows its packets, a member's is only nomin
     CHECK(pair.alice.received.size() == 1);
 }
 
+TEST_CASE("a peer that is elsewhere with each packet has a table built four times a second, and is answered where it is") {
+    Pair pair;
+    auto stock = member(pair.alice, "10.0.0.1/32");
+    stock.follows_endpoint = GENERATE(true, false);
+    pair.bob.wireguard.set_peer(stock);
+    pair.connect();
+    pair.wire.settle();
+    auto table = pair.bob.wireguard.table();
+    int tables = 0, wakes = 0;
+    const auto answer_goes_to = [&] {
+        auto packet = ip_packet("10.0.0.2", "10.0.0.1");
+        net::Bytes storage(128);
+        std::copy(packet.begin(), packet.end(), storage.begin() + 16);
+        return mesh::outbound(*table, {storage, 16, packet.size()}, pair.wire.now.steady).endpoint;
+    };
+    const auto heard_from = [&](const net::Endpoint& from) {
+        net::Bytes message(mesh::kMinDataBytes);
+        REQUIRE(pair.alice.wireguard.table()->peers[0]->session->seal(message, pair.wire.now.steady));
+        wakes += pair.wire.inject(pair.bob, message, from).wake;
+        if (const auto now = pair.bob.wireguard.table(); now != table) ++tables;
+        table = pair.bob.wireguard.table();
+    };
+    net::Endpoint last;
+    for (int i = 0; i < 10000; ++i) {
+        last = at(i % 2 == 0 ? "203.0.113.1:5" : "203.0.113.2:6");
+        heard_from(last);
+        if (stock.follows_endpoint) REQUIRE(answer_goes_to() == last);
+        pair.wire.run(1ms);
+        if (const auto now = pair.bob.wireguard.table(); now != table) ++tables;
+        table = pair.bob.wireguard.table();
+    }
+    CHECK(tables <= 10 * 4 + 4);
+    CHECK(wakes <= 10 * 4 + 4);
+    CHECK(pair.bob.seen<mesh::EndpointMoved>().size() + pair.bob.seen<mesh::Nominated>().size() <= 10 * 4 + 4);
+    pair.wire.run(300ms);
+    if (stock.follows_endpoint) CHECK(pair.bob.wireguard.endpoint(pair.alice_key()) == last);
+}
+
+TEST_CASE("a handshake that falls due while a train leaves is none of it") {
+    Pair pair;
+    pair.connect();
+    pair.wire.run(119s);
+    pair.wire.now.steady += 2s;
+    const std::vector<net::Bytes> probes(8, net::Bytes(100, std::byte{1}));
+    pair.alice.wireguard.send_train(pair.bob_key(), probes, pair.wire.now);
+    const auto datagrams = pair.alice.wireguard.take_datagrams();
+    REQUIRE(datagrams.size() == 9);
+    for (std::size_t i = 0; i < 8; ++i) {
+        CHECK(datagrams[i].train != 0);
+        CHECK(datagrams[i].bytes.size() == datagrams[0].bytes.size());
+    }
+    CHECK(datagrams[8].train == 0);
+    CHECK(datagrams[8].bytes.size() == mesh::kInitiationBytes);
+}
+
 TEST_CASE("a member that begins anew from another address is answered and confirmed there") {
     Pair pair;
     pair.connect();
