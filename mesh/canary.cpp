@@ -12,16 +12,14 @@ constexpr std::size_t kGoodTrain = 6;
 
 }  // namespace
 
-void Canary::start(net::Steady now) {
+void Canary::start(net::Steady now, bool harmful) {
     *this = {};
+    if (harmful) bad_ = kBadRounds;
     state_ = State::resting;
     next_ = now + kSoon;
 }
 
-void Canary::stop() {
-    state_ = State::off;
-    next_ = net::kNever;
-}
+void Canary::stop() { *this = {}; }
 
 Canary::Due Canary::tick(net::Steady now, std::uint64_t carried_bytes, net::Random& random) {
     Due due;

@@ -28,8 +28,8 @@ public:
     static constexpr unsigned kAsks = 3;
     static constexpr std::uint64_t kBusyBytes = 1 << 20;  ///< sent since the last round
 
-    /// Begins anew; the other end knows such probes.
-    void start(net::Steady now);
+    /// Begins anew; the other end knows such probes. `harmful`: found so before, so that nothing needs to be asked.
+    void start(net::Steady now, bool harmful = false);
     void stop();
 
     struct Due {
@@ -41,7 +41,7 @@ public:
     /// The answer to a question.
     void counted(const TrainProbe& counts, net::Steady now);
     net::Steady next_deadline() const { return next_; }
-    /// Trains do harm. Stays so until start().
+    /// Trains do harm. Stays so until start() or stop().
     bool harmful() const { return bad_ >= kBadRounds; }
 
 private:

@@ -33,6 +33,7 @@ struct NodeSettings {
     bool clock_synchronised = false;             ///< the system says so (NTP)
     bool sends_trains = false;                   ///< many datagrams leave in one send: watch whether that does harm
     bool aes = false;                            ///< this machine is faster with AES-256-GCM: data of type 5
+    std::uint32_t withheld = 0;                  ///< capabilities not to tell of, as an older version has none (simulation)
     std::size_t full_mesh = 64;                  ///< tunnels to all members up to this many
     std::chrono::milliseconds ping_every{4000};
 };
@@ -178,9 +179,9 @@ public:
     void tick(net::Now now);
     net::Steady next_deadline() const;
 
-    /// Discovery found that this member (nullopt: some member) may be at an endpoint.
     /// What was found harmful (TrainsHarmful) is tried once more.
     void watch_trains_again(net::Now now);
+    /// Discovery found that this member (nullopt: some member) may be at an endpoint.
     void add_candidate(const std::optional<net::NodeKey>& member, const net::Endpoint& endpoint, Source source, net::Now now);
     /// Where some member may be, by the bootstrap list as its names stand now; what it said before is forgotten.
     void set_bootstrap(std::span<const net::Endpoint> endpoints, net::Now now);
@@ -305,6 +306,7 @@ private:
 
     // node_canary.cpp: whether trains of datagrams arrive
     void watch_trains(PeerLink& peer, net::Now now);
+    void remember_harm(const net::NodeKey& key, net::Now now);
     void run_canary(PeerLink& peer, net::Now now);
     void heard_train(PeerLink& peer, const TrainProbe& probe, net::Now now);
 
@@ -352,6 +354,7 @@ private:
     std::map<net::TunnelKey, PeerLink> links_;
     std::map<net::NodeKey, net::TunnelKey> tunnel_keys_;
     std::map<net::Endpoint, Source> anybody_;  ///< where some member may be
+    std::map<net::NodeKey, net::Steady> trains_harmful_;  ///< to whom, and when that was found
     std::map<net::TunnelKey, Newcomer> newcomers_;
     std::map<std::uint64_t, Carried> carried_;
     std::vector<net::Prefix> routes_;  ///< subnets of others

@@ -131,6 +131,7 @@ NodeInfo Node::own_info() const {
     info.capabilities = static_cast<std::uint32_t>(Capability::control) | static_cast<std::uint32_t>(Capability::mtu_probe) |
                         static_cast<std::uint32_t>(Capability::train_probe);
     if (settings_.aes) info.capabilities |= static_cast<std::uint32_t>(Capability::aes);
+    info.capabilities &= ~settings_.withheld;
     info.endpoints = own_endpoints();
     for (const auto& subnet : self_.says.subnets) {
         const auto& offered = settings_.offered;

@@ -1,19 +1,40 @@
 // Whether trains of datagrams reach each member: canary.hpp decides, here its probes go out and their answers come in.
 #include "mesh/node.hpp"
 
-namespace mesh {
+#include <algorithm>
 
+namespace mesh {
+namespace {
+
+// A kernel's or a driver's fault stays for as long as that runs; a path's, until the peer is elsewhere.
+constexpr auto kRemembersHarm = std::chrono::hours(1);
+constexpr std::size_t kMostRemembered = 64;
+
+}  // namespace
+
+/// Begins where the peer knows such probes and is not watched yet, and ends where it knows them no more.
 void Node::watch_trains(PeerLink& peer, net::Now now) {
     const bool knows = (peer.capabilities & static_cast<std::uint32_t>(Capability::train_probe)) != 0;
-    if (!peer.stock && knows && settings_.sends_trains && peer.state == PeerLink::State::up) {
-        peer.canary.start(now.steady);
-    } else {
+    if (peer.stock || !knows || !settings_.sends_trains || peer.state != PeerLink::State::up) {
         peer.canary.stop();
+    } else if (peer.canary.next_deadline() == net::kNever) {
+        const auto found = trains_harmful_.find(peer.key);
+        peer.canary.start(now.steady, found != trains_harmful_.end() && now.steady < found->second + kRemembersHarm);
     }
-    wireguard_.set_trains(peer.tunnel_key, true);
+    wireguard_.set_trains(peer.tunnel_key, !peer.canary.harmful());
+}
+
+void Node::remember_harm(const net::NodeKey& key, net::Now now) {
+    if (trains_harmful_.size() >= kMostRemembered) {
+        trains_harmful_.erase(std::min_element(trains_harmful_.begin(), trains_harmful_.end(),
+                                               [](const auto& a, const auto& b) { return a.second < b.second; }));
+    }
+    trains_harmful_[key] = now.steady;
 }
 
 void Node::watch_trains_again(net::Now now) {
+    trains_harmful_.clear();
+    for (auto& [_, peer] : links_) peer.canary.stop();
     for (auto& [_, peer] : links_) watch_trains(peer, now);
 }
 
@@ -37,6 +58,7 @@ void Node::heard_train(PeerLink& peer, const TrainProbe& probe, net::Now now) {
         if (!peer.canary.harmful() || was_harmful) return;
         // Only where it is this member's traffic: it says what it likes.
         wireguard_.set_trains(peer.tunnel_key, false);
+        remember_harm(peer.key, now);
         events_.push_back(TrainsHarmful{peer.key, peer.name});
         return;
     }

@@ -237,9 +237,6 @@ void Node::heard(PeerLink& peer, const Frame& frame, const net::Endpoint& from, 
 
 void Node::heard_hello(PeerLink& peer, const Hello& hello, net::Now now) {
     peer.heard_nonce = hello.nonce;
-    peer.capabilities = hello.capabilities;
-    const bool aes = settings_.aes && (hello.capabilities & static_cast<std::uint32_t>(Capability::aes)) != 0;
-    if (aes && peer.session) wireguard_.allow_aes(peer.tunnel_key);
     clock_.witness(peer.key, hello.wall, now);
     // It goes into our own record, which with an endpoint in it that is none would be refused everywhere.
     const auto observed = Candidates::usable(hello.observed) ? hello.observed : net::Endpoint{};
@@ -250,10 +247,14 @@ void Node::heard_hello(PeerLink& peer, const Hello& hello, net::Now now) {
     if (hello.acknowledged == peer.hello_nonce && peer.hello_nonce != 0) {
         peer.hello_acknowledged = true;
         peer.next_hello = net::kNever;
+        // Only what answers our own of this session is of the life that the peer has now.
+        peer.capabilities = hello.capabilities;
+        const bool aes = settings_.aes && (hello.capabilities & static_cast<std::uint32_t>(Capability::aes)) != 0;
+        if (aes && peer.session) wireguard_.allow_aes(peer.tunnel_key);
         if (peer.state == PeerLink::State::connecting) up(peer, now);
         peer.answered();
         find_mtu(peer, now);
-        if (peer.canary.next_deadline() == net::kNever) watch_trains(peer, now);
+        watch_trains(peer, now);
     }
     gossip_.heard_summary(peer.key, hello.summary, now);
     if (hello.answer_wanted) say_hello(peer, now);

@@ -115,3 +115,67 @@ TEST_CASE("a member tells its owner when its trains do not reach a peer, and onl
     busy_for(1min);
     CHECK(trains(trento));
 }
+
+namespace {
+
+/// Two members, the first of which sends bulk to the other in trains.
+struct Bulk {
+    explicit Bulk(std::uint64_t seed) : network(seed) {
+        network.add("munich").settings.sends_trains = true;
+        trento = &network.create("trento");
+        munich = &network.invite_and_join(*trento, "munich");
+        up();
+    }
+    void up() {
+        REQUIRE(network.run_until([&] { return network.all_up({"trento", "munich"}); }, 20s));
+    }
+    void busy_for(net::Duration span) {
+        for (net::Duration passed{}; passed < span; passed += 1s) {
+            for (const auto& peer : munich->node->wireguard().table()->peers) {
+                if (peer) (void)peer->activity->sent(network.now().steady, 2 << 20, true);
+            }
+            network.run(1s);
+        }
+    }
+    bool trains() const {
+        for (const auto& peer : munich->node->wireguard().table()->peers)
+            if (peer) return peer->trains;
+        return false;
+    }
+    Network network;
+    Machine *trento, *munich;
+};
+
+}  // namespace
+
+TEST_CASE("harm by trains that was found is not forgotten with the peer, but for an hour") {
+    Bulk bulk(91);
+    bulk.munich->loses_trains = true;
+    bulk.busy_for(20s);
+    REQUIRE_FALSE(bulk.trains());
+    const bool away_for_long = GENERATE(false, true);
+    const auto trento = bulk.trento->node->key();
+    bulk.network.crash(*bulk.trento);
+    bulk.network.run(away_for_long ? 61min : 1min);
+    REQUIRE_FALSE(bulk.munich->node->is_up(trento));
+    bulk.network.start(*bulk.trento);
+    bulk.up();
+    CHECK(bulk.trains() == away_for_long);
+    if (away_for_long) return;
+    bulk.munich->node->watch_trains_again(bulk.network.now());
+    CHECK(bulk.trains());
+}
+
+TEST_CASE("a member that comes back as a version without probes is sent none") {
+    Bulk bulk(92);
+    bulk.busy_for(20s);
+    REQUIRE(bulk.munich->trains > 0);
+    bulk.network.crash(*bulk.trento);
+    bulk.trento->settings.withheld = static_cast<std::uint32_t>(Capability::train_probe);
+    bulk.network.start(*bulk.trento);  // before anybody has noticed that it was away
+    bulk.network.run(2s);
+    bulk.up();
+    const auto trains = bulk.munich->trains;
+    bulk.busy_for(1min);
+    CHECK(bulk.munich->trains == trains);
+}
