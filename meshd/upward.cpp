@@ -16,7 +16,15 @@ constexpr std::size_t kMaxTooBig = 16;
 }  // namespace
 
 void UpwardQueue::frame(Upward::ControlFrame frame, mesh::DropCounters& drops) {
-    add(waiting_.frames, std::move(frame), max_frames_, mesh::Drop::control_queue_full, drops);
+    wake_after([&] {
+        if (waiting_.frames.size() >= max_frames_ || frames_of_[frame.peer] >= share_of(max_frames_)) {
+            drops.add(mesh::Drop::control_queue_full);
+            return false;
+        }
+        ++frames_of_[frame.peer];
+        waiting_.frames.push_back(std::move(frame));
+        return true;
+    });
 }
 
 void UpwardQueue::packet(Upward::Packet packet, mesh::DropCounters& drops) {
@@ -47,6 +55,7 @@ void UpwardQueue::tick() {
 Upward UpwardQueue::take(net::Steady now) {
     const std::lock_guard lock(mutex_);
     woken_ = false;
+    frames_of_.clear();
     waiting_.under_load = now < loaded_until_;
     return std::exchange(waiting_, {});
 }

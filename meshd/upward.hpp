@@ -1,8 +1,11 @@
-/// What the data threads hand up to the control thread: two bounded queues, one of members' control frames and packets
-/// that wait for a session, one of strangers' handshakes, so that neither starves the other.
+/// What the data threads hand up to the control thread: bounded queues, of members' control frames, of packets that wait
+/// for a session, of strangers' handshakes, so that none starves the other; and of the frames no member has more than its
+/// share.
 #pragma once
 
+#include <algorithm>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <vector>
 
@@ -41,6 +44,9 @@ struct Upward {
 /// Any thread may add. What finds its queue full is dropped and counted.
 class UpwardQueue {
 public:
+    /// One member's frames take so much of their queue, that of `max_frames`.
+    static constexpr std::size_t share_of(std::size_t max_frames) { return std::max<std::size_t>(max_frames / 8, 1); }
+
     /// `wake` is called on the thread that adds, once until take(): it must be quick and thread safe.
     UpwardQueue(std::size_t max_frames, std::size_t max_handshakes, std::function<void()> wake)
         : max_frames_(max_frames), max_handshakes_(max_handshakes), wake_(std::move(wake)) {}
@@ -65,6 +71,7 @@ private:
     const std::function<void()> wake_;
     std::mutex mutex_;
     Upward waiting_;
+    std::map<net::TunnelKey, std::size_t> frames_of_;  ///< how many of waiting_.frames are whose
     bool woken_ = false;
     net::Steady loaded_until_ = net::Steady::min();
 };
