@@ -49,7 +49,7 @@ std::optional<voice::RelayStats> MemoryMediaPorts::stats(voice::RelayId) const {
 }
 
 Host::Host(World& world, std::string host_name, net::IpAddress host_address)
-    : name(std::move(host_name)), address(host_address), world_(world) {
+    : name(std::move(host_name)), address(host_address), settings(world.defaults), world_(world) {
     settings.listen_port = kUnderlayPort;
     settings.local_endpoints = {{address, kUnderlayPort}};
 }
@@ -304,6 +304,7 @@ bool World::connected(const net::IpAddress& a, const net::IpAddress& b) const {
 }
 
 void World::send(const net::Endpoint& from, const net::Endpoint& to, net::Bytes bytes, bool never_fragment) {
+    if (tap) tap(from, to, bytes);
     const auto packet_bytes = bytes.size() + 8 + (to.address.is_v4() ? 20 : 40);
     for (const auto& end : {from.address, to.address}) {
         const auto line = lines.find(end);

@@ -137,6 +137,9 @@ public:
     /// What must not be fragmented is lost where a link is smaller; else `from`'s host is told, unless the link is silent.
     void send(const net::Endpoint& from, const net::Endpoint& to, net::Bytes bytes, bool never_fragment = false);
 
+    mesh::NodeSettings defaults;  ///< of hosts that are added from now on
+    /// Sees each datagram as it is sent.
+    std::function<void(const net::Endpoint& from, const net::Endpoint& to, net::ByteView bytes)> tap;
     Weather weather;
     /// Only hosts in the same set reach each other; hosts in no set reach nobody. Empty: all reach all.
     void partition(std::vector<std::set<net::IpAddress>> sets) { sets_ = std::move(sets); }
