@@ -1,7 +1,8 @@
 // What a message must pass before anything believes it:
 //   size, start line, header lines  ->  required and single headers, numbers in range, CSeq's method, body's length
 //   ->  sofia-sip's parser over the whole  ->  our own readers over each address and Via that a proxy acts on.
-// A request that fails is answered 400 (505 for its version) if it says where to and is no ACK; all else is silence.
+// A request that fails is answered 400 (505 for its version, 501 for an unknown method under another's CSeq, as RFC 4475
+// 3.1.2.18 prefers) if it says where to and is no ACK; all else is silence.
 #include <sofia-sip/msg.h>
 #include <sofia-sip/sip.h>
 #include <sofia-sip/sip_header.h>
@@ -64,6 +65,13 @@ bool has_stray_control(std::string_view value) {
         }
     }
     return false;
+}
+
+bool is_known_method(std::string_view method) {
+    static constexpr std::array<std::string_view, 14> kKnown{"INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "INFO",
+                                                             "PRACK", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER", "MESSAGE",
+                                                             "PUBLISH"};
+    return std::find(kKnown.begin(), kKnown.end(), method) != kKnown.end();
 }
 
 struct MsgDestroy {
@@ -151,7 +159,9 @@ bool Ingress::required_headers() {
 bool Ingress::numbers() {
     const auto cseq = CSeq::parse(*message_.get("CSeq"));
     if (!cseq) return fail("bad CSeq");
-    if (request_ && cseq->method != message_.method_) return fail("CSeq of another method");
+    if (request_ && cseq->method != message_.method_) {
+        return is_known_method(message_.method_) ? fail("CSeq of another method") : fail("Not Implemented", 501);
+    }
     if (!request_) message_.method_ = cseq->method;
     if (message_.call_id().empty() || message_.call_id().find_first_of(" \t,;") != std::string_view::npos) {
         return fail("bad Call-ID");
@@ -213,10 +223,7 @@ bool Ingress::sofia_agrees(std::string_view head) {
     // Quoted pairs may hold controls (RFC 4475 "intmeth"), which it cannot bear: it sees another character there.
     std::string copy(head);
     // Of methods that it does not know it refuses some for their first letter; they have been judged above.
-    static constexpr std::array<std::string_view, 14> kKnown{"INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "INFO",
-                                                             "PRACK", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER", "MESSAGE",
-                                                             "PUBLISH"};
-    if (std::find(kKnown.begin(), kKnown.end(), message_.method_) == kKnown.end()) {
+    if (!is_known_method(message_.method_)) {
         Message plain = message_;
         plain.method_ = "UNKNOWN";
         plain.body_.clear();
@@ -276,7 +283,7 @@ Rejected Ingress::rejected() const {
     if (!message_.has("Via") || !message_.has("CSeq")) return out;
     Message answer;
     answer.status_ = status_;
-    answer.phrase_ = status_ == 505 ? std::string(reason_phrase(505)) : "Bad Request (" + std::string(reason_) + ")";
+    answer.phrase_ = status_ == 400 ? "Bad Request (" + std::string(reason_) + ")" : std::string(reason_phrase(status_));
     for (const auto& field : message_.fields_) {
         if (has_stray_control(field.value)) continue;
         for (const std::string_view name : {"Via", "v", "From", "f", "To", "t", "Call-ID", "i", "CSeq"}) {

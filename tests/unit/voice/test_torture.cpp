@@ -32,7 +32,7 @@ constexpr Row kTorture[] = {
     {"lwsruri", Verdict::refuse},    {"lwsstart", Verdict::refuse},   {"trws", Verdict::refuse},
     {"escruri", Verdict::refuse},    {"baddate", Verdict::either},    {"regbadct", Verdict::refuse},
     {"badaspec", Verdict::refuse},   {"baddn", Verdict::refuse},      {"badvers", Verdict::refuse, 505},
-    {"mismatch01", Verdict::refuse}, {"mismatch02", Verdict::refuse}, {"bigcode", Verdict::refuse, 0},
+    {"mismatch01", Verdict::refuse}, {"mismatch02", Verdict::refuse, 501}, {"bigcode", Verdict::refuse, 0},
     {"badbranch", Verdict::accept},  {"insuf", Verdict::refuse},      {"unkscm", Verdict::accept},
     {"novelsc", Verdict::accept},    {"unksm2", Verdict::accept},     {"bext01", Verdict::accept},
     {"invut", Verdict::accept},      {"regaut01", Verdict::accept},   {"multi01", Verdict::refuse},
