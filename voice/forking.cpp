@@ -10,6 +10,7 @@ namespace {
 
 constexpr auto kTimerC =
     std::chrono::minutes(3) + std::chrono::seconds(1);  // RFC 3261 16.6 step 11: more than 3 minutes
+constexpr unsigned kMaxBreadth = 60;                    // RFC 5393 5.3.3: of a request that names none
 
 /// FNV-1a; no secret depends on it.
 std::uint64_t hash_of(std::string_view text, std::uint64_t hash = 0xcbf29ce484222325U) {
@@ -45,15 +46,32 @@ std::string loop_mark(const Exchange& exchange, const Message& request) {
 void Forking::open(Fork fork, const std::vector<Target>& targets, int otherwise, net::Now now) {
     const auto id = fork.id;
     auto& opened = forks_.insert_or_assign(id, std::move(fork)).first->second;
+    if (breadth_left(opened) < std::max<std::size_t>(1, targets.size())) return finish(opened, 440, now);
     if (launch(opened, targets, false, now) == 0 && !try_spare(opened, now)) return finish(opened, otherwise, now);
     wake(opened);
 }
 
+unsigned Forking::breadth_left(const Fork& fork) {
+    const auto named = net::parse_decimal(fork.request.get("Max-Breadth").value_or(""), kMaxBreadth);
+    auto left = static_cast<unsigned>(named.value_or(kMaxBreadth));
+    for (const auto& branch : fork.branches) {
+        if (branch.pending()) left -= std::min(left, branch.breadth);
+    }
+    return left;
+}
+
 unsigned Forking::launch(Fork& fork, const std::vector<Target>& targets, bool spare, net::Now now) {
     unsigned launched = 0;
+    const auto left = breadth_left(fork);
+    if (left < targets.size()) return 0;
+    // Where there will be a spare, it has its share.
+    const bool alone = spare || fork.patience == net::kNever;
+    const auto ways = static_cast<unsigned>(targets.size()) + (alone ? 0 : 1);
+    const auto breadth = std::max(1U, left / std::max(1U, ways));
     for (const auto& target : targets) {
         auto request = fork.request;
         request.set_max_forwards(request.max_forwards().value_or(70 + 1) - 1);
+        request.set("Max-Breadth", std::to_string(breadth));
         request.set_uri(target.uri);
         request.set_addresses("Route", target.routes);
         if (!fork.user->shape(fork, target, request, now)) continue;
@@ -62,7 +80,7 @@ unsigned Forking::launch(Fork& fork, const std::vector<Target>& targets, bool sp
         if (id == 0) continue;
         fork_of_[id] = fork.id;
         fork.branches.push_back(
-            {id, target, spare, false, false, 0, fork.is_invite() ? now.steady + kTimerC : net::kNever});
+            {id, target, spare, false, false, 0, breadth, fork.is_invite() ? now.steady + kTimerC : net::kNever});
         ++launched;
     }
     return launched;

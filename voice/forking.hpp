@@ -29,6 +29,7 @@ struct Branch {
     bool dropped = false;  ///< cancelled or forsaken: its answers count no more
     bool ended = false;    ///< a late 2xx has had its BYE
     int status = 0;        ///< the last it said
+    unsigned breadth = 0;  ///< how wide those further on may fork it
     net::Steady timer_c = net::kNever;
 
     bool pending() const { return !dropped && status < 200; }
@@ -80,7 +81,8 @@ class Forking {
 public:
     explicit Forking(Exchange& exchange) : exchange_(exchange), forsaken_(exchange) {}
 
-    /// Starts a fork; an empty list, or one where nothing can be sent, tries the spare and else answers `otherwise`.
+    /// Starts a fork; an empty list, or one where nothing can be sent, tries the spare and else answers `otherwise`. More
+    /// targets than the request may have branches are answered 440.
     void open(Fork fork, const std::vector<Target>& targets, int otherwise, net::Now now);
 
     void response(const ResponseArrived& event, net::Now now);
@@ -106,6 +108,8 @@ public:
 private:
     Branch* branch_of(ClientId id, Fork*& fork);
     unsigned launch(Fork& fork, const std::vector<Target>& targets, bool spare, net::Now now);
+    /// How many branches more there may be at the same time, everywhere taken together (RFC 5393 section 5.3).
+    static unsigned breadth_left(const Fork& fork);
     bool try_spare(Fork& fork, net::Now now);
     void drop(Fork& fork, Branch& branch, net::Now now);
     void drop_others(Fork& fork, const Branch* keep, net::Now now);

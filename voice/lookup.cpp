@@ -1,5 +1,7 @@
 #include "voice/lookup.hpp"
 
+#include <algorithm>
+
 namespace voice {
 
 Aor Lookup::callee_of(const Uri& uri) const {
@@ -48,6 +50,12 @@ std::vector<Target> Lookup::phones(const Aor& aor, const Flow& except) const {
         out.push_back(phone(*binding));
     }
     return out;
+}
+
+bool Lookup::is_at(const Aor& aor, const Flow& flow) const {
+    const auto node = exchange_.node_of(flow);
+    const auto nodes = exchange_.directory().nodes_with(aor);
+    return node && std::find(nodes.begin(), nodes.end(), *node) != nodes.end();
 }
 
 std::vector<Target> Lookup::nodes(const Aor& aor) const {

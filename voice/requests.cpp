@@ -86,7 +86,10 @@ void Requests::from_mesh(const RequestArrived& event, net::Now now) {
     }
     const auto callee = lookup_.callee_of(request.uri());
     if (request.is("INVITE") && merged(event, caller, callee, now)) return;
-    deliver(event, caller, callee, lookup_.phones(callee, event.flow), now);
+    const auto phones = lookup_.phones(callee, event.flow);
+    // Each of us thinks that the other has the callee: it would go round, once for each that thinks so.
+    if (phones.empty() && lookup_.is_at(callee, event.flow)) return exchange_.answer(event.id, 482, now);
+    deliver(event, caller, callee, phones, now);
 }
 
 bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {

@@ -230,6 +230,26 @@ TEST_CASE("phones of a revoked office can neither call nor be called over the me
     CHECK(offices.bob.count("INVITE") == 0);
 }
 
+TEST_CASE("two nodes that each think that the other has a user's phone end a call to him in one 482") {
+    Offices offices(8);
+    offices.add_user("erin", "any");
+    offices.centre.alive = false;
+    REQUIRE(offices.until([&] { return offices.all_in("island"); }, 7s));
+    // Both say so of themselves, and neither has it.
+    const auto until = net::unix_seconds(offices.mesh.now().wall) + 3600;
+    for (auto* node : {offices.trento, offices.munich}) {
+        const auto own = node == offices.trento ? "alice@acme.example" : "bob@acme.example";
+        node->node().set_bindings({{own, until}, {"erin@acme.example", until}}, offices.mesh.now());
+    }
+    offices.run(500ms);
+    offices.line.log.clear();
+    offices.alice.call("sip:erin@acme.example");
+    offices.run(3s);
+    CHECK(offices.alice.last("INVITE") == 482);
+    CHECK(offices.line.seen("SIP/2.0 482") == 1);
+    CHECK(offices.quiet());
+}
+
 TEST_CASE("an office that is cut off from all others still connects its own phones") {
     Offices offices(7);
     offices.add_user("dave", "london");

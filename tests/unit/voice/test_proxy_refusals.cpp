@@ -61,7 +61,7 @@ TEST_CASE("a loop ends in one 482") {
     CHECK(scene.quiet());
 }
 
-TEST_CASE("two nodes that each think the other has the callee do not send a call round") {
+TEST_CASE("two nodes that each think the other has the callee end in one 482") {
     Scene scene;
     scene.register_all();
     scene.centre.alive = false;
@@ -71,8 +71,55 @@ TEST_CASE("two nodes that each think the other has the callee do not send a call
     scene.munich.bound.insert("erin@acme.example");
     scene.alice.call("sip:erin@acme.example");
     scene.world.run(3s);
-    CHECK(scene.alice.last("INVITE") == 480);
+    CHECK(scene.alice.last("INVITE") == 482);
     CHECK(scene.world.seen("INVITE sip:erin@acme.example") == 2);
+    CHECK(scene.world.seen("SIP/2.0 482") == 2);  // munich's, and that passed on to the phone
+    CHECK(scene.quiet());
+    scene.trento.bound.clear();
+    scene.alice.call("sip:erin@acme.example");  // only out of date: nothing would go round
+    scene.world.run(3s);
+    CHECK(scene.alice.last("INVITE") == 480);
+}
+
+TEST_CASE("a request is forked no wider than its Max-Breadth, and what it has is shared out") {
+    Scene scene;
+    scene.register_all();
+    Phone second(scene.world, "bob", scene.munich.phone(11), scene.munich.lan());
+    second.register_now();
+    scene.world.run(1s);
+    scene.centre.alive = false;
+    scene.world.run(10s);
+    scene.bob.manner = second.manner = Phone::Manner::rings;
+    const auto call = [&](const std::string& headers) {
+        scene.world.log.clear();
+        const auto text = "INVITE sip:bob@acme.example SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.0.10:5060;branch=z9hG4bK" +
+                          std::to_string(scene.world.random.u64()) +
+                          "\r\nFrom: <sip:alice@acme.example>;tag=1\r\nTo: <sip:bob@acme.example>\r\nCall-ID: " +
+                          std::to_string(scene.world.random.u64()) +
+                          "\r\nCSeq: 1 INVITE\r\nContact: <sip:alice@10.1.0.10>\r\nMax-Forwards: 70\r\n" + headers +
+                          "Content-Length: 0\r\n\r\n";
+        scene.trento.receive({voice::Transport::udp, scene.trento.lan(), scene.alice.at, 0, voice::Side::phone},
+                             net::as_bytes(text), scene.world.now);
+        scene.world.run(1s);
+    };
+    const auto breadths = [&] {
+        std::vector<std::string> out;
+        for (const auto& [at, text] : scene.world.log) {
+            const auto found = text.find("Max-Breadth: ");
+            if (text.starts_with("INVITE")) out.push_back(found == text.npos ? "" : text.substr(found + 13, text.find('\r', found) - found - 13));
+        }
+        return out;
+    };
+    call("");
+    CHECK(breadths() == std::vector<std::string>{"60", "30", "30"});
+    call("Max-Breadth: 5\r\n");
+    CHECK(breadths() == std::vector<std::string>{"5", "2", "2"});
+    call("Max-Breadth: 1\r\n");
+    CHECK(breadths() == std::vector<std::string>{"1"});
+    CHECK(scene.world.seen("SIP/2.0 440") >= 2);  // nobody acknowledges here: it may come again
+    call("Max-Breadth: 0\r\n");
+    CHECK(breadths().empty());
+    CHECK(scene.world.seen("SIP/2.0 440") >= 1);
 }
 
 TEST_CASE("a request without hops left is answered 483, and one that demands what we lack 420") {
