@@ -70,6 +70,7 @@ json counters_json(LiveNode& live) {
         out["sip_refused_connections"] = sockets->refused_connections;
         out["sip_stranger_connections"] = sockets->stranger_connections;
         out["sip_broken_streams"] = sockets->broken_streams;
+        out["sip_idle_connections"] = sockets->idle_connections;
         out["sip_unsent"] = sockets->unsent;
         out["sip_beside_device"] = sockets->beside_device;
     }

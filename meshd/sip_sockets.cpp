@@ -28,8 +28,8 @@ const net::IpAddress kAnyV6 = *net::IpAddress::parse("::");
 
 }  // namespace
 
-SipSockets::SipSockets(loop::Loop& loop, std::uint16_t port, Events events)
-    : loop_(loop), port_(port), events_(std::move(events)), sweep_timer_(loop, [this] { sweep(); }) {
+SipSockets::SipSockets(loop::Loop& loop, std::uint16_t port, Events events, net::Duration idle)
+    : loop_(loop), port_(port), events_(std::move(events)), idle_(idle), sweep_timer_(loop, [this] { sweep(); }) {
     doors_.push_back(open({kAnyV4, port_}, voice::Side::phone));
     try {
         doors_.push_back(open({kAnyV6, port_}, voice::Side::phone));
@@ -97,7 +97,7 @@ void SipSockets::accepted(std::unique_ptr<loop::Stream> stream, voice::Side side
     connection.first_message_by = loop_.now().steady + kFirstMessageWithin;
     connection.stream = std::move(stream);
     by_remote_[{remote, side}] = id;
-    if (sweep_timer_.deadline() == net::kNever) sweep_timer_.after(kSweepEvery);
+    sweep_by(connection.first_message_by);
     connection.stream->start(events_of(id));
 }
 
@@ -110,6 +110,7 @@ void SipSockets::received(std::uint64_t id, net::ByteView bytes) {
     const auto now = loop_.now();
     const auto feed = connections_.find(id);
     if (feed == connections_.end()) return;
+    feed->second.used = now.steady;
     feed->second.framer.feed(bytes, now);
     // A message may close the connection that it came by, so it is looked up anew each time.
     for (;;) {
@@ -130,8 +131,8 @@ void SipSockets::received(std::uint64_t id, net::ByteView bytes) {
     if (fed->second.framer.state() == voice::StreamFramer::State::broken) {
         ++counters_.broken_streams;
         close(id, voice::FlowFailure::closed);
-    } else if (sweep_timer_.deadline() == net::kNever) {
-        sweep_timer_.after(kSweepEvery);
+    } else {
+        sweep_by(due(fed->second));
     }
 }
 
@@ -154,23 +155,37 @@ void SipSockets::tell_failed(const voice::Flow& flow, voice::FlowFailure why) {
     });
 }
 
+net::Steady SipSockets::due(const Connection& connection) const {
+    const auto idle = connection.ours ? connection.used + idle_ : net::kNever;
+    return std::min({connection.first_message_by, connection.framer.deadline(), idle});
+}
+
+void SipSockets::sweep_by(net::Steady at) {
+    // All at once and not one by one: many have their time at nearly the same.
+    if (at == net::kNever) return;
+    const auto wait = std::max<net::Duration>(at - loop_.now().steady, std::min<net::Duration>(kSweepEvery, idle_));
+    if (sweep_timer_.deadline() > loop_.now().steady + wait) sweep_timer_.after(wait);
+}
+
 void SipSockets::sweep() {
     const auto now = loop_.now();
-    std::vector<std::uint64_t> over;
-    bool more = false;
+    std::vector<std::pair<std::uint64_t, bool>> over;  // and whether it was only idle
+    auto next = net::kNever;
     for (auto& [id, connection] : connections_) {
         if (connection.framer.deadline() <= now.steady) connection.framer.expire(now);
-        if (connection.framer.state() == voice::StreamFramer::State::broken || connection.first_message_by <= now.steady) {
-            over.push_back(id);
+        const bool broken = connection.framer.state() == voice::StreamFramer::State::broken ||
+                            connection.first_message_by <= now.steady;
+        if (broken || due(connection) <= now.steady) {
+            over.emplace_back(id, !broken);
         } else {
-            more |= connection.first_message_by != net::kNever || connection.framer.deadline() != net::kNever;
+            next = std::min(next, due(connection));
         }
     }
-    for (const auto id : over) {
-        ++counters_.broken_streams;
+    for (const auto& [id, idle] : over) {
+        ++(idle ? counters_.idle_connections : counters_.broken_streams);
         close(id, voice::FlowFailure::closed);
     }
-    if (more) sweep_timer_.after(kSweepEvery);
+    sweep_by(next);
 }
 
 void SipSockets::send(const voice::Outgoing& outgoing) {
@@ -195,6 +210,8 @@ void SipSockets::send(const voice::Outgoing& outgoing) {
         // Whoever reads so slowly that a megabyte waits is not there any more.
         ++counters_.unsent;
         close(id, voice::FlowFailure::unanswered);
+    } else {
+        found->second.used = loop_.now().steady;
     }
 }
 
@@ -214,6 +231,9 @@ void SipSockets::connect(const voice::Outgoing& outgoing) {
     connection.stream =
         loop::Stream::connect_tcp(loop_, outgoing.flow.remote, events_of(id), loop::Stream::Limits{}, source);
     connection.stream->write(outgoing.bytes);
+    connection.ours = true;
+    connection.used = loop_.now().steady;
+    sweep_by(due(connection));
 }
 
 void SipSockets::send_udp(const voice::Outgoing& outgoing) {

@@ -28,6 +28,7 @@ public:
         std::uint64_t refused_connections = 0;  ///< one too many, of one address or altogether
         std::uint64_t stranger_connections = 0;  ///< from where nobody has business with us
         std::uint64_t broken_streams = 0;       ///< TCP that was no SIP, too large or too slow
+        std::uint64_t idle_connections = 0;     ///< opened by us, and closed again as nobody used them
         std::uint64_t unsent = 0;
         std::uint64_t beside_device = 0;  ///< for an overlay address, but not through the mesh
     };
@@ -35,9 +36,11 @@ public:
     static constexpr std::size_t kMaxOfOneAddress = 256;
     /// An accepted connection must have sent a whole message by then.
     static constexpr auto kFirstMessageWithin = std::chrono::seconds(32);
+    /// One that we opened is closed when nothing has passed for so long: longer than any transaction takes (timer C).
+    static constexpr auto kIdle = std::chrono::minutes(5);
 
     /// Binds `port` on every address, both families where there are two. Throws std::runtime_error if it is taken.
-    SipSockets(loop::Loop& loop, std::uint16_t port, Events events);
+    SipSockets(loop::Loop& loop, std::uint16_t port, Events events, net::Duration idle = kIdle);
     ~SipSockets();
 
     /// The device of this index has these addresses now; 0: whatever device. An address that cannot be bound is told by an
@@ -45,6 +48,7 @@ public:
     void set_overlay(const std::vector<net::IpAddress>& addresses, std::uint32_t device);
     void send(const voice::Outgoing& outgoing);
     const Counters& counters() const { return counters_; }
+    std::size_t connections() const { return connections_.size(); }
 
 private:
     struct Connection {
@@ -52,6 +56,8 @@ private:
         std::unique_ptr<loop::Stream> stream;
         voice::StreamFramer framer;
         net::Steady first_message_by = net::kNever;
+        net::Steady used;   ///< when something last came or went by it
+        bool ours = false;  ///< we opened it
     };
     /// UDP and TCP on one local endpoint.
     struct Door {
@@ -67,10 +73,14 @@ private:
     void send_udp(const voice::Outgoing& outgoing);
     void tell_failed(const voice::Flow& flow, voice::FlowFailure why);
     void sweep();
+    /// When this connection must be looked at again.
+    net::Steady due(const Connection& connection) const;
+    void sweep_by(net::Steady at);
 
     loop::Loop& loop_;
     std::uint16_t port_;
     Events events_;
+    net::Duration idle_;
     Counters counters_;
     std::vector<std::unique_ptr<Door>> doors_;  ///< wildcard: IPv4, then IPv6
     std::map<net::IpAddress, std::unique_ptr<Door>> overlay_;

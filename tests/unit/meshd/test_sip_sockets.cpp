@@ -88,3 +88,43 @@ TEST_CASE("what says that it is from the mesh is taken from the mesh's device on
     f.run_until([&] { return !f.came_by.empty(); });
     CHECK(f.came_by.front().side == voice::Side::mesh);
 }
+
+TEST_CASE("a connection that we opened is closed when nobody has used it for long, and one that a phone opened is not") {
+    Fixture f;
+    meshd::SipSockets sockets(f.loop, some_port(f.loop),
+                              {[](const voice::Flow&, net::ByteView) {}, nullptr,
+                               [&](const voice::Flow& flow, voice::FlowFailure why) {
+                                   CHECK(flow.connection != 0);
+                                   CHECK(why == voice::FlowFailure::closed);
+                                   ++f.closed;
+                               }},
+                              50ms);
+    const net::Endpoint remote{kPhone, f.port, 0};
+    const voice::Outgoing out{{voice::Transport::tcp, {}, remote, 0, voice::Side::phone}, net::copy(net::as_bytes(kOptions))};
+    const auto started = f.loop.now().steady;
+    sockets.send(out);
+    f.run_until([&] { return f.came_by.size() == 1; });
+    CHECK(sockets.connections() == 1);
+    f.run_until([&] { return f.closed == 1; });
+    CHECK(f.loop.now().steady - started >= 50ms);
+    CHECK(sockets.connections() == 0);
+    CHECK(sockets.counters().idle_connections == 1);
+    CHECK(sockets.counters().broken_streams == 0);
+    sockets.send(out);  // and it is opened again when it is needed
+    f.run_until([&] { return f.came_by.size() == 2; });
+    CHECK(f.sockets.counters().idle_connections == 0);
+}
+
+TEST_CASE("a double line end on TCP is answered by one, before any message and between two") {
+    Fixture f;
+    std::string heard;
+    auto stream = loop::Stream::connect_tcp(f.loop, {kPhone, f.port, 0},
+                                            {nullptr, [&](net::ByteView bytes) { heard += net::as_text(bytes); },
+                                             [&](const loop::Closed&) { ++f.closed; }, nullptr},
+                                            {}, kPhone);
+    stream->write(net::as_bytes("\r\n\r\n"));
+    f.run_until([&] { return heard == "\r\n"; });
+    stream->write(net::as_bytes(std::string(kOptions) + "\r\n\r\n" + std::string(kOptions)));
+    f.run_until([&] { return f.came_by.size() == 2 && heard == "\r\n\r\n"; });
+    CHECK(f.closed == 0);
+}
