@@ -16,7 +16,6 @@
 namespace loop {
 
 struct Resolver::Inner : std::enable_shared_from_this<Inner> {
-    using Done = std::function<void(net::Result<Addresses>)>;
     /// What one query carries through c-ares.
     struct Query {
         Inner* resolver;
@@ -36,14 +35,20 @@ struct Resolver::Inner : std::enable_shared_from_this<Inner> {
     void process(ares_socket_t readable, ares_socket_t writable);
     void watch(ares_socket_t socket, bool read, bool write);
     void rearm();
-    void answer(std::uint64_t id, net::Result<Addresses> result);
+    void answer(std::uint64_t id, net::Result<Addresses> result) { answer(addresses_asked, id, std::move(result)); }
+    void answer(std::uint64_t id, net::Result<net::Bytes> result) { answer(messages_asked, id, std::move(result)); }
+    template <class Value>
+    using Asked = std::map<std::uint64_t, std::function<void(net::Result<Value>)>>;
+    template <class Value>
+    void answer(Asked<Value>& asked, std::uint64_t id, net::Result<Value> result);
 
     Loop& loop;
     Options options;
     ares_channel channel = nullptr;
     Timer timer;
     std::map<ares_socket_t, std::unique_ptr<FdWatch>> watches;
-    std::map<std::uint64_t, Done> asked;
+    Asked<Addresses> addresses_asked;
+    Asked<net::Bytes> messages_asked;
     std::uint64_t last_id = 0;
     timespec configuration_changed{};
 };
@@ -55,18 +60,21 @@ timespec changed_at(const char* path) {
     return ::stat(path, &status) == 0 ? status.st_mtim : timespec{};
 }
 
+constexpr int kClassIn = 1;  // RFC 1035 section 3.2.4
 constexpr const char* kConfiguration = "/etc/resolv.conf";
 
-net::Result<Addresses> to_result(const std::string& name, int status, const ares_addrinfo* found) {
-    if (status != ARES_SUCCESS) {
-        switch (status) {
-            case ARES_ENOTFOUND:
-            case ARES_ENODATA: return net::fail("no such name: " + name);
-            case ARES_ETIMEOUT:
-            case ARES_ECONNREFUSED: return net::fail("no name server answers for " + name);
-            default: return net::fail("cannot resolve " + name + ": " + ares_strerror(status));
-        }
+tl::unexpected<net::Error> to_error(const std::string& name, int status) {
+    switch (status) {
+        case ARES_ENOTFOUND:
+        case ARES_ENODATA: return net::fail("no such name: " + name);
+        case ARES_ETIMEOUT:
+        case ARES_ECONNREFUSED: return net::fail("no name server answers for " + name);
+        default: return net::fail("cannot resolve " + name + ": " + ares_strerror(status));
     }
+}
+
+net::Result<Addresses> to_result(const std::string& name, int status, const ares_addrinfo* found) {
+    if (status != ARES_SUCCESS) return to_error(name, status);
     Addresses out;
     std::optional<int> ttl;
     for (const auto* node = found->nodes; node != nullptr; node = node->ai_next) {
@@ -109,7 +117,7 @@ void Resolver::Inner::close() {
 }
 
 void Resolver::Inner::reopen_if_changed() {
-    if (!asked.empty()) return;
+    if (!addresses_asked.empty() || !messages_asked.empty()) return;
     const auto changed = changed_at(kConfiguration);
     if (changed.tv_sec == configuration_changed.tv_sec && changed.tv_nsec == configuration_changed.tv_nsec) return;
     close();
@@ -146,27 +154,31 @@ void Resolver::Inner::rearm() {
     }
 }
 
-void Resolver::Inner::answer(std::uint64_t id, net::Result<Addresses> result) {
-    loop.defer([weak = weak_from_this(), id, result = std::move(result)] {
-        const auto self = weak.lock();
+template <class Value>
+void Resolver::Inner::answer(Asked<Value>& asked, std::uint64_t id, net::Result<Value> result) {
+    loop.defer([weak = weak_from_this(), &asked, id, result = std::move(result)] {
+        const auto self = weak.lock();  // and with it `asked`
         if (!self) return;
-        const auto found = self->asked.find(id);
-        if (found == self->asked.end()) return;
+        const auto found = asked.find(id);
+        if (found == asked.end()) return;
         const auto done = std::move(found->second);
-        self->asked.erase(found);
+        asked.erase(found);
         done(result);
     });
 }
 
 Resolver::Resolver(Loop& loop, Options options) : inner_(std::make_shared<Inner>(loop, std::move(options))) {}
 
-Resolver::~Resolver() { inner_->asked.clear(); }
+Resolver::~Resolver() {
+    inner_->addresses_asked.clear();
+    inner_->messages_asked.clear();
+}
 
 void Resolver::resolve(const std::string& name, std::function<void(net::Result<Addresses>)> done) {
     auto& in = *inner_;
     const auto id = ++in.last_id;
     in.reopen_if_changed();
-    in.asked.emplace(id, std::move(done));
+    in.addresses_asked.emplace(id, std::move(done));
     if (const auto address = net::IpAddress::parse(name)) {
         return in.answer(id, Addresses{{*address}, std::chrono::seconds(0)});
     }
@@ -180,6 +192,27 @@ void Resolver::resolve(const std::string& name, std::function<void(net::Result<A
             const std::unique_ptr<ares_addrinfo, decltype(&ares_freeaddrinfo)> owner(found, &ares_freeaddrinfo);
             if (status == ARES_EDESTRUCTION) return;
             query->resolver->answer(query->id, to_result(query->name, status, found));
+        },
+        new Inner::Query{&in, id, name});
+    in.rearm();
+}
+
+void Resolver::ask(const std::string& name, std::uint16_t type, std::function<void(net::Result<net::Bytes>)> done) {
+    auto& in = *inner_;
+    const auto id = ++in.last_id;
+    in.reopen_if_changed();
+    in.messages_asked.emplace(id, std::move(done));
+    ares_query(
+        in.channel, name.c_str(), kClassIn, type,
+        [](void* argument, int status, int, unsigned char* message, int size) {
+            const std::unique_ptr<Inner::Query> query(static_cast<Inner::Query*>(argument));
+            if (status == ARES_EDESTRUCTION) return;
+            const bool said = status == ARES_SUCCESS || status == ARES_ENODATA || status == ARES_ENOTFOUND;
+            net::Result<net::Bytes> result = to_error(query->name, status);
+            if (said && message != nullptr && size > 0) {
+                result = net::copy(std::as_bytes(std::span(message, static_cast<std::size_t>(size))));
+            }
+            query->resolver->answer(query->id, std::move(result));
         },
         new Inner::Query{&in, id, name});
     in.rearm();

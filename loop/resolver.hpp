@@ -1,4 +1,4 @@
-/// Names to addresses, by DNS and /etc/hosts, without blocking (c-ares on our loop).
+/// Names to addresses, by DNS and /etc/hosts, and questions to DNS of any type, without blocking (c-ares on our loop).
 #pragma once
 
 #include <chrono>
@@ -31,6 +31,10 @@ public:
     /// Calls `done` exactly once, never before resolve() has returned. The error is for people: "no such name".
     /// An address as text is answered as itself.
     void resolve(const std::string& name, std::function<void(net::Result<Addresses>)> done);
+    /// Asks DNS, and DNS only, for the records of `type` (RFC 1035's number) in class IN, over TCP where the answer does
+    /// not fit. Calls `done` as above, with the whole raw message, be it one that says that there is nothing; or with
+    /// why there is none, or none but a server's failure.
+    void ask(const std::string& name, std::uint16_t type, std::function<void(net::Result<net::Bytes>)> done);
 
 private:
     struct Inner;

@@ -63,6 +63,17 @@ struct Fixture {
     loop::Resolver resolver{loop, {.servers = {server.local()}, .timeout = 100ms, .tries = 1}};
 
     Fixture() { watchdog.after(10s); }
+    net::Result<net::Bytes> ask(const std::string& name, std::uint16_t type) {
+        std::optional<net::Result<net::Bytes>> result;
+        resolver.ask(name, type, [&](net::Result<net::Bytes> answer) {
+            result = std::move(answer);
+            loop.stop();
+        });
+        CHECK_FALSE(result);
+        loop.run();
+        REQUIRE(result);
+        return *result;
+    }
     net::Result<loop::Addresses> resolve(const std::string& name) {
         std::optional<net::Result<loop::Addresses>> result;
         resolver.resolve(name, [&](net::Result<loop::Addresses> answer) {
@@ -134,4 +145,28 @@ TEST_CASE("a resolver that goes does not call back, and may go in a callback") {
     f.loop.run();
     CHECK(f.resolve("hq.example"));
     CHECK(called == 1);
+}
+
+TEST_CASE("a question of any type has the whole message as its answer") {
+    Fixture f;
+    f.server.names["hq.example"] = {*IpAddress::parse("192.0.2.7")};
+    const auto found = f.ask("hq.example", 1);
+    REQUIRE(found);
+    const net::Bytes end{std::byte{192}, std::byte{0}, std::byte{2}, std::byte{7}};
+    REQUIRE(found->size() > 12 + 4);
+    CHECK(net::Bytes(found->end() - 4, found->end()) == end);
+
+    // What is not there is an answer too: it says for how long.
+    const auto other = f.ask("hq.example", 35);
+    REQUIRE(other);
+    const auto nothing = f.ask("nowhere.example", 35);
+    REQUIRE(nothing);
+    CHECK((std::to_integer<unsigned>((*nothing)[3]) & 0xf) == 3);
+}
+
+TEST_CASE("a question that nobody answers is an error, and so is a name that cannot be asked for") {
+    Fixture f;
+    f.server.silent = true;
+    CHECK_THAT(f.ask("late.example", 35).error().message, Catch::Contains("no name server answers for late.example"));
+    CHECK_FALSE(f.ask(std::string(100, 'a') + ".example", 35));
 }
