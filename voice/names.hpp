@@ -1,0 +1,102 @@
+/// Telephone numbers and SIP URIs to the places to try: ENUM, then RFC 3263, over the answers of DNS. Passive: it is
+/// asked, puts questions for DNS into an outbox, is fed the answers, and tells what it has found.
+///
+///   find_number(), find_uri() -> take_questions() -> answered() ... -> take_found()
+///
+/// Where DNS does not answer, or too late for somebody who waits for ring-back, the last good answer stands in for it.
+#pragma once
+
+#include <set>
+
+#include "net/random.hpp"
+#include "net/time.hpp"
+#include "voice/dns_cache.hpp"
+#include "voice/enum.hpp"
+#include "voice/locate.hpp"
+
+namespace voice {
+
+struct NamesSettings {
+    std::vector<std::string> suffixes = {"e164.arpa"};  ///< of ENUM, in the order in which they are tried
+    LocateSettings locate;
+    std::size_t max_answers = 4096;  ///< that are kept
+    std::size_t max_queries = 512;   ///< at a time
+};
+
+/// Never reused, never zero.
+using NameQuery = std::uint64_t;
+
+/// A URI, and where it leads.
+struct Lead {
+    Uri uri;
+    Located at;
+};
+
+struct NameFound {
+    NameQuery id = 0;
+    std::string number;       ///< empty if a URI was asked for
+    EnumResult said;          ///< of the number
+    std::vector<Lead> leads;  ///< of each usable URI, in order
+    bool stale = false;       ///< some of it is what DNS said the last time that it answered
+};
+
+class Names {
+public:
+    /// RFC 8767 section 5: so long somebody waits for DNS where an older answer is at hand.
+    static constexpr auto kPatience = std::chrono::milliseconds(1800);
+    /// And so long where there is none, whatever chains lead on.
+    static constexpr auto kLimit = std::chrono::seconds(12);
+    static constexpr std::size_t kMaxLeads = 8;
+
+    struct Counters {
+        std::uint64_t asked = 0, answered = 0, unanswered = 0;  ///< questions to DNS
+        std::uint64_t stale = 0;    ///< answers that stood in for DNS
+        std::uint64_t skipped = 0;  ///< records that were malformed
+        std::uint64_t refused = 0;  ///< too many at a time
+    };
+
+    /// `random` is borrowed for life.
+    Names(NamesSettings settings, net::Random& random);
+    ~Names();
+    Names(const Names&) = delete;
+    Names& operator=(const Names&) = delete;
+
+    /// `e164` as parse_e164() gives it. 0: there are too many already. What is known at once is found at once, and is
+    /// told by take_found() too.
+    NameQuery find_number(std::string e164, net::Now now);
+    NameQuery find_uri(Uri uri, net::Now now);
+    void forget(NameQuery id);  ///< nothing will be told of it
+
+    /// Each question that was taken is answered once: with the raw message, or by unanswered() if there is none.
+    void answered(const DnsQuestion& question, net::ByteView message, net::Now now);
+    void unanswered(const DnsQuestion& question, net::Now now);
+    void tick(net::Now now);
+    net::Steady next_deadline() const;
+
+    std::vector<DnsQuestion> take_questions() { return std::exchange(questions_, {}); }
+    std::vector<NameFound> take_found() { return std::exchange(found_, {}); }
+    const Counters& counters() const { return counters_; }
+
+private:
+    struct Query;
+    NameQuery open(Query query, net::Now now);
+    /// As far as the answers go; true when it is done.
+    bool advance(Query& query, net::Now now);
+    void add_fact(Query& query, const DnsQuestion& question, DnsAnswer answer, bool stale);
+    void learn(const DnsQuestion& question, DnsAnswer answer, net::Now now);
+    void settle(net::Now now);
+
+    NamesSettings settings_;
+    net::Random& random_;
+    DnsCache cache_;
+    std::map<NameQuery, Query> queries_;
+    std::set<DnsQuestion> under_way_;
+    /// Until then DNS is taken for dead: the last good answers are used at once, and asked for all the same.
+    net::Steady dead_until_{};
+    std::vector<DnsQuestion> questions_;
+    std::vector<NameFound> found_;
+    NameQuery last_ = 0;
+    Counters counters_;
+};
+
+}  // namespace voice
