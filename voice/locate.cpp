@@ -147,12 +147,14 @@ private:
     }
 
     void ask_addresses(const std::string& name) {
-        if (const auto address = net::IpAddress::parse(name)) return;
+        if (net::IpAddress::parse(name)) return;
         if (settings_.ipv6) facts_.find({name, DnsType::aaaa});
         if (settings_.ipv4) facts_.find({name, DnsType::a});
     }
 
     void host_addresses(Carrier carrier, const std::string& name, std::uint16_t port) {
+        // RFC 2782 wants a name as target. Zones that have an address there mean it.
+        if (const auto address = net::IpAddress::parse(name)) return add(carrier, *address, port, name);
         ask_addresses(name);
         if (!facts_.complete()) return;
         if (settings_.ipv6) {

@@ -110,6 +110,12 @@ TEST_CASE("an SRV record with a dot says no") {
     CHECK(bench.locate("sip:a@example.com") == Texts{"TCP 192.0.2.9:5060"});
 }
 
+TEST_CASE("an SRV record whose target is an address leads there") {
+    Bench bench;
+    bench.srv("_sip._udp.example.com", {0, 0, 5070, "192.0.2.8"});
+    CHECK(bench.locate("sip:a@example.com") == Texts{"UDP 192.0.2.8:5070"});
+}
+
 TEST_CASE("SRV records stand by priority, and by chance in proportion to their weights") {
     net::SeededRandom random(42);
     std::map<std::string, unsigned> first;
