@@ -98,12 +98,12 @@ net::Result<Datagram> Datagram::open(const net::Endpoint& local, const UdpOption
              set(fd, IPPROTO_IP, IP_RECVTOS, 1);
     }
     // Where fragments are allowed, IPv4 routers may make them too: a path that swallows "fragmentation needed" then
-    // still carries large datagrams.
+    // still carries large datagrams. Not IP_PMTUDISC_DONT: by that one is not told of it either (ip(7), udp_err()).
     if (options.never_fragment) {
         ok = ok && (v6 ? set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO)
                        : set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO));
     } else if (!v6) {
-        ok = ok && set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+        ok = ok && set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
     }
     ok = ok && set(fd, SOL_SOCKET, SO_SELECT_ERR_QUEUE, 1);
     if (options.reuse_port) ok = ok && set(fd, SOL_SOCKET, SO_REUSEPORT, 1);

@@ -11,7 +11,10 @@
 
 #include "loop/clock.hpp"
 #include "loop/file_descriptor.hpp"
+#include "loop/socket_address.hpp"
 #include "meshd/data_threads.hpp"
+#include "net/checksum.hpp"
+#include "tests/unit/tun/own_network.hpp"
 #include "tests/unit/tun/packets.hpp"
 
 namespace {
@@ -74,6 +77,7 @@ public:
         }
         for (const auto& packet : upward.packets) wireguard.send(packet.peer, packet.bytes, now);
         for (auto& frame : upward.frames) frames.push_back(std::move(frame));
+        too_big.insert(too_big.end(), upward.too_big.begin(), upward.too_big.end());
         for (const auto& event : wireguard.take_events()) {
             if (const auto* const stamp = std::get_if<mesh::StampToPersist>(&event)) {
                 wireguard.stamp_persisted(stamp->stamp);
@@ -120,6 +124,7 @@ public:
     loop::FileDescriptor application;
     tun::Offload offload;  ///< of what was read last
     std::vector<meshd::Upward::ControlFrame> frames;
+    std::vector<meshd::Upward::TooBig> too_big;
     std::unique_ptr<meshd::DataThreads> threads;  // last, so that it stops first
 };
 
@@ -280,6 +285,64 @@ TEST_CASE("strangers fill their own queue only, are counted, and put us under lo
     CHECK(upward.under_load);
     CHECK(upward.handshakes.size() == 16);
     REQUIRE(two.work_until([&] { return !two.bob.frames.empty() || !upward.frames.empty(); }));
+}
+
+namespace {
+
+/// As a router would: what was sent from `from` to `to`, both of the loopback interface, does not fit `mtu_bytes`.
+void forge_too_big(const net::Endpoint& from, const net::Endpoint& to, std::uint16_t mtu_bytes) {
+    const bool v6 = to.address.is_v6();
+    net::Writer out;
+    if (v6) {
+        out.u8(2).u8(0).u16be(0).u32be(mtu_bytes);                               // RFC 4443 section 3.2
+        out.u32be(0x60000000).u16be(1300).u8(17).u8(64);
+    } else {
+        out.u8(3).u8(4).u16be(0).u16be(0).u16be(mtu_bytes);                      // RFC 1191 section 4
+        out.u8(0x45).u8(0).u16be(1320).u32be(0x00004000).u8(64).u8(17).u16be(0);
+    }
+    out.bytes(from.address.bytes()).bytes(to.address.bytes());
+    out.u16be(from.port).u16be(to.port).u16be(1300).u16be(0);
+    auto message = out.take();
+    if (!v6) {
+        const auto sum = net::checksum_finish(net::checksum_add(message));
+        message[2] = static_cast<std::byte>(sum >> 8);
+        message[3] = static_cast<std::byte>(sum & 0xff);
+    }
+    const loop::FileDescriptor socket(::socket(v6 ? AF_INET6 : AF_INET, SOCK_RAW, v6 ? int{IPPROTO_ICMPV6} : int{IPPROTO_ICMP}));
+    REQUIRE(socket.is_open());
+    const auto address = loop::to_socket_address({to.address, 0});
+    REQUIRE(::sendto(socket.get(), message.data(), message.size(), 0, address.get(), address.length) ==
+            static_cast<ssize_t>(message.size()));
+}
+
+}  // namespace
+
+TEST_CASE("what a router or this machine finds too big reaches the control thread") {
+    mesh::start_crypto();
+    if (!test::enter_own_network()) return;
+    const bool v6 = GENERATE(false, true);
+    Two two(v6);
+    if (v6 && !two.alice.threads->has_ipv6()) return;
+    const auto from = two.alice.endpoint(v6), to = two.bob.endpoint(v6);
+    mesh::Datagram probe{.to = to, .bytes = net::Bytes(1300), .never_fragment = true};
+    REQUIRE(two.alice.threads->send(probe));
+    forge_too_big(from, to, 1280);
+    REQUIRE(two.work_until([&] { return !two.alice.too_big.empty(); }));
+    CHECK(two.alice.too_big[0].to == to);
+    CHECK(two.alice.too_big[0].underlay_bytes == 1280);
+
+    ifreq request{};
+    std::memcpy(request.ifr_name, "lo", 3);
+    request.ifr_mtu = 1400;
+    const loop::FileDescriptor socket(::socket(AF_INET, SOCK_DGRAM, 0));
+    REQUIRE(::ioctl(socket.get(), SIOCSIFMTU, &request) == 0);
+    probe.bytes.resize(1401 - (v6 ? 48 : 28));
+    CHECK_FALSE(two.alice.threads->send(probe));
+    probe.bytes.pop_back();
+    CHECK(two.alice.threads->send(probe));
+    probe.never_fragment = false;
+    probe.bytes.resize(2000);
+    CHECK(two.alice.threads->send(probe));
 }
 
 TEST_CASE("nothing is sent into the overlay") {
