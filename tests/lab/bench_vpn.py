@@ -4,12 +4,14 @@ The processor time is that of both daemons together, the peak memory that of the
 many of 200 bytes a second arrive, over one flow and over fifty, at the highest rate of which less than 1 % is lost.
 Voice: the 99th percentile of a call's one-way delay, alone, and then how much is added to it while four TCP flows fill
 one direction (the call's), then both; and the packets lost of 250. The line: the same over 10 Mbit/s with a queue of
-64 kB, where meshd is told 9500 kbit/s of uplink and its peers have nothing that could be told.
+64 kB, where meshd is told 9500 kbit/s of uplink and its peers have nothing that could be told. Ten peers: the peak memory
+of a meshd that exchanges TCP with ten others at once.
 """
 import re
 import statistics
 import time
 
+import star
 from network import Failed, Wire
 from traffic import FLOW_S, VOICE_S, WARM_UP_S, Stream, Tcp
 from tunnels import KINDS, Link
@@ -113,4 +115,9 @@ def measure(peer, programs, folder, turn, cpus=None):
         result.update(over_line(peer, programs, f"{folder}/line", f"{turn}n", pinned, data))
     except Failed as why:  # which is no reason to forget the rest
         print(f"{peer} over a line of {LINE_MBIT_S} Mbit/s: {why}", flush=True)
+    if peer == "meshd" and not pinned:
+        try:
+            result["peak memory, ten peers"] = (star.peak_mb(programs, f"{folder}/star", f"{turn}s", data), "MB")
+        except Failed as why:
+            print(f"{peer} with {star.PEERS} peers: {why}", flush=True)
     return result
