@@ -3,226 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "meshd/config.hpp"
-#include "net/packet.hpp"
-
 namespace sim {
-namespace {
-
-constexpr std::uint16_t kUnderlayPort = 51820;
-constexpr std::uint16_t kSipPort = 5060;
-constexpr auto kDiskWrite = std::chrono::milliseconds(3);
-
-/// An IP and UDP header around a payload (RFC 791, RFC 8200, RFC 768; checksum zero: nothing here looks at it).
-net::Bytes udp_packet(const net::IpAddress& from, const net::IpAddress& to, std::uint16_t from_port,
-                      std::uint16_t to_port, net::ByteView payload) {
-    const auto udp_bytes = static_cast<std::uint16_t>(8 + payload.size());
-    net::Writer out;
-    if (to.is_v4()) {
-        out.u8(0x45).u8(0).u16be(static_cast<std::uint16_t>(20 + udp_bytes)).u32be(0).u8(64).u8(17).u16be(0);
-    } else {
-        out.u32be(0x60000000).u16be(udp_bytes).u8(17).u8(64);
-    }
-    out.bytes(from.bytes()).bytes(to.bytes());
-    out.u16be(from_port).u16be(to_port).u16be(udp_bytes).u16be(0).bytes(payload);
-    return out.take();
-}
-
-}  // namespace
-
-std::optional<voice::RelayPorts> MemoryMediaPorts::open(net::Now) {
-    const auto id = next_++;
-    open_[id];
-    const auto port = static_cast<std::uint16_t>(20000 + id * 4 % 10000);
-    return voice::RelayPorts{id, port, static_cast<std::uint16_t>(port + 2)};
-}
-
-void MemoryMediaPorts::set_remote(voice::RelayId id, voice::Leg leg, const voice::LegRemote& remote, net::Now) {
-    if (const auto found = open_.find(id); found != open_.end()) found->second[leg] = remote;
-}
-
-std::optional<voice::RelayStats> MemoryMediaPorts::stats(voice::RelayId) const {
-    if (carries) ++packets_;
-    voice::RelayStats out;
-    out.near.packets = out.far.packets = packets_;
-    return out;
-}
-
-Host::Host(World& world, std::string host_name, net::IpAddress host_address)
-    : name(std::move(host_name)), address(host_address), settings(world.defaults), world_(world) {
-    settings.listen_port = kUnderlayPort;
-    settings.local_endpoints = {{address, kUnderlayPort}};
-}
-
-net::Now Host::now() const {
-    auto now = world_.now();
-    now.wall += clock_offset;
-    return now;
-}
-
-void Host::start() {
-    ++life_;
-    events.clear();
-    voice_events.clear();
-    std::vector<net::Bytes> records;
-    for (const auto& [key, wire] : disk.records) records.push_back(wire);
-    std::optional<meshd::CoreVoice> core_voice;
-    if (voice) {
-        core_voice.emplace();
-        core_voice->settings = *voice;
-        core_voice->port = kSipPort;
-        core_voice->media = &media;
-        core_voice->local_toward = [this](const net::IpAddress&) { return address; };
-    }
-    core_ = std::make_unique<meshd::Core>(*disk.identity, records, disk.stamp, world_.random(), settings,
-                                          std::move(core_voice), now());
-    if (core_->proxy() != nullptr) {
-        std::vector<voice::SavedBinding> saved;
-        for (const auto& [aor, phones] : disk.phones) saved.insert(saved.end(), phones.begin(), phones.end());
-        core_->proxy()->restore(saved, now());
-    }
-    for (const auto& [key, endpoint] : disk.endpoints) node().add_candidate(key, endpoint, mesh::Source::cache, now());
-    drain();
-}
-
-void Host::crash() {
-    ++life_;
-    core_.reset();
-    joiner_.reset();
-}
-
-void Host::stop() {
-    node().leave(now());
-    drain();
-    crash();
-}
-
-std::size_t Host::peers_up() const {
-    std::size_t up = 0;
-    for (const auto& peer : core_->node().peers(now())) up += peer.state == mesh::PeerState::session ? 1 : 0;
-    return up;
-}
-
-void Host::send_overlay(const net::IpAddress& to, std::uint16_t from_port, std::uint16_t to_port, net::ByteView payload) {
-    for (const auto& own : node().self().says.addresses) {
-        if (own.bits() != to.bits()) continue;
-        node().send_ip(udp_packet(own, to, from_port, to_port, payload), now());
-        drain();
-        return;
-    }
-}
-
-void Host::receive(const net::Endpoint& from, const net::Endpoint& to, net::MutableBytes bytes) {
-    if (joiner_) {
-        joiner_->receive(bytes, from, now());
-    } else if (core_ && to.port == kUnderlayPort) {
-        node().receive(bytes, from, now());
-    } else if (core_ && core_->proxy() != nullptr && to.port == kSipPort) {
-        core_->proxy()->receive({voice::Transport::udp, to, from, 0, voice::Side::phone}, bytes, now());
-    }
-    drain();
-}
-
-void Host::told_too_big(const net::Endpoint& to, std::size_t mtu_bytes) {
-    if (core_) node().told_too_big(to, mtu_bytes, now());
-    drain();
-}
-
-void Host::receive_sip(const voice::Flow& flow, net::ByteView bytes) {
-    if (!core_ || core_->proxy() == nullptr) return;
-    core_->proxy()->receive(flow, bytes, now());
-    drain();
-}
-
-void Host::tick() {
-    if (joiner_) joiner_->tick(now());
-    if (core_) core_->tick(now());
-    drain();
-}
-
-net::Steady Host::next_deadline() const {
-    if (joiner_) return joiner_->next_deadline();
-    return core_ ? core_->next_deadline() : net::kNever;
-}
-
-void Host::drain() {
-    if (joiner_) {
-        for (auto& out : joiner_->take_datagrams()) world_.send({address, kUnderlayPort}, out.to, std::move(out.bytes));
-        return;
-    }
-    // Each round's output may be the next round's input: SIP over the mesh to ourselves, a reply to what was delivered.
-    for (bool more = core_ != nullptr; more;) {
-        more = false;
-        core_->settle(now());
-        if (auto batch = node().take_durable()) {
-            const auto delay = batch->sync ? net::Duration(kDiskWrite) : net::Duration::zero();
-            world_.at(world_.now().steady + delay, [this, life = life_, batch = std::move(*batch)] { written(batch, life); });
-        }
-        for (auto& out : node().take_datagrams()) {
-            world_.send({address, kUnderlayPort}, out.to, std::move(out.bytes), out.never_fragment);
-        }
-        for (auto& event : core_->take_node_events()) {
-            if (const auto* good = std::get_if<mesh::EndpointGood>(&event)) disk.endpoints.emplace_back(good->key, good->endpoint);
-            events.push_back(std::move(event));
-        }
-        for (auto& event : core_->take_voice_events()) {
-            if (const auto* binding = std::get_if<voice::BindingChanged>(&event)) {
-                disk.phones[binding->aor] = core_->proxy()->saved(binding->aor, now());
-            }
-            voice_events.push_back(std::move(event));
-        }
-        for (const auto& packet : node().take_packets()) {
-            deliver(packet);
-            more = true;
-        }
-        if (core_->proxy() == nullptr) continue;
-        for (auto& out : core_->proxy()->take_outgoing()) {
-            more = true;
-            const auto& flow = out.flow;
-            if (flow.side == voice::Side::mesh) {
-                send_overlay(flow.remote.address, meshd::kOverlaySipPort, flow.remote.port, out.bytes);
-            } else if (sip_out) {
-                sip_out(std::move(out));
-            } else {
-                world_.send({address, kSipPort}, flow.remote, std::move(out.bytes));
-            }
-        }
-    }
-}
-
-void Host::written(const mesh::DurableBatch& batch, std::uint64_t life) {
-    if (life != life_) return;  // it crashed before the disk had it
-    for (const auto& record : batch.records) {
-        if (record.wire.empty()) {
-            disk.records.erase(record.key);
-        } else {
-            disk.records[record.key] = record.wire;
-        }
-    }
-    if (batch.stamp) disk.stamp = batch.stamp;
-    node().durable(batch.id, now());
-    drain();
-}
-
-void Host::deliver(net::ByteView packet) {
-    const auto header = net::parse_ip(packet);
-    if (!header || header->protocol != 17) return;
-    const std::size_t ip_bytes = header->source.is_v4() ? 20 : 40;
-    net::Reader udp(packet.subspan(ip_bytes, header->total_bytes - ip_bytes));
-    const auto from_port = udp.u16be(), to_port = udp.u16be();
-    udp.bytes(4);
-    if (!udp.ok()) return;
-    if (to_port == meshd::kOverlaySipPort && core_->proxy() != nullptr) {
-        core_->proxy()->receive({voice::Transport::udp,
-                                 {header->destination, to_port},
-                                 {header->source, from_port},
-                                 0,
-                                 voice::Side::mesh},
-                                udp.rest(), now());
-    } else {
-        inner.push_back({header->source, to_port, net::copy(udp.rest())});
-    }
-}
 
 World::World(std::uint64_t seed)
     : seed_(seed),
@@ -322,7 +103,17 @@ void World::send(const net::Endpoint& from, const net::Endpoint& to, net::Bytes 
     const auto jitter = weather.jitter.count() == 0
                             ? net::Duration::zero()
                             : net::Duration(random_.below(static_cast<std::uint64_t>(weather.jitter.count())));
-    at(now_.steady + weather.delay + jitter, [this, from, to, bytes = std::move(bytes)]() mutable {
+    auto leaves = now_.steady;
+    if (const auto line = lines.find(from.address); line != lines.end() && line->second.rate_bytes_per_s != 0) {
+        const auto time_of = [rate = line->second.rate_bytes_per_s](std::size_t size) {
+            return net::Duration(std::chrono::nanoseconds(size * 1'000'000'000 / rate));
+        };
+        auto& busy_until = busy_until_.try_emplace(from.address, now_.steady).first->second;
+        leaves = std::max(busy_until, now_.steady);
+        if (leaves - now_.steady > time_of(line->second.buffer_bytes)) return;
+        busy_until = leaves += time_of(packet_bytes);
+    }
+    at(leaves + weather.delay + jitter, [this, from, to, bytes = std::move(bytes)]() mutable {
         if (!connected(from.address, to.address)) return;
         if (const auto host = by_address_.find(to.address); host != by_address_.end()) {
             host->second->receive(from, to, bytes);

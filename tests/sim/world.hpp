@@ -13,6 +13,7 @@
 #include <string>
 
 #include "mesh/join.hpp"
+#include "mesh/shaper.hpp"
 #include "meshd/core.hpp"
 
 namespace sim {
@@ -84,13 +85,17 @@ public:
     void receive_sip(const voice::Flow& flow, net::ByteView bytes);
     std::function<void(voice::Outgoing)> sip_out;
     /// An IP packet of this host's own programs into the mesh.
-    void send_overlay(const net::IpAddress& to, std::uint16_t from_port, std::uint16_t to_port, net::ByteView payload);
+    void send_overlay(const net::IpAddress& to, std::uint16_t from_port, std::uint16_t to_port, net::ByteView payload,
+                      std::uint8_t traffic_class = 0);
+    /// From now on what leaves is shaped to this rate, as the data threads do: bulk waits, voice does not.
+    void shape(std::uint64_t rate_bytes_per_s);
 
     /// Inner UDP payloads that came for this host on ports that nothing here listens on.
     struct Inner {
         net::IpAddress from;
         std::uint16_t to_port;
         net::Bytes payload;
+        net::Steady at{};
     };
     std::vector<Inner> inner;
     std::vector<mesh::NodeEvent> events;         ///< all since the last start
@@ -106,8 +111,11 @@ private:
     void drain();
     void written(const mesh::DurableBatch& batch, std::uint64_t life);
     void deliver(net::ByteView packet);
+    void run_shaper();
 
     World& world_;
+    mutable std::optional<mesh::Uplink> uplink_;
+    std::optional<mesh::Shaper> shaper_;
     std::unique_ptr<meshd::Core> core_;
     std::unique_ptr<mesh::Joiner> joiner_;
     std::uint64_t life_ = 0;  ///< counts starts: what was under way in an earlier life is void
@@ -146,8 +154,10 @@ public:
     void heal() { sets_.clear(); }
     /// The line of a host takes packets of so many bytes, IP header included. `silent`: it does not say so.
     struct Line {
-        std::size_t mtu_bytes = 1500;
+        std::size_t mtu_bytes = 65535;
         bool silent = false;
+        std::uint64_t rate_bytes_per_s = 0;  ///< of what the host sends; 0: any
+        std::size_t buffer_bytes = 0;        ///< what waits for that in the modem, first in first out
     };
     std::map<net::IpAddress, Line> lines;
     void unplug(const net::IpAddress& address) { unplugged_.insert(address); }
@@ -184,6 +194,7 @@ private:
     std::map<net::IpAddress, Actor*> actors_;
     std::vector<std::set<net::IpAddress>> sets_;
     std::set<net::IpAddress> unplugged_;
+    std::map<net::IpAddress, net::Steady> busy_until_;  ///< lines with a rate
 };
 
 }  // namespace sim
