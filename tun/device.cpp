@@ -132,6 +132,11 @@ net::Result<Device> Device::open(const Settings& settings) {
     }
     device.find_offloads();
     if (!settings.offloads) device.set_offloads({});
+    if (auto arrivals = note_arrivals(device.fd(), device.queues_.size(), settings.queue_packets)) {
+        for (std::size_t i = 0; i < arrivals->size(); ++i) device.queues_[i].note_arrivals(std::move((*arrivals)[i]));
+    } else {
+        device.arrivals_trouble_ = arrivals.error().message;
+    }
     if (auto up = set_up(device.index_, device.name_, settings); !up) return tl::unexpected(up.error());
     return device;
 }

@@ -47,6 +47,8 @@ public:
     bool steers_voice() const { return queues_.size() > 1; }
     /// Why there is one queue where two were asked for; empty if there are two, or one was asked for.
     const std::string& steering_trouble() const { return steering_trouble_; }
+    /// Why the queues do not tell when a packet came; empty if they do.
+    const std::string& arrivals_trouble() const { return arrivals_trouble_; }
 
     /// What the kernel does for us now.
     Offloads offloads() const { return offloads_; }
@@ -63,7 +65,7 @@ private:
 
     int index_ = 0;
     std::string name_;
-    std::string steering_trouble_;
+    std::string steering_trouble_, arrivals_trouble_;
     Offloads offloads_, available_;
     std::vector<Queue> queues_;
 };

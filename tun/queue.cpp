@@ -18,10 +18,12 @@ iovec as_iovec(net::ByteView bytes) {
 
 }  // namespace
 
-Queue::Queue(Queue&& other) noexcept : fd_(std::exchange(other.fd_, -1)), refused_(other.refused()) {}
+Queue::Queue(Queue&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), arrivals_(std::move(other.arrivals_)), refused_(other.refused()) {}
 
 Queue& Queue::operator=(Queue&& other) noexcept {
     std::swap(fd_, other.fd_);
+    std::swap(arrivals_, other.arrivals_);
     const auto refused = other.refused();
     other.refused_ = this->refused();
     refused_ = refused;
@@ -36,12 +38,17 @@ std::optional<Queue::Received> Queue::read(net::MutableBytes buffer) {
     std::array<std::byte, Offload::kBytes> header;
     const std::array<iovec, 2> parts{iovec{header.data(), header.size()}, iovec{buffer.data(), buffer.size()}};
     for (;;) {
+        if (arrivals_) arrivals_->before_reading();
         const auto size = ::readv(fd_, parts.data(), static_cast<int>(parts.size()));
         if (size < 0 && errno == EINTR) continue;
-        if (size < 0) return std::nullopt;
+        if (size < 0) {
+            if (arrivals_ && errno == EAGAIN) arrivals_->found_empty();
+            return std::nullopt;
+        }
+        const auto arrival = arrivals_ ? arrivals_->taken() : std::nullopt;
         const auto offload = Offload::read(header);
         if (!offload || size < static_cast<ssize_t>(header.size())) continue;  // none that we asked for
-        return Received{*offload, static_cast<std::size_t>(size) - header.size()};
+        return Received{*offload, static_cast<std::size_t>(size) - header.size(), arrival};
     }
 }
 

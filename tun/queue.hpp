@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "tun/arrivals.hpp"
 #include "tun/coalesce.hpp"
 
 namespace tun {
@@ -23,10 +24,14 @@ public:
     static constexpr std::size_t kBufferBytes = 65536;
     struct Received {
         Offload offload;
-        std::size_t size = 0;  ///< of the packet, which is at the start of the buffer
+        std::size_t size = 0;            ///< of the packet, which is at the start of the buffer
+        std::optional<Arrival> arrival;  ///< unknown without note_arrivals()
     };
     /// Nullopt if no packet waits, or the device is gone (poll() tells which).
     std::optional<Received> read(net::MutableBytes buffer);
+    /// From now on read() tells when a packet came. Before the first.
+    void note_arrivals(Arrivals arrivals) { arrivals_ = std::move(arrivals); }
+    bool notes_arrivals() const { return arrivals_.has_value(); }
 
     /// A packet that the kernel refuses is lost, and counted. So is one in more than kMaxPieces.
     void write(const Offload& offload, std::span<const net::ByteView> pieces) override;
@@ -38,6 +43,7 @@ public:
 
 private:
     int fd_;
+    std::optional<Arrivals> arrivals_;
     std::atomic<std::uint64_t> refused_ = 0;
 };
 
