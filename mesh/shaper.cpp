@@ -1,13 +1,14 @@
 #include "mesh/shaper.hpp"
 
 #include <algorithm>
-#include <cmath>
+
+#include "net/packet.hpp"
 
 namespace mesh {
 
 namespace {
 
-constexpr std::size_t kLargePacketBytes = 1500;
+constexpr std::size_t kLargePacketBytes = Codel::kLargePacketBytes;
 constexpr auto kSecond = std::chrono::nanoseconds(std::chrono::seconds(1)).count();
 
 // A packet must be able to leave without another's debt, and a thread that wakes every millisecond keep up.
@@ -63,8 +64,7 @@ net::Steady Uplink::open_at(net::Steady now) {
 }
 
 Shaper::Shaper(std::uint64_t rate_bytes_per_s)
-    : target_(std::max<net::Duration>(std::chrono::milliseconds(5),
-                                      time_of(2 * kLargePacketBytes, std::max(rate_bytes_per_s, kLeastRate)))),
+    : codel_(std::max(Codel::kTarget, time_of(2 * kLargePacketBytes, std::max(rate_bytes_per_s, kLeastRate)))),
       most_bytes_(std::clamp<std::size_t>(rate_bytes_per_s / 2, kLeastQueueBytes, kMostQueueBytes)) {}
 
 bool Shaper::push(Packet packet) {
@@ -74,65 +74,16 @@ bool Shaper::push(Packet packet) {
     return true;
 }
 
-// dodequeue(), RFC 8289 section 5.4.
-std::optional<Shaper::Packet> Shaper::take(net::Steady now, bool& waited_too_long) {
-    waited_too_long = false;
-    if (packets_.empty()) {
-        first_above_ = net::kNever;
-        return std::nullopt;
-    }
-    auto packet = std::move(packets_.front());
-    packets_.pop_front();
-    bytes_ -= packet.bytes.size();
-    if (now - packet.since < target_ || bytes_ <= kLargePacketBytes) {
-        first_above_ = net::kNever;
-    } else if (first_above_ == net::kNever) {
-        first_above_ = now + kInterval;
-    } else {
-        waited_too_long = now >= first_above_;
-    }
-    return packet;
-}
-
-net::Duration Shaper::spacing(unsigned count) {
-    return std::chrono::duration_cast<net::Duration>(kInterval / std::sqrt(static_cast<double>(count)));
-}
-
-// deque(), RFC 8289 section 5.5.
 std::optional<Shaper::Packet> Shaper::pop(net::Steady now, std::uint64_t& dropped) {
-    bool too_long = false;
-    auto packet = take(now, too_long);
-    if (!packet) {
-        dropping_ = false;
-        return packet;
+    while (!packets_.empty()) {
+        auto packet = std::move(packets_.front());
+        packets_.pop_front();
+        bytes_ -= packet.bytes.size();
+        if (!codel_.drops(now - packet.since, bytes_, now) || net::mark_congested(packet.bytes)) return packet;
+        ++dropped;
     }
-    if (dropping_) {
-        if (!too_long) {
-            dropping_ = false;
-            return packet;
-        }
-        while (dropping_ && now >= drop_next_) {
-            ++dropped;
-            ++count_;
-            packet = take(now, too_long);
-            if (too_long) {
-                drop_next_ += spacing(count_);
-            } else {
-                dropping_ = false;
-            }
-        }
-        return packet;
-    }
-    if (!too_long) return packet;
-    ++dropped;
-    packet = take(now, too_long);
-    dropping_ = true;
-    // Where it has dropped not long ago it begins at the pace that was right then.
-    const auto since_last = count_ - last_count_;
-    count_ = since_last > 1 && now - drop_next_ < 16 * kInterval ? since_last : 1;
-    drop_next_ = now + spacing(count_);
-    last_count_ = count_;
-    return packet;
+    codel_.found_empty();
+    return std::nullopt;
 }
 
 }  // namespace mesh

@@ -8,8 +8,8 @@
 #include <mutex>
 #include <optional>
 
+#include "mesh/codel.hpp"
 #include "net/bytes.hpp"
-#include "net/time.hpp"
 
 namespace mesh {
 
@@ -41,32 +41,23 @@ public:
         net::Bytes bytes;   ///< plain, whole
         net::Steady since;
     };
-    static constexpr net::Duration kInterval = std::chrono::milliseconds(100);  ///< RFC 8289 section 4.3
-
     /// Waiting for up to `target` is fine: 5 ms, or two large packets' time on a slower uplink.
     explicit Shaper(std::uint64_t rate_bytes_per_s);
 
     /// False if the queue is full: half a second's worth, whatever CoDel may say.
     [[nodiscard]] bool push(Packet packet);
-    /// The next one to be sent, nullopt if none waits. `dropped` grows by those that had waited for too long.
+    /// The next one to be sent, nullopt if none waits. `dropped` grows by those that had waited for too long, and could
+    /// not be marked instead (RFC 3168).
     std::optional<Packet> pop(net::Steady now, std::uint64_t& dropped);
     bool empty() const { return packets_.empty(); }
     std::size_t bytes() const { return bytes_; }
-    net::Duration target() const { return target_; }
+    net::Duration target() const { return codel_.target(); }
 
 private:
-    std::optional<Packet> take(net::Steady now, bool& waited_too_long);
-    static net::Duration spacing(unsigned count);
-
-    const net::Duration target_;
+    Codel codel_;
     const std::size_t most_bytes_;
     std::deque<Packet> packets_;
     std::size_t bytes_ = 0;
-    // RFC 8289 section 5.2's variables.
-    net::Steady first_above_ = net::kNever;  ///< when waiting has been too long for an interval
-    net::Steady drop_next_{};
-    unsigned count_ = 0, last_count_ = 0;
-    bool dropping_ = false;
 };
 
 }  // namespace mesh

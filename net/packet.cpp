@@ -88,4 +88,10 @@ void set_ecn(MutableBytes packet, Ecn ecn) {
     packet[11] = static_cast<std::byte>(checksum & 0xff);
 }
 
+bool mark_congested(MutableBytes packet) {
+    if (ecn_of(traffic_class_of(packet)) == Ecn::not_ect) return false;
+    set_ecn(packet, Ecn::ce);
+    return true;
+}
+
 }  // namespace net

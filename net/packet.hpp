@@ -32,5 +32,7 @@ std::optional<Transport> find_transport(ByteView packet);
 std::uint8_t traffic_class_of(ByteView packet);
 /// Adjusts IPv4's header checksum, too (RFC 1624).
 void set_ecn(MutableBytes packet, Ecn ecn);
+/// Marks a packet as having met congestion (RFC 3168). False if it is not one that may be marked: then drop it.
+bool mark_congested(MutableBytes packet);
 
 }  // namespace net

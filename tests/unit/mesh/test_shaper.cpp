@@ -74,6 +74,27 @@ TEST_CASE("a queue that stays long is made short by dropping, more and more ofte
     CHECK(last[100] < 40ms);
 }
 
+TEST_CASE("what may be marked instead of being dropped is marked, and leaves") {
+    Shaper shaper(kTenMegabit);
+    net::Steady now{1h};
+    std::uint64_t dropped = 0;
+    int pushed = 0, popped = 0, marked = 0;
+    for (int i = 0; i < 2000; ++i, now += 1ms) {
+        auto one = packet(1400, now);
+        one.bytes[0] = std::byte{0x45};
+        one.bytes[1] = std::byte{2};  // ECT(0)
+        if (shaper.push(std::move(one))) ++pushed;
+        if (i < 20) continue;  // from then on 20 ms of them wait
+        const auto leaves = shaper.pop(now, dropped);
+        REQUIRE(leaves);
+        ++popped;
+        if (leaves->bytes[1] == std::byte{3}) ++marked;
+    }
+    CHECK(marked > 20);
+    CHECK(dropped == 0);
+    CHECK(popped + 20 == pushed);
+}
+
 TEST_CASE("a queue holds no more than half a second's worth") {
     Shaper shaper(kTenMegabit);
     const net::Steady now{1h};
@@ -100,10 +121,10 @@ TEST_CASE("what leaves is what came, in order, but for what was dropped") {
         if (random.below(2) == 0) {
             auto one = packet(40 + random.below(1400), now);
             const auto number = static_cast<std::uint32_t>(pushed);
-            for (unsigned k = 0; k < 4; ++k) one.bytes[k] = static_cast<std::byte>(number >> 8 * k & 0xff);
+            for (unsigned k = 0; k < 4; ++k) one.bytes[20 + k] = static_cast<std::byte>(number >> 8 * k & 0xff);
             if (shaper.push(std::move(one))) ++pushed;
         } else if (const auto one = shaper.pop(now, dropped)) {
-            const auto number = net::Reader(one->bytes).u32le();
+            const auto number = net::Reader(net::ByteView(one->bytes).subspan(20)).u32le();
             CHECK(number >= next);
             next = number + 1;
             ++popped;

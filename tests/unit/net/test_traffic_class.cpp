@@ -61,3 +61,18 @@ TEST_CASE("setting ECN keeps an IPv4 header's checksum right, and touches nothin
     CHECK(v6[0] == std::byte{0x6b});
     CHECK(v6[1] == std::byte{0xbf});
 }
+
+TEST_CASE("a packet is marked as having met congestion only if its sender knows marks") {
+    net::Bytes v4 = *net::from_hex("4500003c1c46400040060000ac100a63ac100a0c"), v6(40);
+    v6[0] = std::byte{0x60};
+    for (auto* const packet : {&v4, &v6}) {
+        const auto before = *packet;
+        CHECK_FALSE(net::mark_congested(*packet));
+        CHECK(*packet == before);
+        for (const auto ecn : {Ecn::ect0, Ecn::ect1, Ecn::ce}) {
+            net::set_ecn(*packet, ecn);
+            CHECK(net::mark_congested(*packet));
+            CHECK(net::ecn_of(net::traffic_class_of(*packet)) == Ecn::ce);
+        }
+    }
+}
