@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
 #include <netinet/udp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -118,6 +119,8 @@ net::Result<Datagram> Datagram::open(const net::Endpoint& local, const UdpOption
     if (options.mark != 0) ok = ok && set(fd, SOL_SOCKET, SO_MARK, static_cast<int>(options.mark));
     if (!ok) return tl::unexpected(trouble(local, "prepare", errno));
 
+    // Without it they have not waited.
+    if (options.receive_times) set(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
     if (options.receive_offload) out.set_receive_offload(true);  // or they come one by one
 
     const auto address = to_socket_address(local);
@@ -246,6 +249,11 @@ std::optional<Received> Datagram::receive(net::MutableBytes buffer) {
         return out;
     }
     return std::nullopt;
+}
+
+std::size_t Datagram::next_bytes() const {
+    int bytes = 0;
+    return ::ioctl(fd(), FIONREAD, &bytes) == 0 && bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
 }
 
 std::optional<Undelivered> Datagram::take_error() {

@@ -16,6 +16,7 @@ struct UdpOptions {
     std::size_t send_buffer_bytes = 0;
     std::uint32_t mark = 0;                     ///< SO_MARK for policy routing; needs CAP_NET_ADMIN
     bool receive_offload = false;               ///< UDP_GRO, if the kernel has it: then receive by ReceiveBurst only
+    bool receive_times = false;                 ///< SO_TIMESTAMPNS: ReceiveBurst tells how long datagrams have waited
     bool never_fragment = false;                ///< set "don't fragment"; too large a datagram is then SendResult::too_big
 };
 
@@ -62,6 +63,8 @@ public:
     SendResult send_whole(const net::Endpoint& to, net::ByteView bytes) const;
     /// Nullopt if nothing waits. A datagram larger than `buffer` is dropped and counted.
     std::optional<Received> receive(net::MutableBytes buffer);
+    /// Of the datagram that receive() would give next (several as one, where the kernel has put them together); 0: none.
+    std::size_t next_bytes() const;
     /// Nullopt if there is no more news.
     std::optional<Undelivered> take_error();
     void set_dscp(std::uint8_t dscp);

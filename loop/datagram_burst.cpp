@@ -10,6 +10,7 @@
 #include <cstring>
 #include <thread>
 
+#include "loop/clock.hpp"
 #include "loop/socket_address.hpp"
 
 namespace loop {
@@ -196,6 +197,23 @@ ReceiveBurst::ReceiveBurst(std::size_t buffers)
 }
 ReceiveBurst::~ReceiveBurst() = default;
 
+namespace {
+
+/// How long ago that was by the wall clock, which is read when first asked for.
+class Since {
+public:
+    std::chrono::nanoseconds operator()(const timespec& stamp) {
+        if (now_ == net::Wall{}) now_ = read_clocks().wall;
+        const auto at = std::chrono::seconds(stamp.tv_sec) + std::chrono::nanoseconds(stamp.tv_nsec);
+        return std::max(now_.time_since_epoch() - at, std::chrono::nanoseconds{});
+    }
+
+private:
+    net::Wall now_{};
+};
+
+}  // namespace
+
 std::span<const ReceiveBurst::Item> ReceiveBurst::receive(const Datagram& socket) {
     items_.clear();
     auto& headers = messages_->headers;
@@ -216,6 +234,7 @@ std::span<const ReceiveBurst::Item> ReceiveBurst::receive(const Datagram& socket
         count = ::recvmmsg(socket.fd(), headers.data(), static_cast<unsigned>(headers.size()), 0, nullptr);
         if (count < 0 && errno == EAGAIN) return {};
     }
+    Since since;
     for (int i = 0; i < count; ++i) {
         const auto at = static_cast<std::size_t>(i);
         auto& header = headers[at].msg_hdr;
@@ -237,6 +256,10 @@ std::span<const ReceiveBurst::Item> ReceiveBurst::receive(const Datagram& socket
                 int value = 0;
                 std::memcpy(&value, CMSG_DATA(note), sizeof value);
                 item.traffic_class = static_cast<std::uint8_t>(value);
+            } else if (note->cmsg_level == SOL_SOCKET && note->cmsg_type == SCM_TIMESTAMPNS) {
+                timespec stamp{};
+                std::memcpy(&stamp, CMSG_DATA(note), sizeof stamp);
+                item.waited = since(stamp);
             }
         }
         items_.push_back(item);

@@ -74,6 +74,9 @@ public:
         std::size_t segment_bytes = 0;  ///< size of each but the last, which may be shorter
         net::Endpoint from;
         std::uint8_t traffic_class = 0;
+        /// From its arrival at this machine (the first of several) to receive(); 0 without UdpOptions::receive_times. While
+        /// the wall clock is stepped it may be wrong.
+        std::chrono::nanoseconds waited{};
     };
 
     /// Room for so many buffers of 64 KiB.

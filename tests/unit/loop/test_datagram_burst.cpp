@@ -118,3 +118,46 @@ TEST_CASE("datagrams of voice reach the second socket of a port, all others the 
     for (const auto& arrived : receive(second, 4)) CHECK(arrived.fill == 'v');
     for (const auto& arrived : receive(first, 4)) CHECK(arrived.fill == 'b');
 }
+
+TEST_CASE("how long a datagram has waited in the socket's buffer is told, put together with others or alone") {
+    const auto wait_for = [](const loop::Datagram& socket) {
+        pollfd wait{socket.fd(), POLLIN, 0};
+        REQUIRE(::poll(&wait, 1, 20000) == 1);
+    };
+    const bool merged = GENERATE(true, false);
+    for (const auto* const local : {"127.0.0.1:0", "[::1]:0"}) {
+        auto socket = loop::Datagram::open(*net::Endpoint::parse(local), {.receive_offload = merged, .receive_times = true});
+        if (!socket) continue;  // no IPv6 here
+        const auto sender = open(local);
+        bool told = false;
+        // The kernel begins to stamp a little after it is asked to; what came before has not waited.
+        for (int attempt = 0; attempt < 100 && !told; ++attempt) {
+            loop::SendBurst burst;
+            for (int i = 0; i < 3; ++i) add(burst, socket->local(), 1000, 'a');
+            const auto before = std::chrono::steady_clock::now();
+            CHECK(burst.send(&sender, &sender, 1s) == 0);
+            const auto sent = std::chrono::steady_clock::now();
+            wait_for(*socket);
+            CHECK(socket->next_bytes() >= 1000);
+            while (std::chrono::steady_clock::now() - sent < 20ms) {
+            }
+            loop::ReceiveBurst receiver;
+            const auto items = receiver.receive(*socket);
+            REQUIRE_FALSE(items.empty());
+            CHECK(socket->next_bytes() == 0);
+            // The wall clock, which it is told by, may be slewed against the steady one.
+            told = items[0].waited > 19ms;
+            CHECK(items[0].waited < std::chrono::steady_clock::now() - before + 1ms);
+        }
+        CHECK(told);
+    }
+    const auto without = open("127.0.0.1:0");
+    loop::SendBurst burst;
+    add(burst, without.local(), 10, 'a');
+    CHECK(burst.send(&without, nullptr, 1s) == 0);
+    wait_for(without);
+    loop::ReceiveBurst receiver;
+    const auto items = receiver.receive(without);
+    REQUIRE(items.size() == 1);
+    CHECK(items[0].waited == 0ns);
+}
