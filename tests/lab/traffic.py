@@ -1,5 +1,6 @@
 """What the bench sends over a link: TCP by iperf3, small packets and voice by the lab's stream program."""
 import json
+import statistics
 import subprocess
 import time
 
@@ -36,6 +37,15 @@ class Tcp:
         if "error" in report:
             raise Failed(f"iperf3: {report['error']}")
         return report["end"]["sum_received"]["bits_per_second"]
+
+
+def ping_ms(link, count, every_s):
+    """The median of a ping's round trips, which one stumble of the machine does not move; of those that are answered."""
+    text = link.a.run("ping", "-n", "-c", str(count), "-i", str(every_s), link.far, timeout_s=60, check=False) or ""
+    trips = [float(line.split("time=")[1].split()[0]) for line in text.splitlines() if "time=" in line]
+    if not trips:
+        raise Failed(f"none of {count} pings was answered")
+    return statistics.median(trips)
 
 
 class Stream:
