@@ -13,6 +13,7 @@ std::string_view name_of(Drop reason) {
         case Drop::bad_source: return "bad_source";
         case Drop::bad_inner_packet: return "bad_inner_packet";
         case Drop::ip_from_joiner: return "ip_from_joiner";
+        case Drop::waited_in_socket: return "waited_in_socket";
         case Drop::congested: return "congested";
         case Drop::bad_handshake: return "bad_handshake";
         case Drop::unknown_peer: return "unknown_peer";
@@ -25,6 +26,7 @@ std::string_view name_of(Drop reason) {
         case Drop::no_endpoint: return "no_endpoint";
         case Drop::underlay_loop: return "underlay_loop";
         case Drop::too_big: return "too_big";
+        case Drop::waited_in_device: return "waited_in_device";
         case Drop::uplink_full: return "uplink_full";
         case Drop::path_mtu: return "path_mtu";
         case Drop::queue_full: return "queue_full";

@@ -19,6 +19,7 @@ enum class Drop : std::uint8_t {
     bad_source,            ///< inner source not among its peer's allowed IPs
     bad_inner_packet,      ///< neither IP nor a control frame, or cut short
     ip_from_joiner,        ///< IP from a peer that may only send control frames
+    waited_in_socket,      ///< waited too long to be decrypted, in a queue that stays long (codel.hpp)
     congested,             ///< marked by a congested router on the way, and its sender knows no marks (RFC 6040)
     // handshakes
     bad_handshake,         ///< not authentic, or an answer to nothing
@@ -33,6 +34,7 @@ enum class Drop : std::uint8_t {
     no_endpoint,           ///< we do not know where the peer is
     underlay_loop,         ///< endpoint lies in the overlay
     too_big,               ///< no room left to encrypt it in place
+    waited_in_device,      ///< waited too long to be encrypted, in a queue that stays long (codel.hpp)
     uplink_full,           ///< waited too long for the uplink, or would have (shaper.hpp)
     path_mtu,              ///< more than its peer's path takes, and not to be fragmented: its sender has been told
     queue_full,            ///< waited for a session behind too many others

@@ -1,3 +1,5 @@
+#include <cstdio>
+
 #include "meshctl/command.hpp"
 #include "meshctl/terminal.hpp"
 
@@ -5,6 +7,14 @@ namespace meshctl {
 namespace {
 
 const char* yes(const Value& value) { return value.flag() ? "yes" : "no"; }
+
+std::string waited(const Value& us) {
+    const auto number = us.number();
+    if (!number) return "unknown";
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f ms", *number / 1000);
+    return text;
+}
 
 void check(const Invocation& in, const char* option) {
     const auto text = in.arguments.text(option);
@@ -31,10 +41,17 @@ void run(Invocation& in) {
            << ", socket of its own: " << yes(result["voice_socket"]) << '\n'
            << "DSCP            shown outside: " << (result["dscp"].text() == "copy" ? "every packet's" : "voice's only") << '\n'
            << "AES in hardware " << yes(result["aes"]) << '\n';
+    if (const auto longest = result["longest_wait_us"]; longest["in"].number()) {
+        in.out << "longest wait    to be encrypted: " << waited(longest["out"]) << ", to be decrypted: " << waited(longest["in"])
+               << '\n';
+    }
     if (const auto rate = result["uplink_rate_bit_s"].number()) {
         in.out << "uplink          shaped to " << *rate / 1e6 << " Mbit/s\n";
     }
     if (const auto why = result["voice_queue_trouble"].text(); !why.empty()) in.hints << printable(why) << '\n';
+    if (const auto why = result["longest_wait_trouble"].text(); !why.empty()) {
+        in.hints << "Nothing keeps short what waits to be encrypted: " << printable(why) << '\n';
+    }
     if (changes) in.hints << "Until meshd restarts; for good, see \"data\" in meshd.json(5).\n";
 }
 

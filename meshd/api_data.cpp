@@ -8,10 +8,19 @@ namespace meshd {
 
 using nlohmann::json;
 
+namespace {
+
+json us_json(const std::optional<std::chrono::microseconds>& waited) {
+    return waited ? json(waited->count()) : json(nullptr);
+}
+
+}  // namespace
+
 json data_json(const LiveNode& live) {
     const auto& threads = live.data();
     const auto tun = live.device().offloads();
     const auto rate = live.data_config().uplink_bit_per_s;
+    const auto waits = threads.longest_waits(live.now().steady);
     return {{"threads", threads.single() ? "one" : "several"},
             {"voice_queue", live.device().steers_voice()},
             {"voice_queue_trouble", live.device().steering_trouble()},
@@ -21,6 +30,8 @@ json data_json(const LiveNode& live) {
             {"udp_offloads", {{"send", threads.sends_segments()}, {"receive", threads.receives_merged()}}},
             {"aes", live.data_config().aes && mesh::has_aes_hardware()},
             {"dscp", live.data_config().dscp == net::OuterDscp::copy ? "copy" : "voice"},
+            {"longest_wait_us", {{"out", us_json(waits.out)}, {"voice_out", us_json(waits.voice_out)}, {"in", us_json(waits.in)}}},
+            {"longest_wait_trouble", live.device().arrivals_trouble()},
             {"uplink_rate_bit_s", rate == 0 ? json(nullptr) : json(rate)}};
 }
 

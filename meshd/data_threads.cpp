@@ -84,7 +84,8 @@ bool DataThreads::open_sockets(std::uint16_t port, std::string& trouble) {
         probe = net::fail("closed");
         return loop::Datagram::open(local, {.reuse_port = true,
                                             .receive_buffer_bytes = kReceiveBufferBytes,
-                                            .receive_offload = settings_.udp_offloads});
+                                            .receive_offload = settings_.udp_offloads,
+                                            .receive_times = true});
     };
     auto v4 = open(any4, port);
     auto v6 = open(any6, v4 ? v4->local().port : port);
@@ -195,6 +196,15 @@ void DataThreads::set_offloads(bool join_tcp, bool join_udp, bool udp_offloads) 
 bool DataThreads::sends_segments() const {
     return !outbound_.empty() &&
            std::all_of(outbound_.begin(), outbound_.end(), [](const auto& lane) { return lane->segments(); });
+}
+
+DataThreads::Waits DataThreads::longest_waits(net::Steady now) const {
+    Waits waits;
+    for (const auto& lane : outbound_) {
+        (lane->lane() == mesh::Lane::voice ? waits.voice_out : waits.out) = lane->longest_wait(now);
+    }
+    for (const auto& lane : inbound_) waits.in = std::max(waits.in, lane->longest_wait(now));
+    return waits;
 }
 
 void DataThreads::stop() {

@@ -44,6 +44,13 @@ public:
     bool receives_merged() const { return settings_.udp_offloads; }
     bool sends_segments() const;  ///< false, too, once the kernel has refused
     bool single() const { return settings_.single; }
+    /// How long packets waited in queues of the kernel's: the longest of this second and the one before.
+    struct Waits {
+        std::optional<std::chrono::microseconds> out;        ///< in the device's; nullopt: it does not tell
+        std::optional<std::chrono::microseconds> voice_out;  ///< the same of voice, if it has a queue of its own
+        std::chrono::microseconds in{};                      ///< in the sockets' buffers, of bulk
+    };
+    Waits longest_waits(net::Steady now) const;
     /// Publish. null: drop everything. Packets in the works may still go by the table before.
     void swap_table(std::shared_ptr<const mesh::ForwardingTable> table) { table_.set(std::move(table)); }
     /// Refuses (and counts) an endpoint inside the overlay. False: it must not be fragmented, and is too large for the

@@ -39,6 +39,7 @@ public:
     /// A member may be there, as the join exchange or a person says.
     void add_contact(const net::TunnelKey& tunnel_key, const net::Endpoint& endpoint);
 
+    net::Now now() const { return loop_.now(); }
     std::chrono::steady_clock::duration up_for() const { return loop_.now().steady - started_; }
     const mesh::DropCounters& drops();
     const SipSockets::Counters* sip_counters() const { return sip_ ? &sip_->counters() : nullptr; }

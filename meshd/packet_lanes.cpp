@@ -45,6 +45,7 @@ OutboundLane::OutboundLane(mesh::Lane lane, tun::Queue& queue, LaneSockets socke
       upward_(upward),
       uplink_(uplink),
       patience_(lane == mesh::Lane::voice ? kVoicePatience : kBulkPatience),
+      wait_(lane, mesh::Drop::waited_in_device),
       packet_(tun::Queue::kBufferBytes) {
     if (uplink_ != nullptr && lane_ != mesh::Lane::voice) shaper_.emplace(uplink_->rate_bytes_per_s());
 }
@@ -53,15 +54,21 @@ Turn OutboundLane::run(net::Steady now) {
     const auto table = table_.get();
     auto turn = Turn::more;
     std::size_t bytes = 0;
+    TurnClock clock(now);
     for (int i = 0; i < kBurstPackets && bytes < kBurstBytes; ++i) {
         const auto received = queue_.read(packet_);
         if (!received) {
+            wait_.found_empty();
             turn = Turn::idle;
             break;
         }
         bytes += received->size;
         const auto packet = net::MutableBytes(packet_).first(received->size);
         if (!table) continue;
+        if (const auto& came = received->arrival) {
+            if (!wait_.keeps(packet, clock.now() - came->at, came->bytes_behind, clock.now(), *table->drops)) continue;
+            clock.worked(received->size);
+        }
         // Where the device has one queue, voice comes by it too, and does not wait either.
         const bool waits = shaper_ && !is_voice(packet);
         waits ? this->queue(*table, received->offload, packet, now) : carry(*table, received->offload, packet, now);
@@ -176,6 +183,7 @@ InboundLane::InboundLane(mesh::Lane lane, loop::Datagram& socket, std::size_t bu
       queue_(queue),
       table_(table),
       upward_(upward),
+      wait_(lane, mesh::Drop::waited_in_socket),
       burst_(buffers),
       coalescer_(coalescing),
       tcp_(coalescing.tcp),
@@ -184,9 +192,11 @@ InboundLane::InboundLane(mesh::Lane lane, loop::Datagram& socket, std::size_t bu
 Turn InboundLane::run(net::Steady now) {
     const auto table = table_.get();
     coalescer_.set(tcp_.load(std::memory_order_relaxed), udp_.load(std::memory_order_relaxed));
+    TurnClock clock(now);
     for (int i = 0; i < kBurstReceives; ++i) {
         const auto items = burst_.receive(socket_);
         if (items.empty()) {
+            wait_.found_empty();
             while (const auto error = socket_.take_error()) {
                 // Told so that poll() does not return for it for ever. Who is unreachable, the timers find out: ICMP
                 // may be forged. What is too big is looked into.
@@ -197,21 +207,36 @@ Turn InboundLane::run(net::Steady now) {
         }
         if (!table) continue;
         const auto refused = queue_.refused();
-        for (const auto& item : items) carry(*table, item, now);
+        carry_all(*table, items, now, clock);
         coalescer_.flush(queue_);
         if (const auto more = queue_.refused() - refused) table->drops->add(mesh::Drop::device_error, more);
     }
     return Turn::more;
 }
 
-void InboundLane::carry(const mesh::ForwardingTable& table, const loop::ReceiveBurst::Item& item, net::Steady now) {
+void InboundLane::carry_all(const mesh::ForwardingTable& table, std::span<const loop::ReceiveBurst::Item> items,
+                            net::Steady now, TurnClock& clock) {
+    const auto began = clock.now();
+    // Asked once, and only where it matters what else is there.
+    std::size_t behind = items.front().waited < mesh::Codel::kTarget ? 0 : socket_.next_bytes();
+    for (const auto& item : items) behind += item.bytes.size();
+    for (const auto& item : items) {
+        carry(table, item, {item.waited + (clock.now() - began), behind, clock.now()}, now);
+        behind -= item.bytes.size();
+        clock.worked(item.bytes.size());
+    }
+}
+
+void InboundLane::carry(const mesh::ForwardingTable& table, const loop::ReceiveBurst::Item& item, Waiting waiting,
+                        net::Steady now) {
     for (std::size_t at = 0; at < item.bytes.size(); at += item.segment_bytes) {
         const auto datagram = item.bytes.subspan(at, std::min(item.segment_bytes, item.bytes.size() - at));
+        waiting.bytes_behind -= datagram.size();
         const auto result = mesh::inbound(table, datagram, item.from, now, lane_);
         if (result.wake) upward_.tick();
         switch (result.verdict) {
             case mesh::Inbound::Verdict::tun:
-                to_device(table, result, item.traffic_class);
+                to_device(table, result, item.traffic_class, waiting);
                 break;
             case mesh::Inbound::Verdict::control:
                 upward_.frame({result.peer, net::copy(result.bytes), item.from}, *table.drops);
@@ -226,8 +251,9 @@ void InboundLane::carry(const mesh::ForwardingTable& table, const loop::ReceiveB
 }
 
 void InboundLane::to_device(const mesh::ForwardingTable& table, const mesh::Inbound& received,
-                            std::uint8_t outer_traffic_class) {
+                            std::uint8_t outer_traffic_class, const Waiting& waiting) {
     const auto packet = received.bytes;
+    if (!wait_.keeps(packet, waiting.waited, waiting.bytes_behind, waiting.now, *table.drops)) return;
     const auto outer = net::ecn_of(outer_traffic_class);
     if (outer == net::Ecn::ce || outer == net::Ecn::ect1) {
         const auto inner = net::ecn_of(net::traffic_class_of(packet));

@@ -15,6 +15,7 @@
 #include "mesh/data_path.hpp"
 #include "mesh/shaper.hpp"
 #include "mesh/too_big.hpp"
+#include "meshd/queue_wait.hpp"
 #include "meshd/upward.hpp"
 #include "net/traffic_class.hpp"
 #include "tun/coalesce.hpp"
@@ -63,6 +64,7 @@ public:
     void show(net::OuterDscp dscp) { shown_ = dscp; }
 
     int fd() const { return queue_.fd(); }
+    mesh::Lane lane() const { return lane_; }
     /// Carries what waits, up to a burst.
     Turn run(net::Steady now);
     /// When bulk that waits for the uplink may go: call run() then, too. kNever: none waits.
@@ -70,6 +72,10 @@ public:
     /// Sends of many segments, or one by one. Any thread; it goes off by itself where the kernel refuses.
     void set_segments(bool on) { burst_.set_segments(on); }
     bool segments() const { return burst_.segments(); }
+    /// In the device's queue. Nullopt if that does not tell. Any thread.
+    std::optional<std::chrono::microseconds> longest_wait(net::Steady now) const {
+        return queue_.notes_arrivals() ? std::optional(wait_.longest().get(now)) : std::nullopt;
+    }
 
 private:
     void carry(const mesh::ForwardingTable& table, const tun::Offload& offload, net::MutableBytes packet, net::Steady now);
@@ -93,6 +99,7 @@ private:
     mesh::Uplink* const uplink_;
     std::chrono::milliseconds patience_;
     net::OuterDscp shown_ = net::OuterDscp::voice;
+    QueueWait wait_;
     std::optional<mesh::Shaper> shaper_;
     mesh::TooBigReplies too_big_;
     loop::SendBurst burst_;
@@ -107,6 +114,8 @@ public:
 
     int fd() const { return socket_.fd(); }
     Turn run(net::Steady now);
+    /// In the socket's buffer, if that tells (UdpOptions::receive_times), and until it was decrypted. Any thread.
+    std::chrono::microseconds longest_wait(net::Steady now) const { return wait_.longest().get(now); }
     /// What packets are joined from the next burst on. Any thread.
     void set_coalescing(bool tcp, bool udp) {
         tcp_.store(tcp, std::memory_order_relaxed);
@@ -114,14 +123,24 @@ public:
     }
 
 private:
-    void carry(const mesh::ForwardingTable& table, const loop::ReceiveBurst::Item& item, net::Steady now);
-    void to_device(const mesh::ForwardingTable& table, const mesh::Inbound& received, std::uint8_t outer_traffic_class);
+    /// What a datagram has waited, and what waits behind it, at a time.
+    struct Waiting {
+        net::Duration waited{};
+        std::size_t bytes_behind = 0;
+        net::Steady now;
+    };
+    void carry_all(const mesh::ForwardingTable& table, std::span<const loop::ReceiveBurst::Item> items, net::Steady now,
+                   TurnClock& clock);
+    void carry(const mesh::ForwardingTable& table, const loop::ReceiveBurst::Item& item, Waiting waiting, net::Steady now);
+    void to_device(const mesh::ForwardingTable& table, const mesh::Inbound& received, std::uint8_t outer_traffic_class,
+                   const Waiting& waiting);
 
     const mesh::Lane lane_;
     loop::Datagram& socket_;
     tun::Queue& queue_;
     const CurrentTable& table_;
     UpwardQueue& upward_;
+    QueueWait wait_;
     loop::ReceiveBurst burst_;
     tun::Coalescer coalescer_;
     std::atomic<bool> tcp_, udp_;
