@@ -65,7 +65,10 @@ Node::Node(NodeIdentity identity, std::span<const net::Bytes> records, std::opti
     }
     for (const auto& endpoint : settings_.bootstrap)
         if (anybody_.size() < kMaxAnybody) anybody_.emplace(endpoint, Source::bootstrap);
-    next_bindings_ = now.steady;
+    // What an earlier life said of its phones: the voice side first gets to say who is still here.
+    next_bindings_ = now.steady + kBindingsEvery;
+    for (unsigned shard = 0; shard < kShards; ++shard)
+        if (!signed_bindings(static_cast<std::uint8_t>(shard)).empty()) shards_to_sign_.insert(static_cast<std::uint8_t>(shard));
     seen_ = now;
     after_roster_change(now);
     drain(now);
@@ -139,16 +142,16 @@ void Node::tick(net::Now now) {
         roster_.set_time(clock_.trusted(now, settings_.clock_synchronised));
         settle_newcomers();
     }
-    if (!shards_to_sign_.empty() && now.steady >= next_bindings_) publish_bindings(now);
+    if (now.steady >= bindings_deadline()) publish_bindings(now);
     if (now.steady >= next_node_record_) publish_node_record(now);
     drain(now);
 }
 
 net::Steady Node::next_deadline() const {
-    auto next = std::min({wireguard_.next_deadline(), gossip_.next_deadline(), next_clock_look_, next_node_record_});
+    auto next = std::min({wireguard_.next_deadline(), gossip_.next_deadline(), next_clock_look_, next_node_record_,
+                          bindings_deadline()});
     for (const auto& [_, peer] : links_) next = std::min(next, peer.next_deadline());
     for (const auto& [_, carried] : carried_) next = std::min(next, carried.until);
-    if (!shards_to_sign_.empty()) next = std::min(next, next_bindings_);
     return next;
 }
 

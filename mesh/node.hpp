@@ -230,8 +230,10 @@ public:
     bool may_bind(const net::NodeKey& node, std::string_view aor) const { return roster_.may_bind(node, aor); }
     /// Plain credentials, if the user has any and this node may read them.
     std::optional<net::Bytes> credentials(std::string_view aor) const;
-    /// All own bindings as they are now; shards that changed are signed within 100 ms.
-    void set_bindings(std::vector<Binding> bindings, net::Now now);
+    /// An address of record has a phone here until then (Unix seconds), or (nullopt) none any more. Who is new or gone is
+    /// signed within kBindingsEvery, or later where very many are: at most kShardsPerSecond. One who only stays longer is
+    /// signed in good time before what others know of him ends, together with the rest of his shard.
+    void set_binding(const std::string& aor, std::optional<std::int64_t> until, net::Now now);
 
     // What admins do. Each returns an error with the reason; effects are in take_durable() and spread once durable.
     /// Replaces what is open for the same name. A subnet that equals another member's is that one's second gateway; one
@@ -246,6 +248,7 @@ public:
     std::vector<net::Endpoint> own_endpoints() const;
 
     static constexpr auto kBindingsEvery = std::chrono::milliseconds(100);
+    static constexpr unsigned kShards = 256, kShardsPerSecond = 250;
 
 private:
     /// A token's session, on which only the join exchange runs.
@@ -326,6 +329,8 @@ private:
     void publish(Record record, net::Now now);
     void publish_node_record(net::Now now);
     void publish_bindings(net::Now now);
+    const std::vector<Binding>& signed_bindings(std::uint8_t shard) const;
+    net::Steady bindings_deadline() const;
     NodeInfo own_info() const;
     net::Result<void> may_administer() const;
     std::vector<net::IpAddress> new_addresses(net::ByteView key) const;
@@ -371,8 +376,16 @@ private:
     std::uint64_t next_batch_ = 1, durable_ = 0;
     std::deque<std::pair<std::uint64_t, Tai64n>> stamps_;
 
-    std::map<std::uint8_t, std::vector<Binding>> bindings_;
+    struct OpenedVoiceKey {
+        net::Bytes sealed;
+        VoiceKey key;
+    };
+    mutable std::map<std::uint64_t, OpenedVoiceKey> opened_voice_keys_;  ///< opening costs more than all else of a password
+
+    std::map<std::uint8_t, std::map<std::string, std::int64_t>> bindings_;  ///< by shard: who, until when
     std::set<std::uint8_t> shards_to_sign_;
+    std::map<std::uint8_t, net::Steady> shards_to_extend_;  ///< not urgent, but by then
+    net::Steady next_extension_ = net::kNever;              ///< the first of them
     net::Steady next_bindings_{};
     net::Steady introductions_from_{};  ///< of the second that introductions_ counts
     unsigned introductions_ = 0;

@@ -26,12 +26,23 @@ bool reads_credentials(const KnownMember& member) {
 // The voice key.
 
 std::optional<VoiceKey> Node::open_voice_key(std::uint64_t id) const {
-    for (const auto& sealed : roster_.voice_keys_of(key_)) {
+    const auto all = roster_.voice_keys_of(key_);
+    // Those that were replaced or fell with their signer open nothing any more.
+    std::erase_if(opened_voice_keys_, [&](const auto& opened) {
+        return std::none_of(all.begin(), all.end(), [&](const auto& sealed) {
+            return sealed.id == opened.first && sealed.sealed == opened.second.sealed;
+        });
+    });
+    if (const auto opened = opened_voice_keys_.find(id); opened != opened_voice_keys_.end()) return opened->second.key;
+    for (const auto& sealed : all) {
         if (sealed.id != id) continue;
         auto plain = unseal(identity_.tunnel_secret, kVoiceKeyDomain, sealed.sealed);
         if (!plain) continue;
         const net::WipedAtEnd wiped(*plain);
-        if (plain->size() == VoiceKey::size()) return VoiceKey(std::span<const std::byte, 32>(*plain));
+        if (plain->size() != VoiceKey::size()) continue;
+        const VoiceKey key{std::span<const std::byte, 32>(*plain)};
+        opened_voice_keys_.insert_or_assign(id, OpenedVoiceKey{sealed.sealed, key});
+        return key;
     }
     return std::nullopt;
 }
@@ -144,45 +155,84 @@ net::Result<void> Node::remove_user(const std::string& text, net::Now now) {
 
 // Bindings.
 
-void Node::set_bindings(std::vector<Binding> bindings, net::Now now) {
-    std::sort(bindings.begin(), bindings.end());
-    std::map<std::uint8_t, std::vector<Binding>> shards;
-    for (auto& binding : bindings)
-        if (normal_aor(binding.aor) == binding.aor && binding.until >= 0) shards[shard_of(binding.aor)].push_back(std::move(binding));
-    bindings_ = std::move(shards);
-    for (unsigned shard = 0; shard < 256; ++shard) {
-        const auto number = static_cast<std::uint8_t>(shard);
-        const auto wanted = bindings_.find(number);
-        const auto entry = roster_.entries().find(
-            {RecordType::bindings, as_subject(key_.view()) + static_cast<char>(number), key_});
-        const bool none_there = entry == roster_.entries().end();
-        const auto& there = none_there ? std::vector<Binding>{} : std::get<Bindings>(entry->second.body).bindings;
-        const bool same = wanted == bindings_.end() ? there.empty() : wanted->second == there;
-        if (!same) shards_to_sign_.insert(number);
-    }
-    if (!shards_to_sign_.empty() && now.steady >= next_bindings_) publish_bindings(now);
+namespace {
+
+constexpr std::int64_t kExtendWithin_s = 30;  ///< the longest that a shard waits for more of its phones to come by
+constexpr std::int64_t kExtendAhead_s = 15;   ///< for the record to reach everybody before the old one's end
+
+}  // namespace
+
+const std::vector<Binding>& Node::signed_bindings(std::uint8_t shard) const {
+    static const std::vector<Binding> kNone;
+    const auto entry = roster_.entries().find({RecordType::bindings, as_subject(key_.view()) + static_cast<char>(shard), key_});
+    return entry == roster_.entries().end() ? kNone : std::get<Bindings>(entry->second.body).bindings;
 }
 
-/// Signs every shard that has changed, and not again before kBindingsEvery.
+void Node::set_binding(const std::string& aor, std::optional<std::int64_t> until, net::Now now) {
+    if (normal_aor(aor) != aor || (until && *until < 0)) return;
+    const auto shard = shard_of(aor);
+    auto& here = bindings_[shard];
+    const bool known = here.contains(aor);
+    if (!until) {
+        here.erase(aor);
+        if (known) shards_to_sign_.insert(shard);
+        return;
+    }
+    here[aor] = *until;
+    if (!known) {
+        shards_to_sign_.insert(shard);
+        return;
+    }
+    const auto& there = signed_bindings(shard);
+    const auto told = std::lower_bound(there.begin(), there.end(), Binding{aor, 0});
+    if (told == there.end() || told->aor != aor || told->until >= *until) return;
+    const auto wait_s = std::clamp<std::int64_t>(told->until - kExtendAhead_s - net::unix_seconds(now.wall), 0, kExtendWithin_s);
+    const auto by = now.steady + std::chrono::seconds(wait_s);
+    const auto [waits, is_new] = shards_to_extend_.try_emplace(shard, by);
+    if (!is_new) waits->second = std::min(waits->second, by);
+    next_extension_ = std::min(next_extension_, waits->second);
+}
+
+net::Steady Node::bindings_deadline() const {
+    if (!shards_to_sign_.empty()) return next_bindings_;
+    return next_extension_ == net::kNever ? net::kNever : std::max(next_extension_, next_bindings_);
+}
+
+/// Signs the shards that have changed, as many as one turn may: the urgent ones first.
 void Node::publish_bindings(net::Now now) {
-    next_bindings_ = now.steady + kBindingsEvery;
-    const auto shards = std::exchange(shards_to_sign_, {});
-    if (standing_ != Standing::member) return;
-    for (const auto shard : shards) {
+    constexpr auto kPerShard = net::Duration(std::chrono::seconds(1)) / kShardsPerSecond;
+    constexpr std::size_t kAtOnce = kShards / 4;
+    next_extension_ = net::kNever;
+    for (auto one = shards_to_extend_.begin(); one != shards_to_extend_.end();) {
+        if (one->second <= now.steady) shards_to_sign_.insert(one->first);
+        if (shards_to_sign_.contains(one->first)) {
+            one = shards_to_extend_.erase(one);
+            continue;
+        }
+        next_extension_ = std::min(next_extension_, one->second);
+        ++one;
+    }
+    std::size_t count = 0;
+    for (; !shards_to_sign_.empty() && count < kAtOnce; shards_to_sign_.erase(shards_to_sign_.begin())) {
+        const auto shard = *shards_to_sign_.begin();
+        if (standing_ != Standing::member) continue;
         Bindings body;
         std::size_t bytes = 0;
         if (const auto found = bindings_.find(shard); found != bindings_.end()) {
-            for (const auto& binding : found->second) {
-                bytes += binding.aor.size() + 14;
+            for (const auto& [aor, until] : found->second) {
+                bytes += aor.size() + 14;
                 if (bytes > kMaxShardBytes) break;  // some forty in one of 256: this office has ten thousand phones
-                body.bindings.push_back(binding);
+                body.bindings.push_back({aor, until});
             }
         }
+        if (body.bindings == signed_bindings(shard)) continue;
+        ++count;
         const auto subject = as_subject(key_.view()) + static_cast<char>(shard);
         const auto sequence = std::max(roster_.next_sequence(RecordType::bindings, subject), milliseconds(now.wall));
         publish(sign_record(identity_.mesh_id, identity_.node_secret, RecordType::bindings, subject, sequence, encode(body)), now);
     }
-    events_.push_back(BindingsChanged{});
+    next_bindings_ = now.steady + std::max<net::Duration>(kBindingsEvery, count * kPerShard);
+    if (count > 0) events_.push_back(BindingsChanged{});
 }
 
 }  // namespace mesh

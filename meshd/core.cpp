@@ -43,23 +43,12 @@ net::Steady Core::next_deadline() const {
 void Core::settle(net::Now now) {
     now_ = now;
     if (proxy_) {
-        bool changed = false;
         for (auto& event : proxy_->take_events()) {
             if (const auto* binding = std::get_if<voice::BindingChanged>(&event)) {
-                changed = true;
-                if (binding->until) {
-                    bindings_[binding->aor] = *binding->until;
-                } else {
-                    bindings_.erase(binding->aor);
-                }
+                node_.set_binding(binding->aor, binding->until ? std::optional(net::unix_seconds(*binding->until)) : std::nullopt,
+                                  now);
             }
             voice_events_.push_back(std::move(event));
-        }
-        if (changed) {
-            std::vector<mesh::Binding> all;
-            all.reserve(bindings_.size());
-            for (const auto& [aor, until] : bindings_) all.push_back({aor, net::unix_seconds(until)});
-            node_.set_bindings(std::move(all), now);
         }
     }
     auto told = node_.take_events();

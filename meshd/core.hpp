@@ -58,7 +58,6 @@ private:
     MeshDirectory directory_;
     std::optional<CoreVoice> voice_;
     std::unique_ptr<voice::Proxy> proxy_;
-    std::map<voice::Aor, net::Wall> bindings_;
     std::vector<mesh::NodeEvent> node_events_;
     std::vector<voice::ProxyEvent> voice_events_;
 };

@@ -114,33 +114,73 @@ TEST_CASE("bindings spread within a tenth of a second, count where allowed, and 
     offices.done(offices.trento, offices.trento.node->put_user({"bob@acme.example", {}, {"munich"}, {}}, offices.now()));
     offices.run(1s);
     const auto until = net::unix_seconds(offices.now().wall) + 120;
-    offices.munich.node->set_bindings({{"bob@acme.example", until}}, offices.now());
-    offices.london.node->set_bindings({{"bob@acme.example", until}}, offices.now());  // not its own user
+    offices.munich.node->set_binding("bob@acme.example", until, offices.now());
+    offices.london.node->set_binding("bob@acme.example", until, offices.now());  // not its own user
     offices.drain(offices.munich);
     offices.drain(offices.london);
-    offices.run(100ms);
+    offices.run(200ms);
     const std::vector munich{offices.munich.node->key()};
     CHECK(offices.trento.node->nodes_for("bob@acme.example", offices.now().wall) == munich);
     CHECK(offices.london.node->nodes_for("bob@acme.example", offices.now().wall) == munich);
-    offices.munich.node->set_bindings({}, offices.now());
+    offices.munich.node->set_binding("bob@acme.example", std::nullopt, offices.now());
     offices.run(300ms);
     CHECK(offices.munich.node->nodes_for("bob@acme.example", offices.now().wall).empty());
     CHECK(offices.trento.node->nodes_for("bob@acme.example", offices.now().wall).empty());
 }
 
-TEST_CASE("a hundred registrations in a tenth of a second cost few signatures") {
+TEST_CASE("a phone that only stays costs a signature now and then, and is never thought gone") {
     Offices offices(37);
+    offices.done(offices.trento, offices.trento.node->put_user({"bob@acme.example", {}, {"munich"}, {}}, offices.now()));
+    offices.run(1s);
+    auto& munich = *offices.munich.node;
+    const auto subject = as_subject(munich.key().view()) + static_cast<char>(shard_of("bob@acme.example"));
+    const auto sequence = [&] { return munich.roster().counting(RecordType::bindings, subject)->sequence; };
+    munich.set_binding("bob@acme.example", net::unix_seconds(offices.now().wall) + 30, offices.now());
+    offices.run(300ms);
+    unsigned signatures = 0;
+    auto last = sequence();
+    for (int turn = 0; turn < 100; ++turn) {
+        munich.set_binding("bob@acme.example", net::unix_seconds(offices.now().wall) + 30, offices.now());
+        offices.drain(offices.munich);
+        offices.run(1s);
+        signatures += sequence() == last ? 0 : 1;
+        last = sequence();
+        REQUIRE(offices.trento.node->nodes_for("bob@acme.example", offices.now().wall).size() == 1);
+    }
+    CHECK(signatures >= 5);
+    CHECK(signatures <= 8);
+}
+
+TEST_CASE("a storm of new phones is signed at a bounded rate, and all of it") {
+    Offices offices(39);
+    auto& munich = *offices.munich.node;
     const auto until = net::unix_seconds(offices.now().wall) + 120;
-    offices.munich.node->set_bindings({{"bob@acme.example", until}}, offices.now());
+    for (int i = 0; i < 2000; ++i) munich.set_binding("user" + std::to_string(i) + "@acme.example", until, offices.now());
+    const auto shards = [&] {
+        std::size_t count = 0;
+        for (const auto& [key, entry] : munich.roster().entries()) {
+            count += key.type == RecordType::bindings && key.signer == munich.key() ? 1 : 0;
+        }
+        return count;
+    };
+    offices.run(500ms);
+    CHECK(shards() > 60);
+    CHECK(shards() < 200);
+    offices.run(1s);
+    CHECK(shards() == Node::kShards);
+}
+
+TEST_CASE("what an earlier life said of its phones is taken back") {
+    Offices offices(40);
+    offices.munich.node->set_binding("bob@acme.example", net::unix_seconds(offices.now().wall) + 120, offices.now());
+    offices.run(300ms);
+    offices.crash(offices.munich);
+    offices.start(offices.munich);
+    offices.run(300ms);
     const auto subject = as_subject(offices.munich.node->key().view()) + static_cast<char>(shard_of("bob@acme.example"));
-    const auto sequence = [&] { return offices.munich.node->roster().counting(RecordType::bindings, subject)->sequence; };
-    const auto first = sequence();
-    for (int i = 1; i < 100; ++i) offices.munich.node->set_bindings({{"bob@acme.example", until + i}}, offices.now());
-    CHECK(sequence() == first);
-    offices.run(150ms);
-    CHECK(sequence() != first);
-    const auto bindings = offices.munich.node->roster().bindings_of(offices.munich.node->key(), offices.now().wall);
-    CHECK(bindings.empty());  // no such user
+    const auto entry = offices.munich.node->roster().entries().find({RecordType::bindings, subject, offices.munich.node->key()});
+    REQUIRE(entry != offices.munich.node->roster().entries().end());
+    CHECK(std::get<Bindings>(entry->second.body).bindings.empty());
 }
 
 TEST_CASE("a stock peer is admitted with all that its configuration needs") {
