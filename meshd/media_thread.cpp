@@ -102,10 +102,14 @@ MediaThread::~MediaThread() {
 }
 
 void MediaThread::order(Command command) {
+    // A relay that has just been opened passes nothing yet: where its packets go is the order that follows.
+    bool wakes = command.kind != Command::Kind::open;
     {
         const std::lock_guard lock(mutex_);
         commands_.push_back(std::move(command));
+        if (wakes) wakes = !std::exchange(waking_, true);
     }
+    if (!wakes) return;
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
 }
@@ -219,6 +223,7 @@ bool MediaThread::obey() {
     {
         const std::lock_guard lock(mutex_);
         commands.swap(commands_);
+        waking_ = false;
     }
     for (auto& command : commands) {
         const auto found = entries_.find(command.id);

@@ -69,8 +69,9 @@ private:
     loop::FileDescriptor epoll_;
     loop::FileDescriptor wake_;
 
-    mutable std::mutex mutex_;  ///< over the next three only
+    mutable std::mutex mutex_;  ///< over the next four only
     std::vector<Command> commands_;
+    bool waking_ = false;  ///< the thread has been woken for what stands there
     std::map<voice::RelayId, voice::RelayStats> told_;
     Drops closed_;  ///< by relays that are closed
 

@@ -1,24 +1,30 @@
 #include "voice/digest.hpp"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 
 #include <algorithm>
 #include <array>
+#include <stdexcept>
 
 #include "net/text.hpp"
 
 namespace voice {
 namespace {
 
+/// Looked up once: EVP_md5() and its like are looked up anew at each use, which costs more than a short text's hash.
 const EVP_MD* evp(DigestAlgorithm algorithm) {
+    static const EVP_MD* const kMd5 = EVP_MD_fetch(nullptr, "MD5", nullptr);
+    static const EVP_MD* const kSha256 = EVP_MD_fetch(nullptr, "SHA2-256", nullptr);
+    static const EVP_MD* const kSha512_256 = EVP_MD_fetch(nullptr, "SHA2-512/256", nullptr);
     switch (algorithm) {
-    case DigestAlgorithm::md5: return EVP_md5();
-    case DigestAlgorithm::sha256: return EVP_sha256();
-    case DigestAlgorithm::sha512_256: return EVP_sha512_256();
+    case DigestAlgorithm::md5: return kMd5;
+    case DigestAlgorithm::sha256: return kSha256;
+    case DigestAlgorithm::sha512_256: return kSha512_256;
     }
-    return EVP_sha256();
+    return kSha256;
 }
 
 std::string joined(std::initializer_list<std::string_view> parts) {
@@ -170,23 +176,49 @@ std::optional<std::string> digest_answer(std::string_view challenge, std::string
     return out;
 }
 
-DigestServer::DigestServer(Settings settings, net::Random& random) : settings_(std::move(settings)), random_(random) {
-    random_.fill(key_);
-}
+/// HMAC-SHA-256 under a key that is set once: looking the algorithm up and setting the key cost many times the hash.
+struct DigestServer::Mac {
+    explicit Mac(net::Random& random) {
+        net::Secret<32> key;
+        random.fill(key.fill());
+        auto* const hmac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
+        context = EVP_MAC_CTX_new(hmac);
+        EVP_MAC_free(hmac);
+        char digest[] = "SHA256";
+        const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                                     OSSL_PARAM_construct_end()};
+        if (context == nullptr || EVP_MAC_init(context, key.data(), key.size(), params) != 1) {
+            throw std::runtime_error("libcrypto has no HMAC-SHA-256");
+        }
+    }
+    ~Mac() { EVP_MAC_CTX_free(context); }
+    Mac(const Mac&) = delete;
+    Mac& operator=(const Mac&) = delete;
+
+    EVP_MAC_CTX* context = nullptr;
+};
+
+DigestServer::DigestServer(Settings settings, net::Random& random)
+    : settings_(std::move(settings)), mac_(std::make_unique<Mac>(random)) {}
+DigestServer::~DigestServer() = default;
 
 std::string DigestServer::mac_of(std::string_view text) const {
-    std::array<std::byte, EVP_MAX_MD_SIZE> out{};
-    unsigned size = 0;
-    const auto covered = std::string(text) + ":" + settings_.realm;
-    HMAC(EVP_sha256(), key_.data(), static_cast<int>(key_.size()), net::u8(net::as_bytes(covered)), covered.size(),
-         net::u8(net::MutableBytes(out)), &size);
+    std::array<std::byte, 32> out{};
+    std::size_t size = 0;
+    auto* const context = mac_->context;
+    const bool good = EVP_MAC_init(context, nullptr, 0, nullptr) == 1 &&
+                      EVP_MAC_update(context, net::u8(net::as_bytes(text)), text.size()) == 1 &&
+                      EVP_MAC_update(context, net::u8(net::as_bytes(settings_.realm)), settings_.realm.size()) == 1 &&
+                      EVP_MAC_final(context, net::u8(net::MutableBytes(out)), &size, out.size()) == 1;
+    if (!good) throw std::runtime_error("libcrypto cannot make an HMAC");
     return net::to_hex(net::ByteView(out).first(16));
 }
 
-// A nonce: when it was made in milliseconds of our steady clock, 8 random bytes, and a MAC over both.
+// A nonce: when it was made in milliseconds of our steady clock, its number in this life, and a MAC over both under a key
+// of this life.
 std::string DigestServer::make_nonce(net::Now now) {
     net::Writer writer;
-    writer.u64be(static_cast<std::uint64_t>(now.steady.time_since_epoch() / std::chrono::milliseconds(1))).u64be(random_.u64());
+    writer.u64be(static_cast<std::uint64_t>(now.steady.time_since_epoch() / std::chrono::milliseconds(1))).u64be(++made_);
     const auto text = net::to_hex(writer.view());
     return text + mac_of(text);
 }

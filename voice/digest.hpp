@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 
 #include "net/random.hpp"
 #include "net/secret.hpp"
@@ -65,6 +66,9 @@ public:
     using Ha1Of = std::function<std::optional<std::string>(std::string_view user, DigestAlgorithm)>;
 
     DigestServer(Settings settings, net::Random& random);
+    ~DigestServer();
+    DigestServer(const DigestServer&) = delete;
+    DigestServer& operator=(const DigestServer&) = delete;
 
     /// Header values for one WWW-Authenticate or Proxy-Authenticate each, best algorithm first (RFC 8760 2.4).
     std::vector<std::string> challenges(net::Now now, bool stale = false,
@@ -82,13 +86,14 @@ private:
         std::uint32_t highest = 0;
         std::uint64_t window = 0;  ///< bit n: highest - n was seen
     };
+    struct Mac;
     std::string make_nonce(net::Now now);
     std::optional<net::Steady> made_at(std::string_view nonce) const;
     std::string mac_of(std::string_view text) const;
 
     Settings settings_;
-    net::Random& random_;
-    std::array<std::byte, 32> key_;
+    std::unique_ptr<Mac> mac_;
+    std::uint64_t made_ = 0;
     std::map<std::string, Seen, std::less<>> counts_;
     std::deque<std::string> order_;
     net::Steady forgotten_before_ = net::Steady::min();  ///< nonces made up to here may have had counts that are gone

@@ -1,6 +1,6 @@
 // What a message must pass before anything believes it:
 //   size, start line, header lines  ->  required and single headers, numbers in range, CSeq's method, body's length
-//   ->  sofia-sip's parser over the whole  ->  our own readers over each address and Via that a proxy acts on.
+//   ->  our own readers over each address and Via that a proxy acts on  ->  sofia-sip's parser over what is not plain.
 // A request that fails is answered 400 (505 for its version, 501 for an unknown method under another's CSeq, as RFC 4475
 // 3.1.2.18 prefers) if it says where to and is no ACK; all else is silence.
 #include <sofia-sip/msg.h>
@@ -15,12 +15,14 @@
 
 #include "net/text.hpp"
 #include "voice/message.hpp"
+#include "voice/plain.hpp"
 
 namespace voice {
 
 class Ingress {
 public:
-    Ingress(std::string_view text, bool stream) : text_(text), stream_(stream) {}
+    Ingress(std::string_view text, bool stream, Message::Scrutiny scrutiny)
+        : text_(text), stream_(stream), scrutiny_(scrutiny) {}
     tl::expected<Message, Rejected> run();
 
 private:
@@ -40,6 +42,7 @@ private:
 
     std::string_view text_;
     bool stream_;
+    Message::Scrutiny scrutiny_;
     Message message_;
     bool request_ = false;
     std::optional<std::uint64_t> content_length_;
@@ -117,6 +120,7 @@ bool Ingress::start_line(std::string_view line) {
 
 bool Ingress::header_lines(std::string_view block) {
     bool good = true;
+    message_.fields_.reserve(16);
     while (!block.empty()) {
         const auto end = std::min(block.find("\r\n"), block.size());
         const auto line = block.substr(0, end);
@@ -220,6 +224,7 @@ bool Ingress::addresses() {
 }
 
 bool Ingress::sofia_agrees(std::string_view head) {
+    if (scrutiny_ == Message::Scrutiny::as_needed && is_plain(head)) return true;
     // Quoted pairs may hold controls (RFC 4475 "intmeth"), which it cannot bear: it sees another character there.
     std::string copy(head);
     // Of methods that it does not know it refuses some for their first letter; they have been judged above.
@@ -294,9 +299,9 @@ Rejected Ingress::rejected() const {
     return out;
 }
 
-tl::expected<Message, Rejected> Message::parse(net::ByteView bytes, bool stream) {
+tl::expected<Message, Rejected> Message::parse(net::ByteView bytes, bool stream, Scrutiny scrutiny) {
     if (bytes.size() > kMaxMessageBytes) return tl::unexpected(Rejected{"message too large", {}});
-    return Ingress(net::as_text(bytes), stream).run();
+    return Ingress(net::as_text(bytes), stream, scrutiny).run();
 }
 
 }  // namespace voice

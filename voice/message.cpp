@@ -50,6 +50,27 @@ std::string join(const std::vector<std::string_view>& pieces) {
     return out;
 }
 
+/// What stands behind the first ';' that belongs to the header and not to the address in it.
+std::string_view header_params(std::string_view address) {
+    bool quoted = false, angled = false;
+    for (std::size_t i = 0; i < address.size(); ++i) {
+        const char c = address[i];
+        if (quoted) {
+            if (c == '\\') ++i;
+            if (c == '"') quoted = false;
+        } else if (c == '"' && !angled) {
+            quoted = true;
+        } else if (c == '<') {
+            angled = true;
+        } else if (c == '>') {
+            angled = false;
+        } else if (c == ';' && !angled) {
+            return address.substr(i + 1);
+        }
+    }
+    return {};
+}
+
 /// Nothing that we write may end a header line: whoever sets a value from outside cannot smuggle a header in.
 std::string one_line(std::string_view value) {
     std::string out(value);
@@ -162,6 +183,14 @@ std::size_t Message::first_field(std::string_view name) const {
     return fields_.size();
 }
 
+/// Asked many times of each message: without reading the URI, which is most of the work of an address.
+std::string Message::tag_in(std::string_view name) const {
+    const auto params = header_params(get(name).value_or(""));
+    if (params.empty()) return {};
+    const auto parsed = Params::parse(params);
+    return std::string(parsed ? parsed->get("tag").value_or("") : "");
+}
+
 std::vector<Via> Message::vias() const {
     std::vector<Via> vias;
     for (const auto value : get_all("Via")) {
@@ -244,8 +273,6 @@ void Message::set_addresses(std::string_view name, const std::vector<NameAddr>& 
 
 NameAddr Message::from() const { return NameAddr::parse(get("From").value_or("")).value_or(NameAddr{}); }
 NameAddr Message::to() const { return NameAddr::parse(get("To").value_or("")).value_or(NameAddr{}); }
-std::string Message::from_tag() const { return std::string(from().tag().value_or("")); }
-std::string Message::to_tag() const { return std::string(to().tag().value_or("")); }
 CSeq Message::cseq() const { return CSeq::parse(get("CSeq").value_or("")).value_or(CSeq{}); }
 
 std::optional<std::uint32_t> Message::max_forwards() const {

@@ -1,5 +1,5 @@
 /// A SIP message: parsed strictly, edited as a proxy must, and written back with all that was not touched kept in its
-/// order and its bytes. Sofia-sip's parser judges every message; our own ingress checks stand before it.
+/// order and its bytes. Our own ingress checks judge every message, sofia-sip's parser all that are not plain.
 #pragma once
 
 #include <tl/expected.hpp>
@@ -23,8 +23,11 @@ public:
     Message() = default;  ///< an empty place for one: no method, no headers
 
     /// `bytes` is one datagram, or one framed message of a stream. Bytes behind Content-Length are ignored in a
-    /// datagram (RFC 3261 18.3). `stream` demands Content-Length.
-    static tl::expected<Message, Rejected> parse(net::ByteView bytes, bool stream = false);
+    /// datagram (RFC 3261 18.3). `stream` demands Content-Length. `full` asks the second parser about plain ones too,
+    /// which changes nothing but the time it takes.
+    enum class Scrutiny : std::uint8_t { as_needed, full };
+    static tl::expected<Message, Rejected> parse(net::ByteView bytes, bool stream = false,
+                                                 Scrutiny scrutiny = Scrutiny::as_needed);
 
     /// From scratch. Headers are then added by the setters below; Max-Forwards: 70 and Content-Length come by themselves.
     static Message request(std::string_view method, const Uri& uri);
@@ -74,8 +77,8 @@ public:
     // --- dialog
     NameAddr from() const;
     NameAddr to() const;
-    std::string from_tag() const;
-    std::string to_tag() const;
+    std::string from_tag() const { return tag_in("From"); }
+    std::string to_tag() const { return tag_in("To"); }
     void set_from(const NameAddr& from) { set("From", from.text()); }
     void set_to(const NameAddr& to) { set("To", to.text()); }
     std::string_view call_id() const { return get("Call-ID").value_or(""); }
@@ -120,6 +123,7 @@ private:
     };
     friend class Ingress;
     std::size_t first_field(std::string_view name) const;
+    std::string tag_in(std::string_view name) const;
 
     int status_ = 0;
     std::string method_;

@@ -26,7 +26,7 @@ struct Proxy::Parts {
     void handle(const TransactionEvent& event, net::Now now);
     void arrived(const RequestArrived& event, net::Now now);
     /// RFC 3261 section 16.3: the status that refuses the request, or 0.
-    int refused(const RequestArrived& event, Message& response) const;
+    int refused(const Message& request) const;
 
     Exchange exchange;
     Forking forking;
@@ -177,9 +177,9 @@ void Proxy::Parts::handle(const TransactionEvent& event, net::Now now) {
 }
 
 void Proxy::Parts::arrived(const RequestArrived& event, net::Now now) {
-    auto response = exchange.response_to(event.id, 500);
-    if (const auto status = refused(event, response); status != 0) {
-        response.set_status(status);
+    if (const auto status = refused(event.message); status != 0) {
+        auto response = exchange.response_to(event.id, status);
+        if (status == 420) response.set("Unsupported", event.message.get("Proxy-Require").value_or(""));
         exchange.transactions.respond(event.id, response, now);
         return;
     }
@@ -188,19 +188,17 @@ void Proxy::Parts::arrived(const RequestArrived& event, net::Now now) {
     requests.arrived(event, now);
 }
 
-int Proxy::Parts::refused(const RequestArrived& event, Message& response) const {
-    const auto& request = event.message;
+int Proxy::Parts::refused(const Message& request) const {
     if (!request.uri().is_sip() && !request.uri().is_tel()) return 416;
     if (request.max_forwards() == 0U) return 483;
-    const auto mark = loop_mark(exchange, request);
-    for (const auto& via : request.vias()) {
-        if (via.branch().ends_with(mark)) return 482;
+    if (request.via_count() > 1) {  // one that has passed here has our Via and that of who sent it to us
+        const auto mark = loop_mark(exchange, request);
+        for (const auto& via : request.vias()) {
+            if (via.branch().ends_with(mark)) return 482;
+        }
     }
-    if (const auto demanded = request.get("Proxy-Require"); demanded && !demanded->empty()) {
-        response.set("Unsupported", *demanded);
-        return 420;
-    }
-    return 0;
+    const auto demanded = request.get("Proxy-Require");
+    return demanded && !demanded->empty() ? 420 : 0;
 }
 
 std::vector<Outgoing> Proxy::take_outgoing() {

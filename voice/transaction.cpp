@@ -88,7 +88,7 @@ void Transactions::stop_resending(ClientId id) {
 void Transactions::abandon(ClientId id) {
     const auto found = state_->clients.find(id);
     if (found == state_->clients.end()) return;
-    state_->unschedule(id);
+    state_->unschedule(id, found->second);
     state_->client_by_key.erase(found->second.key);
     state_->clients.erase(found);
 }
@@ -145,7 +145,7 @@ void Transactions::tick(net::Now now) {
         } else if (const auto client = state_->clients.find(id); client != state_->clients.end()) {
             state_->client_timer(id, client->second, now);
         } else {
-            state_->unschedule(id);
+            state_->timetable.erase(state_->timetable.begin());
         }
     }
 }

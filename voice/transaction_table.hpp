@@ -3,6 +3,7 @@
 /// the two. Server transactions are in transaction_server.cpp, client transactions in transaction_client.cpp.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <set>
 #include <unordered_map>
@@ -35,6 +36,7 @@ struct Transactions::Server {
     net::Duration interval{};
     net::Steady resend_at = net::kNever;
     net::Steady end_at = net::kNever;
+    net::Steady due = net::kNever;  // its place in the timetable
 };
 
 //                 INVITE client (17.1.1, RFC 6026)                    other client (17.1.2)
@@ -59,6 +61,7 @@ struct Transactions::Client {
     net::Duration interval{};
     net::Steady resend_at = net::kNever;
     net::Steady end_at = net::kNever;
+    net::Steady due = net::kNever;  // its place in the timetable
 };
 
 struct Transactions::State {
@@ -77,25 +80,29 @@ struct Transactions::State {
     std::deque<ClientId> answered;
     std::vector<ClientId> spent, spending;  // answered since events were taken last, and before that
     std::set<std::pair<net::Steady, std::uint64_t>> timetable;
-    std::unordered_map<std::uint64_t, net::Steady> timed;
     std::vector<Outgoing> outgoing;
     std::vector<TransactionEvent> events;
 
     net::Duration long_wait() const { return kTimeouts * settings.t1; }
 
+    /// Ends are rounded up, so that many come in one turn: the RFC's times are the least.
     template <class Transaction>
-    void schedule(std::uint64_t id, const Transaction& transaction) {
-        const auto at = std::min(transaction.resend_at, transaction.end_at);
-        unschedule(id);
+    void schedule(std::uint64_t id, Transaction& transaction) {
+        constexpr net::Duration kEndsTogether = std::chrono::milliseconds(50);
+        auto end = transaction.end_at;
+        if (end != net::kNever) end += (kEndsTogether - end.time_since_epoch() % kEndsTogether) % kEndsTogether;
+        const auto at = std::min(transaction.resend_at, end);
+        if (at == transaction.due) return;
+        unschedule(id, transaction);
         if (at == net::kNever) return;
         timetable.emplace(at, id);
-        timed.emplace(id, at);
+        transaction.due = at;
     }
-    void unschedule(std::uint64_t id) {
-        if (const auto found = timed.find(id); found != timed.end()) {
-            timetable.erase({found->second, id});
-            timed.erase(found);
-        }
+    template <class Transaction>
+    void unschedule(std::uint64_t id, Transaction& transaction) {
+        if (transaction.due == net::kNever) return;
+        timetable.erase({transaction.due, id});
+        transaction.due = net::kNever;
     }
 
     void send(const Flow& flow, net::Bytes bytes) { outgoing.push_back({flow, std::move(bytes)}); }
@@ -103,7 +110,7 @@ struct Transactions::State {
     void end_server(ServerId id, bool clean) {
         const auto found = servers.find(id);
         if (found == servers.end()) return;
-        unschedule(id);
+        unschedule(id, found->second);
         server_by_key.erase(found->second.key);
         if (!found->second.ours) events.emplace_back(ServerEnded{id, clean});
         servers.erase(found);
@@ -113,7 +120,7 @@ struct Transactions::State {
     void end_client(ClientId id, Event event) {
         const auto found = clients.find(id);
         if (found == clients.end()) return;
-        unschedule(id);
+        unschedule(id, found->second);
         client_by_key.erase(found->second.key);
         if (!found->second.ours) events.emplace_back(std::move(event));
         clients.erase(found);
@@ -148,11 +155,17 @@ struct Transactions::State {
     void server_timer(ServerId id, Server& server, net::Now now);
     void client_timer(ClientId id, Client& client, net::Now now);
     Flow reply_flow(const Via& asked, const Flow& flow) const;
+    /// For branches and tags: drawn many at once, as each time may be a call to the kernel.
     std::string hex(std::size_t bytes) {
-        net::Bytes drawn(bytes);
-        random.fill(drawn);
-        return net::to_hex(drawn);
+        if (drawn.size() - used < bytes) {
+            random.fill(drawn);
+            used = 0;
+        }
+        used += bytes;
+        return net::to_hex(net::ByteView(drawn).subspan(used - bytes, bytes));
     }
+    std::array<std::byte, 480> drawn{};
+    std::size_t used = drawn.size();
 };
 
 }  // namespace voice

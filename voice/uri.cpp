@@ -303,6 +303,7 @@ std::string Uri::text() const {
 }
 
 bool Uri::equivalent(const Uri& other) const {
+    if (*this == other) return true;
     if (scheme != other.scheme) return false;
     if (is_tel()) return address_of_record() == other.address_of_record();
     if (!is_sip()) return opaque == other.opaque;
