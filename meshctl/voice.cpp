@@ -17,7 +17,8 @@ const Command kVoice{
     .name = "voice",
     .summary = "tell which way calls go now, since when, and why",
     .details =
-        "Its modes in --json: central, island (the centre is out of reach), checking, registrar (there is no centre).",
+        "Its modes in --json: central, busy (the centre asked for a rest), island (it is out of reach, or does nothing but "
+        "answer), checking, registrar (there is no centre). Where the centre is lost, it says whether other nodes reach it.",
     .arguments = {},
     .options = {},
     .run = run,

@@ -15,6 +15,9 @@ std::string voice_line(const Value& voice, bool colour) {
     } else if (mode == "island") {
         what = "calls go over the mesh: the central server is out of reach";
         in = Colour::warning;
+    } else if (mode == "busy") {
+        what = "the central server is busy: calls go over the mesh for a while";
+        in = Colour::warning;
     } else if (mode == "registrar") {
         what = "this mesh is its own registrar";
         in = Colour::good;
@@ -27,7 +30,10 @@ std::string voice_line(const Value& voice, bool colour) {
     auto out = coloured(what, in, colour);
     if (const auto centre = voice["centre"].text(); !centre.empty()) out += ", " + printable(centre);
     if (const auto since = voice["since_s"].number()) out += ", for " + duration(*since);
-    if (const auto why = voice["why"].text(); !why.empty()) out += " (" + printable(why) + ")";
+    if (const auto why = voice["why"].text(); !why.empty()) {
+        const auto elsewhere = voice["elsewhere"].text();
+        out += " (" + printable(why) + (elsewhere.empty() ? "" : "; " + printable(elsewhere)) + ")";
+    }
     return out;
 }
 

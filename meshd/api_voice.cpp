@@ -129,6 +129,7 @@ json voice_json(Daemon& daemon) {
             {"since_s", seconds(daemon.loop().now().steady - view.since.steady)},
             {"centre", centre ? json(centre->uri) : json(nullptr)},
             {"centre_state", view.centre_state},
+            {"elsewhere", view.elsewhere},
             {"hold_down_s", view.hold_down.count()}};
 }
 

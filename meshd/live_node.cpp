@@ -318,6 +318,7 @@ void LiveNode::on_events() {
             changed_phones.insert(binding->aor);
         } else if (const auto* mode = std::get_if<voice::ModeChanged>(&event)) {
             spdlog::info("voice: {} ({})", mode->mode, mode->why);
+            if (mode->mode == "island") resolve_centre();  // it may have moved, or have another address
         } else if (const auto* started = std::get_if<voice::CallStarted>(&event)) {
             spdlog::info("call from {} to {}, {}", started->call.from, started->call.to, started->call.path);
         } else if (const auto* ended = std::get_if<voice::CallEnded>(&event)) {
@@ -381,12 +382,13 @@ void LiveNode::resolve_centre() {
     const auto& centre = config_.voice.centre;
     if (!centre || net::IpAddress::parse(centre->host)) return;
     resolver_->resolve(centre->host, [this, centre](const net::Result<loop::Addresses>& answer) {
-        centre_timer_.after(answer ? net::Duration(kResolveCentreEvery) : net::Duration(kResolveCentreAgain));
+        const bool lost = core_->proxy()->voice().mode == "island";
+        centre_timer_.after(answer && !lost ? net::Duration(kResolveCentreEvery) : net::Duration(kResolveCentreAgain));
         if (!answer) {
             if (complained_.insert(centre->host).second) spdlog::warn("centre: {}: {}", centre->host, answer.error().message);
             return;
         }
-        const net::Endpoint endpoint{answer->addresses.front(), centre->port.value_or(kSipPort)};
+        const net::Endpoint endpoint{core_->proxy()->centre_among(answer->addresses), centre->port.value_or(kSipPort)};
         core_->proxy()->set_centre(
             {centre->tcp.value_or(false) ? voice::Transport::tcp : voice::Transport::udp, endpoint}, loop_.now());
         Batch batch;

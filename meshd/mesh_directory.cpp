@@ -36,6 +36,14 @@ std::optional<voice::Aor> MeshDirectory::aor_of_number(std::string_view number) 
     return found == numbers.end() ? std::nullopt : std::optional(found->second);
 }
 
+std::vector<voice::NodeId> MeshDirectory::voice_nodes() const {
+    std::vector<voice::NodeId> out;
+    for (const auto& [key, member] : node_.view().members) {
+        if (key != node_.key() && member.says.roles.has(mesh::Role::voice) && node_.is_up(key)) out.push_back(member.says.name);
+    }
+    return out;
+}
+
 std::optional<voice::NodeId> MeshDirectory::node_at(const net::IpAddress& overlay) const {
     const auto* member = node_.view().by_address(overlay);
     if (member == nullptr || member->says.stock) return std::nullopt;

@@ -29,6 +29,7 @@ bool CentreMonitor::probe_due(net::Now now) {
 
 void CentreMonitor::answered(net::Now now) {
     last_answer_ = now.steady;
+    if (unanswered_ >= times_.restart_probes && believed_up()) ++silences_;
     unanswered_ = 0;
     next_probe_ = last_probe_ + times_.probe_every;
     switch (state_) {
@@ -54,13 +55,20 @@ void CentreMonitor::measured(net::Duration round_trip) {
     round_trip_ = round_trip_ == 0ns ? round_trip : (7 * round_trip_ + round_trip) / 8;
 }
 
-void CentreMonitor::call_failed(net::Now now) {
-    if (!believed_up() || ++calls_failed_ < times_.failed_calls) return;
-    lose(State::failing, "it answers, but " + std::to_string(calls_failed_) + " calls in a row failed there", now);
+void CentreMonitor::request_failed(net::Now now) {
+    if (!believed_up() || ++requests_failed_ < times_.failed_requests) return;
+    lose(State::failing,
+         "it answers, but " + std::to_string(requests_failed_) + " registrations or calls in a row failed there", now);
 }
 
-void CentreMonitor::call_went_through() {
-    calls_failed_ = 0;
+void CentreMonitor::request_went_through() {
+    requests_failed_ = 0;
+}
+
+void CentreMonitor::asked_for_rest(std::chrono::seconds rest, net::Now now) {
+    requests_failed_ = 0;
+    const auto until = now.steady + std::min<net::Duration>(rest, times_.busy_max);
+    if (until > now.steady) rests_until_ = std::max(rests_until_, until);
 }
 
 void CentreMonitor::unreachable(std::string_view why, net::Now now) {
@@ -69,6 +77,7 @@ void CentreMonitor::unreachable(std::string_view why, net::Now now) {
 }
 
 void CentreMonitor::tick(net::Now now) {
+    if (rests_until_ <= now.steady) rests_until_ = net::Steady::min();
     switch (state_) {
         case State::down:
             return;
@@ -91,6 +100,7 @@ net::Steady CentreMonitor::next_deadline() const {
     if (state_ != State::down && unanswered_ >= times_.silent_probes) {
         next = std::min(next, last_answer_ + times_.silent_for);
     }
+    if (rests_until_ != net::Steady::min()) next = std::min(next, rests_until_);
     return next;
 }
 
@@ -109,7 +119,8 @@ void CentreMonitor::lose(State next, std::string why, net::Now now) {
         hold_down_ = flapping ? std::min(2 * hold_down_, times_.hold_down_max) : times_.hold_down;
         lost_from_up_ |= state_ == State::up;
     }
-    calls_failed_ = 0;
+    requests_failed_ = 0;
+    rests_until_ = net::Steady::min();
     enter(next, std::move(why), now);
 }
 

@@ -5,6 +5,8 @@
 ///      |                  '--calls fail in a row--> failing --hold-down over--> up
 ///      '--silent--> down                 holding, failing --silent, unreachable--> down
 ///                   down --answer, the first ever--> up
+///
+/// Busy is beside these: it lives, works, and asks to be left alone until a time that it names.
 #pragma once
 
 #include <optional>
@@ -21,7 +23,9 @@ struct CentreTimes {
     net::Duration probe_hurry = std::chrono::milliseconds(250);  ///< in the last second before the verdict
     net::Duration silent_for = std::chrono::seconds(5);          ///< down when silent this long, and ...
     unsigned silent_probes = 6;                                  ///< ... after at least so many transmissions
-    unsigned failed_calls = 3;                                   ///< so many 408/500/503/504 in a row: failing
+    unsigned restart_probes = 4;                                 ///< silent for so many: it may have restarted
+    unsigned failed_requests = 3;                                ///< so many 408/500/503/504 in a row: failing
+    net::Duration busy_max = std::chrono::minutes(2);            ///< the longest Retry-After that is honoured
     net::Duration hold_down = std::chrono::seconds(60);
     net::Duration hold_down_max = std::chrono::minutes(16);
     /// Up for less than this before it went down again is flapping, and doubles the hold-down.
@@ -40,10 +44,13 @@ public:
     void answered(net::Now now);
     /// How long a probe took that was answered (smoothed as RFC 6298 does).
     void measured(net::Duration round_trip);
-    /// A 408, 500, 503 or 504 to an INVITE, or no answer at all to one while OPTIONS are answered.
-    void call_failed(net::Now now);
-    /// Any other response above 100 to an INVITE.
-    void call_went_through();
+    /// A 408, 500, 503 (without Retry-After) or 504 to a REGISTER or INVITE, or no answer at all to one while OPTIONS
+    /// are answered.
+    void request_failed(net::Now now);
+    /// Any other response above 100 to a REGISTER or INVITE.
+    void request_went_through();
+    /// 503 with Retry-After (RFC 3261 21.5.4): alive and well, but nothing new is wanted for so long.
+    void asked_for_rest(std::chrono::seconds rest, net::Now now);
     /// ICMP unreachable, connection refused or reset, no route.
     void unreachable(std::string_view why, net::Now now);
     void tick(net::Now now);
@@ -52,17 +59,24 @@ public:
     State state() const { return state_; }
     /// Whether new calls and refreshes are to go there: checking or up.
     bool believed_up() const { return state_ == State::checking || state_ == State::up; }
+    /// Believed up, but nothing new is to go there for a while. What is under way goes on.
+    bool busy() const { return believed_up() && rests_until_ != net::Steady::min(); }
+    bool answered_since(net::Steady then) const { return last_answer_ >= then; }
     /// Not lost yet, but not answering either.
     bool doubtful() const { return !believed_up() || unanswered_ >= 2; }
-    /// Counts the times it was lost: what it confirmed under an older number it may have forgotten.
+    /// Counts the times it was lost.
     std::uint64_t losses() const { return losses_; }
+    /// Counts these, and silences in which it may have restarted: what it confirmed under an older number it may have
+    /// forgotten.
+    std::uint64_t lapses() const { return losses_ + silences_; }
     net::Now since() const { return since_; }
-    const std::string& why() const { return why_; }
+    std::string_view why() const { return busy() ? kBusy : std::string_view(why_); }
     /// How long to wait for any answer to an INVITE before the mesh is tried too: four round trips, at least 300 ms.
     net::Duration patience() const;
     net::Duration hold_down() const { return hold_down_; }
 
 private:
+    static constexpr std::string_view kBusy = "it answers, but has too much to do and asked for a rest";
     bool silent(net::Now now) const;
     void lose(State next, std::string why, net::Now now);
     void enter(State next, std::string why, net::Now now);
@@ -77,8 +91,10 @@ private:
     std::optional<net::Steady> up_since_;
     unsigned unanswered_ = 0;  ///< probes sent since the last answer
     bool lost_from_up_ = false;  ///< ever: a second time soon after is flapping
-    unsigned calls_failed_ = 0;
+    unsigned requests_failed_ = 0;
+    net::Steady rests_until_ = net::Steady::min();  ///< min: it does not rest
     std::uint64_t losses_ = 0;
+    std::uint64_t silences_ = 0;
     net::Duration hold_down_;
     net::Duration round_trip_{0};
 };

@@ -19,7 +19,7 @@ public:
     bool shape(Fork& fork, const Target& target, Message& request, net::Now now) override;
     std::vector<Target> spare(Fork& fork, net::Now now) override;
     void passing(Fork& fork, const Branch& branch, Message& response, net::Now now) override;
-    void heard(Fork&, const Branch&, int, net::Now) override {}
+    void heard(Fork&, const Branch&, int, std::optional<std::uint32_t>, net::Now) override {}
     void ended(Fork& fork, int status, net::Now now) override;
 
 private:

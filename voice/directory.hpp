@@ -36,6 +36,8 @@ public:
     virtual std::optional<UserRecord> user(const Aor& aor) const = 0;
     /// What a user part that is no address of record here means: an extension or an E.164 number to its user.
     virtual std::optional<Aor> aor_of_number(std::string_view number) const = 0;
+    /// Other nodes with the voice role, each reachable over the mesh now, in any order.
+    virtual std::vector<NodeId> voice_nodes() const = 0;
     /// The member that an overlay address belongs to.
     virtual std::optional<NodeId> node_at(const net::IpAddress& overlay) const = 0;
     /// The overlay address to reach `node` at, if the mesh can carry packets to it now.

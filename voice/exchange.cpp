@@ -88,6 +88,7 @@ std::string Exchange::new_token() {
 std::string Exchange::mode() const {
     if (!monitor) return "registrar";
     if (monitor->state() == CentreMonitor::State::checking) return "checking";
+    if (monitor->busy()) return "busy";
     return monitor->believed_up() ? "central" : "island";
 }
 

@@ -25,6 +25,7 @@ struct Exchange {
 
     const Directory& directory() const { return environment.directory(); }
     bool centre_up() const { return monitor && monitor->believed_up(); }
+    bool centre_busy() const { return monitor && monitor->busy(); }
     /// The centre is back, but not every phone has come by since to register there again.
     bool settling(net::Now now) const {
         return centre_up() && monitor->losses() > 0 && now.steady - monitor->since().steady < settings.expires;

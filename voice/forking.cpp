@@ -98,7 +98,7 @@ void Forking::response(const ResponseArrived& event, net::Now now) {
     Fork* fork = nullptr;
     auto* branch = branch_of(event.id, fork);
     if (branch == nullptr) return;
-    fork->user->heard(*fork, *branch, event.message.status(), now);
+    fork->user->heard(*fork, *branch, event.message.status(), event.message.retry_after_s(), now);
     if (event.message.status() < 200) return provisional(*fork, *branch, event.message, now);
     if (event.message.status() < 300) return success(*fork, *branch, event.message, now);
     refused(*fork, *branch, event.message, now);
@@ -175,7 +175,8 @@ void Forking::choose(Fork& fork, net::Now now) {
     }
     const Branch none;
     fork.user->passing(fork, none, response, now);
-    if (response.status() == 503) response.set_status(500);  // ours is not overloaded (step 6)
+    // Ours is not overloaded; but where we know that the next request would be answered so, too, it stays (step 6).
+    if (response.status() == 503 && !exchange_.centre_busy()) response.set_status(500);
     fork.final_status = response.status();
     reply(fork, response, now);
     fork.user->ended(fork, fork.final_status, now);
@@ -211,7 +212,7 @@ void Forking::failed(ClientId id, int status, net::Now now) {
     Fork* fork = nullptr;
     auto* branch = branch_of(id, fork);
     if (branch == nullptr) return;
-    fork->user->heard(*fork, *branch, status, now);
+    fork->user->heard(*fork, *branch, status, std::nullopt, now);
     const auto server = fork->id;
     refused(*fork, *branch, Message::response(fork->request, status, {}, exchange_.transactions.make_tag()), now);
     client_ended(id);
@@ -247,6 +248,15 @@ void Forking::wake(const Fork& fork) {
 
 bool is_outage(int status) {
     return status == 408 || status == 500 || status == 503 || status == 504;
+}
+
+void judge_centre(Exchange& exchange, const Branch& branch, int status, std::optional<std::uint32_t> retry_after_s,
+                  net::Now now) {
+    if (!exchange.monitor || branch.target.path != Path::central || status <= 100) return;
+    // What comes after ringing is about the callee.
+    if (!is_outage(status) || branch.status > 100) return exchange.monitor->request_went_through();
+    if (status == 503 && retry_after_s) return exchange.monitor->asked_for_rest(std::chrono::seconds(*retry_after_s), now);
+    exchange.monitor->request_failed(now);
 }
 
 int rank_of(int status) {

@@ -71,8 +71,9 @@ public:
     virtual std::vector<Target> spare(Fork& fork, net::Now now) = 0;
     /// A response is about to be passed back; it may be edited.
     virtual void passing(Fork& fork, const Branch& branch, Message& response, net::Now now) = 0;
-    /// Every response of a branch, before it counts (408 and 503 made here too).
-    virtual void heard(Fork& fork, const Branch& branch, int status, net::Now now) = 0;
+    /// Every response of a branch, before it counts (408 and 503 made here too, which have no Retry-After).
+    virtual void heard(Fork& fork, const Branch& branch, int status, std::optional<std::uint32_t> retry_after_s,
+                       net::Now now) = 0;
     /// The final answer has been given.
     virtual void ended(Fork& fork, int status, net::Now now) = 0;
 };
@@ -132,6 +133,9 @@ private:
 std::string loop_mark(const Exchange& exchange, const Message& request);
 /// 408, 500, 503, 504: what a front proxy says whose back end is gone.
 bool is_outage(int status);
+/// What the answer to a REGISTER or INVITE that was sent to the centre tells of it.
+void judge_centre(Exchange& exchange, const Branch& branch, int status, std::optional<std::uint32_t> retry_after_s,
+                  net::Now now);
 /// How good a refusal is to pass on: the least is best (16.7 step 6).
 int rank_of(int status);
 

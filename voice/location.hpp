@@ -26,7 +26,7 @@ struct Binding {
     std::uint32_t cseq = 0;
     net::Steady expires;              ///< toward the phone
     net::Steady centre_expires;       ///< what the centre granted; the past if it never did
-    std::uint64_t centre_losses = 0;  ///< CentreMonitor::losses() when the centre last confirmed it
+    std::uint64_t centre_lapses = 0;  ///< CentreMonitor::lapses() when the centre last confirmed it
     net::Steady confirmed;            ///< when the centre or a password last vouched for this device
     net::Now since;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "voice/dialogs.hpp"
+#include "voice/neighbours.hpp"
 #include "voice/probe.hpp"
 #include "voice/registration.hpp"
 #include "voice/requests.hpp"
@@ -19,6 +20,7 @@ struct Proxy::Parts {
           dialogs(exchange, forking, calls, credentials),
           registration(exchange, forking, credentials),
           probe(exchange),
+          neighbours(exchange),
           mode(exchange.mode()),
           mode_since(now) {}
 
@@ -36,6 +38,7 @@ struct Proxy::Parts {
     Dialogs dialogs;
     Registration registration;
     Probe probe;
+    Neighbours neighbours;
     std::string mode;
     net::Now mode_since;
     std::uint64_t losses = 0;
@@ -106,11 +109,22 @@ void Proxy::set_centre(const Centre& centre, net::Now now) {
     parts_->settle(now);
 }
 
+net::IpAddress Proxy::centre_among(const std::vector<net::IpAddress>& listed) const {
+    const auto& exchange = parts_->exchange;
+    if (!exchange.settings.centre) return listed.front();
+    const auto present = std::find(listed.begin(), listed.end(), exchange.settings.centre->endpoint.address);
+    if (present == listed.end()) return listed.front();
+    const bool lost = exchange.monitor && exchange.monitor->state() == CentreMonitor::State::down;
+    if (!lost) return *present;
+    return std::next(present) == listed.end() ? listed.front() : *std::next(present);
+}
+
 void Proxy::tick(net::Now now) {
     auto& parts = *parts_;
     parts.exchange.transactions.tick(now);
     parts.probe.tick(now);
     if (parts.exchange.monitor) parts.exchange.monitor->tick(now);
+    parts.neighbours.tick(now);
     parts.forking.tick(now);
     parts.requests.tick(now);
     parts.calls.tick(now);
@@ -124,7 +138,7 @@ net::Steady Proxy::next_deadline() const {
                           parts.requests.next_deadline(), parts.calls.next_deadline(),
                           parts.exchange.location.next_deadline()});
     if (parts.exchange.monitor) next = std::min(next, parts.exchange.monitor->next_deadline());
-    return next;
+    return std::min(next, parts.neighbours.next_deadline());
 }
 
 void Proxy::Parts::settle(net::Now now) {
@@ -132,6 +146,7 @@ void Proxy::Parts::settle(net::Now now) {
     for (unsigned turn = 0; turn < 100; ++turn) {
         if (exchange.monitor && exchange.monitor->losses() != losses) {
             losses = exchange.monitor->losses();
+            neighbours.tick(now);
             forking.centre_lost(now);
         }
         const auto happened = exchange.transactions.take_events();
@@ -142,7 +157,7 @@ void Proxy::Parts::settle(net::Now now) {
     if (const auto current = exchange.mode(); current != mode) {
         mode = current;
         mode_since = now;
-        exchange.events.emplace_back(ModeChanged{mode, exchange.monitor ? exchange.monitor->why() : ""});
+        exchange.events.emplace_back(ModeChanged{mode, std::string(exchange.monitor ? exchange.monitor->why() : "")});
     }
 }
 
@@ -163,6 +178,7 @@ void Proxy::Parts::handle(const TransactionEvent& event, net::Now now) {
                 if (monitor && e.flow.side == Side::centre) monitor->answered(now);
                 return;
             }
+            if (parts.neighbours.take(e.message)) return;
             ++parts.exchange.counters.stray;
         }
         void operator()(const TimedOut& e) const { parts.forking.failed(e.id, 408, now); }
@@ -233,7 +249,7 @@ void Proxy::restore(const std::vector<SavedBinding>& bindings, net::Now now) {
         binding.expires = steady(saved.expires);
         binding.centre_expires = steady(saved.centre_expires);
         binding.confirmed = steady(saved.confirmed);
-        binding.centre_losses = UINT64_MAX;  // whatever ended us may have made the centre forget
+        binding.centre_lapses = UINT64_MAX;  // whatever ended us may have made the centre forget
         binding.since = now;
         parts_->exchange.location.put(std::move(binding), now);
     }
@@ -255,9 +271,10 @@ std::vector<CallView> Proxy::calls() const {
 
 VoiceView Proxy::voice() const {
     const auto& monitor = parts_->exchange.monitor;
-    VoiceView view{parts_->mode, "there is no central server", parts_->mode_since, "", std::chrono::seconds(0)};
+    VoiceView view{parts_->mode, "there is no central server", parts_->mode_since, {}, {}, std::chrono::seconds(0)};
     if (!monitor) return view;
     view.why = monitor->why();
+    view.elsewhere = parts_->neighbours.in_words();
     view.centre_state = name_of(monitor->state());
     view.hold_down = std::chrono::duration_cast<std::chrono::seconds>(monitor->hold_down());
     return view;

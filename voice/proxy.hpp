@@ -71,7 +71,7 @@ struct CallEnded {
     std::string why;
 };
 struct ModeChanged {
-    std::string mode;  ///< "central", "island", "registrar", "checking"
+    std::string mode;  ///< "central", "busy", "island", "registrar", "checking"
     std::string why;
 };
 using ProxyEvent = std::variant<BindingChanged, CallStarted, CallEnded, ModeChanged>;
@@ -85,6 +85,7 @@ struct VoiceView {
     std::string mode;
     std::string why;
     net::Now since;
+    std::string elsewhere;     ///< while the centre is lost: whether other nodes reach it, in words; or empty
     std::string centre_state;  ///< as name_of(CentreMonitor::State), empty without a centre
     std::chrono::seconds hold_down{0};
 };
@@ -124,6 +125,9 @@ public:
     void flow_failed(const Flow& flow, FlowFailure why, net::Now now);
     /// The centre's name resolved anew.
     void set_centre(const Centre& centre, net::Now now);
+    /// Which of the addresses that its name has now: the present one while it is listed and not lost, else the one behind
+    /// it. So names whose addresses rotate move nobody from a centre that works. `listed` is not empty.
+    net::IpAddress centre_among(const std::vector<net::IpAddress>& listed) const;
     void tick(net::Now now);
     net::Steady next_deadline() const;
 

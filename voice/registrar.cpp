@@ -48,6 +48,7 @@ Message Registrar::outage(const Message& request, const Flow& flow, net::Now now
     const auto most = exchange_.settings.outage_expires;
     if (same_devices(request, flow, now)) return done(apply(request, flow, most, false, now), request, now);
     if (credentials_.provisioned(request.to().uri.address_of_record())) return with_password(request, flow, most, now);
+    if (exchange_.centre_busy()) return done(503, request, now);  // it may well know this device
     ++exchange_.counters.forged;
     return reply(request, 403, "Unknown device, and the centre is away");
 }
@@ -59,7 +60,7 @@ std::optional<Message> Registrar::refresh(const Message& request, const Flow& fl
     for (const auto& contact : contacts) {
         const auto* binding = exchange_.location.find(aor, contact.uri);
         if (removes(request, contact) || binding == nullptr) return std::nullopt;
-        if (binding->centre_losses != exchange_.monitor->losses()) return std::nullopt;
+        if (binding->centre_lapses != exchange_.monitor->lapses()) return std::nullopt;
         if (binding->centre_expires - now.steady < 2 * exchange_.settings.expires) return std::nullopt;
     }
     const auto status = apply(request, flow, exchange_.settings.expires, false, now);
@@ -73,7 +74,7 @@ bool Registrar::brings_back(const Message& request, const Flow& flow, net::Now n
     return std::all_of(contacts.begin(), contacts.end(), [&](const auto& contact) {
         const auto* binding = exchange_.location.find(request.to().uri.address_of_record(), contact.uri);
         return !removes(request, contact) && binding != nullptr &&
-               binding->centre_losses != exchange_.monitor->losses();
+               binding->centre_lapses != exchange_.monitor->lapses();
     });
 }
 
@@ -131,7 +132,7 @@ int Registrar::apply(const Message& request, const Flow& flow, std::chrono::seco
             binding.aor = aor;
             binding.token = exchange_.new_token();
             binding.since = now;
-            binding.centre_losses = UINT64_MAX;
+            binding.centre_lapses = UINT64_MAX;
         }
         binding.contact = contact;
         binding.flow = flow;

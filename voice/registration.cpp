@@ -10,6 +10,8 @@ namespace {
 constexpr auto kSlack = std::chrono::seconds(10);  // as in registrar.cpp
 
 constexpr auto kAnswersChallenge = std::chrono::seconds(5);
+/// A REGISTER that nothing has answered for so long, while OPTIONS are: four transmissions.
+constexpr auto kPatience = std::chrono::seconds(5);
 
 /// Options that are about the phone's own Contact, which the centre does not see.
 void hide_options(Message& request) {
@@ -42,12 +44,13 @@ void Registration::arrived(const RequestArrived& event, net::Now now) {
         transactions.respond(event.id, *local, now);
         return;
     }
-    if (!admit(request, event.flow, now)) {
+    if (exchange_.centre_busy() || !admit(request, event.flow, now)) {
         transactions.respond(event.id, registrar_.outage(request, event.flow, now), now);
         return;
     }
     Fork fork(event.id, request, event.flow, this);
     fork.request.remove("Route");
+    fork.patience = now.steady + kPatience;
     forking_.open(std::move(fork), {Target{Path::central, exchange_.to_centre(), request.uri(), {}, {}}}, 503, now);
 }
 
@@ -81,6 +84,20 @@ bool Registration::shape(Fork& fork, const Target& target, Message& request, net
     if (!contacts.empty()) request.set_contacts(contacts);
     hide_options(request);
     return true;
+}
+
+std::vector<Target> Registration::spare(Fork& fork, net::Now now) {
+    // There is no other way, but a front proxy whose back end is gone shows itself here.
+    const bool silent = !fork.branches.empty() && fork.branches.front().status == 0;
+    if (silent && exchange_.monitor && exchange_.monitor->answered_since(now.steady - kPatience)) {
+        exchange_.monitor->request_failed(now);
+    }
+    return {};
+}
+
+void Registration::heard(Fork&, const Branch& branch, int status, std::optional<std::uint32_t> retry_after_s,
+                         net::Now now) {
+    judge_centre(exchange_, branch, status, retry_after_s, now);
 }
 
 void Registration::passing(Fork& fork, const Branch&, Message& response, net::Now now) {
@@ -124,7 +141,7 @@ void Registration::learn(const Fork& fork, Message& response, net::Now now) {
             binding.cseq = request.cseq().number;
             binding.expires = now.steady + told + kSlack;
             binding.centre_expires = now.steady + granted;
-            binding.centre_losses = exchange_.monitor->losses();
+            binding.centre_lapses = exchange_.monitor->lapses();
             binding.confirmed = now.steady;
             location.put(std::move(binding), now);
         } else if (known != nullptr) {
@@ -148,7 +165,7 @@ void Registration::learn(const Fork& fork, Message& response, net::Now now) {
         if (all || mine) {
             location.remove(binding.token, now);
         } else {
-            binding.centre_losses = UINT64_MAX;
+            binding.centre_lapses = UINT64_MAX;
             location.put(std::move(binding), now);
         }
     }

@@ -20,9 +20,10 @@ public:
     void arrived(const RequestArrived& event, net::Now now);
 
     bool shape(Fork& fork, const Target& target, Message& request, net::Now now) override;
-    std::vector<Target> spare(Fork&, net::Now) override { return {}; }
+    std::vector<Target> spare(Fork& fork, net::Now now) override;
     void passing(Fork& fork, const Branch& branch, Message& response, net::Now now) override;
-    void heard(Fork&, const Branch&, int, net::Now) override {}
+    void heard(Fork& fork, const Branch& branch, int status, std::optional<std::uint32_t> retry_after_s,
+               net::Now now) override;
     void ended(Fork& fork, int status, net::Now now) override;
 
 private:

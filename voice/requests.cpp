@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "voice/neighbours.hpp"
+
 namespace voice {
 
 namespace {
@@ -44,8 +46,15 @@ void Requests::from_phone(const RequestArrived& event, net::Now now) {
     if (request.is("OPTIONS") && (exchange_.is_us(request.uri(), event.flow) || !exchange_.centre_up())) {
         if (request.uri().user.empty() || !exchange_.centre_up()) return options(event, now);
     }
-    if (exchange_.centre_up()) {
+    if (exchange_.centre_up() && !exchange_.centre_busy()) {
         return start(event, caller, callee, {lookup_.centre(request.uri())}, 500, now);
+    }
+    if (exchange_.centre_busy()) {
+        // Who is in the mesh is reached through it. All else has to wait: it is not known that there is no such number.
+        const bool over_mesh = request.is("INVITE") || request.is("MESSAGE");
+        const auto targets = over_mesh ? lookup_.everywhere(callee, event.flow) : std::vector<Target>();
+        if (targets.empty() || !lookup_.may_speak_for(caller, event.flow)) return exchange_.answer(event.id, 503, now);
+        return start(event, caller, callee, targets, 480, now);
     }
     if (!authenticated(event, caller, now)) return;
     if (request.is("SUBSCRIBE")) return exchange_.answer(event.id, 480, now);
@@ -201,10 +210,9 @@ void Requests::passing(Fork& fork, const Branch& branch, Message& response, net:
     calls_.carry_back(fork, branch, response, now);
 }
 
-void Requests::heard(Fork& fork, const Branch& branch, int status, net::Now now) {
-    if (!fork.is_invite() || branch.target.path != Path::central || status <= 100 || !exchange_.monitor) return;
-    if (is_outage(status) && branch.status <= 100) return exchange_.monitor->call_failed(now);
-    exchange_.monitor->call_went_through();
+void Requests::heard(Fork& fork, const Branch& branch, int status, std::optional<std::uint32_t> retry_after_s,
+                     net::Now now) {
+    if (fork.is_invite()) judge_centre(exchange_, branch, status, retry_after_s, now);
 }
 
 void Requests::ended(Fork& fork, int status, net::Now now) {
@@ -244,9 +252,11 @@ net::Steady Requests::next_deadline() const {
 }
 
 void Requests::options(const RequestArrived& event, net::Now now) {
+    const auto side = event.flow.side;
     auto response = exchange_.response_to(event.id, 200);
     response.set("Allow", kAllow);
     response.set("Accept", "application/sdp");
+    if (side == Side::mesh && exchange_.monitor) response.set(kCentreHeader, name_of(exchange_.monitor->state()));
     exchange_.transactions.respond(event.id, response, now);
 }
 

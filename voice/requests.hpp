@@ -28,7 +28,8 @@ public:
     bool shape(Fork& fork, const Target& target, Message& request, net::Now now) override;
     std::vector<Target> spare(Fork& fork, net::Now now) override;
     void passing(Fork& fork, const Branch& branch, Message& response, net::Now now) override;
-    void heard(Fork& fork, const Branch& branch, int status, net::Now now) override;
+    void heard(Fork& fork, const Branch& branch, int status, std::optional<std::uint32_t> retry_after_s,
+               net::Now now) override;
     void ended(Fork& fork, int status, net::Now now) override;
 
 private:

@@ -96,6 +96,14 @@ std::optional<voice::Aor> Office::aor_of_number(std::string_view number) const {
     return found == roster_.numbers.end() ? std::nullopt : std::optional(found->second);
 }
 
+std::vector<voice::NodeId> Office::voice_nodes() const {
+    std::vector<voice::NodeId> out;
+    for (const auto& [name, office] : roster_.offices) {
+        if (name != name_ && overlay_of(name)) out.push_back(name);
+    }
+    return out;
+}
+
 std::optional<voice::NodeId> Office::node_at(const net::IpAddress& overlay) const {
     for (const auto& [name, office] : roster_.offices) {
         if (office->overlay_address() == overlay) return name;

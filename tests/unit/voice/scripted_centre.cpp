@@ -19,7 +19,7 @@ void ScriptedCentre::receive(const voice::Flow& flow, net::ByteView bytes, net::
         slept_through_.emplace_back(flow, net::copy(bytes));
         return;
     }
-    if (answer_probe(flow, net::as_text(bytes))) return;
+    if (answer_probe(flow, net::as_text(bytes)) || (swallows && probes > 0)) return;
     if (auto message = Message::parse(bytes)) transactions_.receive(std::move(*message), flow, now);
     drain();
 }
@@ -75,15 +75,24 @@ void ScriptedCentre::request(const voice::RequestArrived& event) {
     const auto& request = event.message;
     if (request.is("OPTIONS") && request.uri().user.empty()) {
         transactions_.respond(event.id, Message::response(request, 404, {}, "c"), world_.now);
+    } else if (request.is("REGISTER") && register_status != 0) {
+        refuse(event, register_status);
     } else if (request.is("REGISTER")) {
         registration(event);
     } else if (request.is("INVITE") && request.to_tag().empty() && invite_status != 0) {
-        transactions_.respond(event.id, Message::response(request, invite_status, {}, "c"), world_.now);
+        refuse(event, invite_status);
     } else if (request.is("INVITE") && request.to_tag().empty() && challenged(event, 407)) {
         return;
     } else {
         forward(event);
     }
+}
+
+void ScriptedCentre::refuse(const voice::RequestArrived& event, int status) {
+    ++refused;
+    auto response = Message::response(event.message, status, {}, "c");
+    if (retry_after_s != 0) response.set("Retry-After", std::to_string(retry_after_s));
+    transactions_.respond(event.id, response, world_.now);
 }
 
 bool ScriptedCentre::challenged(const voice::RequestArrived& event, int status) {

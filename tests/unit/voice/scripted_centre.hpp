@@ -17,7 +17,11 @@ public:
     bool b2bua = false;
     bool bounces = false;                          ///< sends every INVITE back where it came from
     std::optional<net::Endpoint> sees;             ///< writes into every Contact where it believes the phone is (NAT)
+    bool swallows = false;                         ///< a front without a back end: answers OPTIONS, nothing else
     int invite_status = 0;                         ///< answers every INVITE so
+    int register_status = 0;                       ///< answers every REGISTER so
+    std::uint32_t retry_after_s = 0;               ///< stands in these answers, unless 0
+    unsigned refused = 0;                          ///< so answered
     std::map<std::string, std::string> passwords;  ///< by user; those without are not asked
     std::uint32_t grants_s = 3600;
     unsigned registrations = 0;  ///< that it accepted
@@ -40,6 +44,7 @@ private:
     /// All probes are alike: the first is read as any request is, the others, which fill a day, by their lines alone.
     bool answer_probe(const voice::Flow& flow, std::string_view text);
     void request(const voice::RequestArrived& event);
+    void refuse(const voice::RequestArrived& event, int status);
     void registration(const voice::RequestArrived& event);
     void forward(const voice::RequestArrived& event);
     void response(const voice::ResponseArrived& event);

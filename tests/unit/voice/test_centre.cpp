@@ -137,19 +137,52 @@ TEST_CASE("a centre that flaps is held down twice as long each time, up to a bou
 TEST_CASE("a front proxy that outlives its back end is failing after three failed calls in a row") {
     Line line;
     line.run(10s);
-    line.monitor.call_failed(line.now);
-    line.monitor.call_failed(line.now);
-    line.monitor.call_went_through();
-    line.monitor.call_failed(line.now);
-    line.monitor.call_failed(line.now);
+    line.monitor.request_failed(line.now);
+    line.monitor.request_failed(line.now);
+    line.monitor.request_went_through();
+    line.monitor.request_failed(line.now);
+    line.monitor.request_failed(line.now);
     CHECK(line.monitor.believed_up());
-    line.monitor.call_failed(line.now);
+    line.monitor.request_failed(line.now);
     CHECK(line.monitor.state() == State::failing);
     CHECK_FALSE(line.monitor.believed_up());
     line.run(50s);
     CHECK(line.monitor.state() == State::failing);
     line.run(11s);
     CHECK(line.monitor.state() == State::up);
+}
+
+TEST_CASE("a centre that asks for a rest is busy until then, up and not failing") {
+    Line line;
+    line.run(10s);
+    line.monitor.request_failed(line.now);
+    line.monitor.request_failed(line.now);
+    line.monitor.asked_for_rest(5s, line.now);
+    CHECK(line.monitor.busy());
+    CHECK(line.monitor.believed_up());
+    line.monitor.request_failed(line.now);
+    CHECK(line.monitor.state() == State::up);
+    line.run(4900ms);
+    CHECK(line.monitor.busy());
+    line.run(200ms);
+    CHECK_FALSE(line.monitor.busy());
+    CHECK(line.monitor.losses() == 0);
+    line.monitor.asked_for_rest(0s, line.now);
+    CHECK_FALSE(line.monitor.busy());
+}
+
+TEST_CASE("a silence long enough for a restart is a lapse, a lost probe or two are none") {
+    Line line;
+    line.run(10s);
+    for (const auto& [away, lapses] : {std::pair(2500ms, 0U), {3000ms, 1U}}) {
+        line.alive = false;
+        line.run(away);
+        line.alive = true;
+        line.run(10s);
+        CHECK(line.monitor.state() == State::up);
+        CHECK(line.monitor.losses() == 0);
+        CHECK(line.monitor.lapses() == lapses);
+    }
 }
 
 TEST_CASE("patience with an INVITE is four round trips, at least 300 ms") {
