@@ -1,5 +1,6 @@
 #include "meshd/config.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -53,6 +54,17 @@ void read_voice(const Value& value, Config& out) {
          }},
         {"domain", [](const Value& v, Config& c) { c.voice.domain = v.domain_name(); }},
         {"centre", [](const Value& v, Config& c) { c.voice.centre = v.centre(); }},
+        {"digests",
+         [](const Value& v, Config& c) {
+             c.voice.digests.clear();
+             for (const auto& entry : v.list(1, kDigests.size())) {
+                 const auto digest = entry.choice(kDigests);
+                 if (std::count(c.voice.digests.begin(), c.voice.digests.end(), digest) > 0) {
+                     entry.refuse("\"voice.digests\" names " + std::string(kDigests[digest]) + " twice");
+                 }
+                 c.voice.digests.push_back(digest);
+             }
+         }},
         {"hold_down_s", [](const Value& v, Config& c) { c.voice.hold_down = v.seconds(0, 86400); }},
         {"expires_s", [](const Value& v, Config& c) { c.voice.expires = v.seconds(5, 86400); }},
         {"outage_expires_s", [](const Value& v, Config& c) { c.voice.outage_expires = v.seconds(5, 86400); }},

@@ -2,6 +2,7 @@
 /// is a configuration.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -36,12 +37,16 @@ struct MdnsConfig {
     std::vector<std::string> interfaces;  ///< empty: all that are up
 };
 
+/// As RFC 8760 names them, and as voice::DigestAlgorithm counts them.
+inline constexpr auto kDigests = std::to_array<std::string_view>({"MD5", "SHA-256", "SHA-512-256"});
+
 struct VoiceConfig {
     bool enabled = true;
     std::uint16_t port = 5060;          ///< UDP and TCP, where phones and the centre reach meshd
     std::vector<net::Prefix> phones;    ///< who may be a phone; default: private networks, loopback and link-local
     std::optional<std::string> domain;  ///< lower case; absent: NAME-OF-MESH.internal
     std::optional<Centre> centre;       ///< absent: meshd itself is the registrar
+    std::vector<std::size_t> digests{0};  ///< what challenges offer, the best first: indices into kDigests
     std::chrono::seconds hold_down{60};
     std::chrono::seconds expires{120};
     std::chrono::seconds outage_expires{20};

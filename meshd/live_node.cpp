@@ -123,6 +123,8 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
         proxy.phones = config_.voice.phones;
         proxy.expires = config_.voice.expires;
         proxy.outage_expires = config_.voice.outage_expires;
+        proxy.digests.clear();
+        for (const auto digest : config_.voice.digests) proxy.digests.push_back(static_cast<voice::DigestAlgorithm>(digest));
         proxy.centre_times.hold_down = config_.voice.hold_down;
         if (const auto& centre = config_.voice.centre) {
             // A name is resolved below; until then the centre is where it was last time, or nowhere, which is down.

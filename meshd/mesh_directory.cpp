@@ -27,7 +27,7 @@ std::optional<voice::UserRecord> MeshDirectory::user(const voice::Aor& aor) cons
         const net::WipedAtEnd wiped(*plain);
         if (auto record = read_credentials(aor, *plain)) return record;
     }
-    return voice::UserRecord{aor, {}, {}, {}};
+    return voice::UserRecord{aor, {}, {}, {}, {}};
 }
 
 std::optional<voice::Aor> MeshDirectory::aor_of_number(std::string_view number) const {

@@ -8,6 +8,20 @@ namespace {
 
 constexpr std::string_view kForProxies = "Proxy-Authorization";
 constexpr std::string_view kForUs = "Authorization";
+constexpr auto kBestFirst = {DigestAlgorithm::sha512_256, DigestAlgorithm::sha256, DigestAlgorithm::md5};
+
+const std::string& ha1_in(const UserRecord& user, DigestAlgorithm algorithm) {
+    switch (algorithm) {
+        case DigestAlgorithm::md5:
+            return user.ha1_md5;
+        case DigestAlgorithm::sha256:
+            return user.ha1_sha256;
+        case DigestAlgorithm::sha512_256:
+            return user.ha1_sha512_256;
+    }
+    return user.ha1_md5;
+}
+
 constexpr std::size_t kMaxRealms = 8;  // a centre has one, or one for each domain
 
 }  // namespace
@@ -17,7 +31,18 @@ Credentials::Credentials(Exchange& exchange)
 
 bool Credentials::provisioned(const Aor& aor) const {
     const auto user = exchange_.directory().user(aor);
-    return user && user->realm == exchange_.settings.domain && !user->ha1_md5.empty();
+    return user && user->realm == exchange_.settings.domain && !offered(user).empty();
+}
+
+std::vector<DigestAlgorithm> Credentials::offered(const std::optional<UserRecord>& user) const {
+    const auto& wanted = exchange_.settings.digests;
+    const bool ours = user && user->realm == exchange_.settings.domain;
+    const auto has = [&](DigestAlgorithm algorithm) { return !ha1_in(*user, algorithm).empty(); };
+    if (!ours || std::none_of(kBestFirst.begin(), kBestFirst.end(), has)) return ours ? std::vector<DigestAlgorithm>() : wanted;
+    std::vector<DigestAlgorithm> out;
+    std::copy_if(wanted.begin(), wanted.end(), std::back_inserter(out), has);
+    if (out.empty()) std::copy_if(kBestFirst.begin(), kBestFirst.end(), std::back_inserter(out), has);
+    return out;
 }
 
 std::optional<Message> Credentials::refusal(const Message& request, const Aor& aor, Asker asker, net::Now now) {
@@ -28,9 +53,10 @@ std::optional<Message> Credentials::refusal(const Message& request, const Aor& a
     const auto ha1_of = [&](std::string_view name, DigestAlgorithm algorithm) -> std::optional<std::string> {
         const auto user = directory.user(user_of(name));
         if (!user || user->realm != exchange_.settings.domain) return std::nullopt;
-        const auto& ha1 = algorithm == DigestAlgorithm::md5 ? user->ha1_md5 : user->ha1_sha256;
-        if (ha1.empty() || algorithm == DigestAlgorithm::sha512_256) return std::nullopt;
-        return ha1;
+        // What was not offered is not taken: a weaker one is for whoever knows the weaker value only.
+        const auto good = offered(user);
+        if (std::find(good.begin(), good.end(), algorithm) == good.end()) return std::nullopt;
+        return ha1_in(*user, algorithm);
     };
     const auto reply = [&](int status) {
         return Message::response(request, status, {}, exchange_.transactions.make_tag());
@@ -41,8 +67,12 @@ std::optional<Message> Credentials::refusal(const Message& request, const Aor& a
         const bool stale =
             check.verdict == DigestServer::Verdict::stale || check.verdict == DigestServer::Verdict::replayed;
         auto challenge = reply(proxy ? 407 : 401);
-        // MD5 alone: Debian's baresip and sipp fail on a response that offers SHA-256 beside it (RFC 8760 section 2.4).
-        for (const auto& value : digest_.challenges(now, stale, {DigestAlgorithm::md5})) {
+        auto algorithms = exchange_.settings.digests;
+        // Everybody who has a password has a value for MD5: most challenges need no look at the record.
+        if (algorithms != std::vector{DigestAlgorithm::md5}) {
+            if (auto his = offered(directory.user(aor)); !his.empty()) algorithms = std::move(his);
+        }
+        for (const auto& value : digest_.challenges(now, stale, algorithms)) {
             challenge.add(proxy ? "Proxy-Authenticate" : "WWW-Authenticate", value);
         }
         return challenge;

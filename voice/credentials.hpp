@@ -29,6 +29,9 @@ public:
     void consume(Message& request) const;
 
 private:
+    /// The settings' algorithms that the user has a value for, else those that he has one for: who was added with MD5 only
+    /// is asked for that. An unknown one is asked as anybody is.
+    std::vector<DigestAlgorithm> offered(const std::optional<UserRecord>& user) const;
     bool ends_here(std::string_view credentials) const;
 
     Exchange& exchange_;

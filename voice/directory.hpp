@@ -21,6 +21,7 @@ struct UserRecord {
     std::string realm;
     std::string ha1_md5;
     std::string ha1_sha256;
+    std::string ha1_sha512_256;
 };
 
 /// All answers are as of now; the proxy keeps none of them.

@@ -40,6 +40,7 @@ TEST_CASE("an empty object is the default configuration") {
     CHECK_FALSE(config.voice.centre);
     CHECK_FALSE(config.voice.domain);
     CHECK(config.voice.hold_down == std::chrono::seconds(60));
+    CHECK(config.voice.digests == std::vector<std::size_t>{0});
     const auto is_phone = [&](const char* text) {
         const auto address = *net::IpAddress::parse(text);
         return std::any_of(config.voice.phones.begin(), config.voice.phones.end(),
@@ -68,6 +69,7 @@ TEST_CASE("every setting is read, with comments between") {
     "domain": "Acme.Example",
     "centre": "sip:203.0.113.5:5070;transport=tcp",
     "hold_down_s": 5, "expires_s": 100, "outage_expires_s": 10,
+    "digests": ["SHA-256", "MD5"],
     "media_ports": [30000, 30999]
   }
 }
@@ -101,6 +103,7 @@ TEST_CASE("every setting is read, with comments between") {
     CHECK(config.voice.expires == std::chrono::seconds(100));
     CHECK(config.voice.outage_expires == std::chrono::seconds(10));
     CHECK(config.voice.hold_down == std::chrono::seconds(5));
+    CHECK(config.voice.digests == std::vector<std::size_t>{1, 0});
     CHECK(config.voice.first_media_port == 30000);
     CHECK(config.voice.last_media_port == 30999);
     CHECK_FALSE(parse_config(R"({"mdns": false})", "x").mdns.enabled);
@@ -113,6 +116,8 @@ TEST_CASE("an unknown key is refused with its line and the key that was meant") 
           "meshd.json:3: \"voice.center\" is no setting; did you mean \"voice.centre\"?");
     CHECK(refusal("{\"voice\": {\"hold_down\": 3}}") ==
           "meshd.json:1: \"voice.hold_down\" is no setting; did you mean \"voice.hold_down_s\"?");
+    CHECK_THAT(refusal(R"({"voice": {"digests": ["SHA1"]}})"), Contains("SHA-512-256"));
+    CHECK_THAT(refusal(R"({"voice": {"digests": ["MD5", "MD5"]}})"), Contains("twice"));
     CHECK_THAT(refusal("{\"colour\": 3}"), Contains("the ones there are here: listen_port, bootstrap, mdns"));
     CHECK_THAT(refusal("{\"MTU\": 1300}"), Contains("did you mean \"mtu\"?"));
 }

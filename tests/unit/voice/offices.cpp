@@ -11,6 +11,7 @@ void Roster::add_user(const std::string& user, const voice::NodeId& node, const 
     entry.record.realm = "acme.example";
     entry.record.ha1_md5 = voice::digest_ha1(voice::DigestAlgorithm::md5, user, "acme.example", password);
     entry.record.ha1_sha256 = voice::digest_ha1(voice::DigestAlgorithm::sha256, user, "acme.example", password);
+    entry.record.ha1_sha512_256 = voice::digest_ha1(voice::DigestAlgorithm::sha512_256, user, "acme.example", password);
 }
 
 namespace {

@@ -201,7 +201,8 @@ void Phone::response(const voice::ResponseArrived& event) {
         again.pop_via();
         again.set("CSeq", voice::CSeq{++cseq_, message.method()}.text());
         const bool proxy = message.status() == 407;
-        const auto challenge = message.get_all(proxy ? "Proxy-Authenticate" : "WWW-Authenticate").back();
+        const auto challenges = message.get_all(proxy ? "Proxy-Authenticate" : "WWW-Authenticate");
+        const auto challenge = takes_topmost ? challenges.front() : challenges.back();
         const auto credentials =
             voice::digest_answer(challenge, user_, password_, again.method(), again.uri().text(), world_.random);
         if (!credentials) return;

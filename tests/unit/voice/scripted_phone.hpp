@@ -46,6 +46,7 @@ public:
     std::string media = "audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";  ///< m-line, and what stands below it
     std::string from_user;  ///< claims to be this one
     std::string domain = "acme.example";
+    bool takes_topmost = false;  ///< of several challenges the first, as RFC 8760 has it; or the last
     net::Endpoint at;
     std::string contact_user;
     std::uint32_t granted_s = 0;
