@@ -20,7 +20,7 @@ namespace mesh {
 class Canary {
 public:
     static constexpr std::size_t kCount = 8;
-    static constexpr std::size_t kProbeBytes = 512;  ///< of a probe's payload: all are of one size
+    static constexpr std::size_t kMostProbeBytes = 8000;  ///< of a probe's payload: a train fits one send
     static constexpr unsigned kBadRounds = 3;
     static constexpr auto kRoundEvery = std::chrono::seconds(10);
     static constexpr auto kSoon = std::chrono::seconds(1);  ///< the first, and after a bad one

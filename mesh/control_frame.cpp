@@ -270,10 +270,12 @@ std::optional<Frame> decode_frame(net::ByteView payload) {
     return frame;
 }
 
-net::MutableBytes mtu_probe_in(net::MutableBytes payload) {
-    constexpr std::size_t kProbeBytes = 4 + 8 + 2 + 1;
+net::MutableBytes probe_in(net::MutableBytes payload) {
+    constexpr std::size_t kProbeBytes = 4 + 8 + 3;  // of either
     net::Reader in(payload);
-    const bool is_one = in.u8() == kFormat && in.u8() == static_cast<std::uint8_t>(FrameType::mtu_probe) &&
+    const auto format = in.u8();
+    const auto type = static_cast<FrameType>(in.u8());
+    const bool is_one = format == kFormat && (type == FrameType::mtu_probe || type == FrameType::train_probe) &&
                         in.u16be() == kProbeBytes - 4 && in.ok() && payload.size() >= kProbeBytes;
     return is_one ? payload.first(kProbeBytes) : net::MutableBytes();
 }

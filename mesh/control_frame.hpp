@@ -121,8 +121,8 @@ using Frame = std::variant<Hello, Ping, PathChallenge, Leaving, Digest, Inventor
 net::Bytes encode(const Frame& frame, std::size_t pad_to = 0);
 /// Nullopt for anything that is not exactly one frame and its padding. Bounded: allocates no more than it was given.
 std::optional<Frame> decode_frame(net::ByteView payload);
-/// What of a payload is the frame itself, if that is a probe of a path's MTU: all else is padding. Empty if it is none.
-net::MutableBytes mtu_probe_in(net::MutableBytes payload);
+/// What of a payload is the frame itself, if that is an MtuProbe or a TrainProbe: all else is padding. Empty if it is none.
+net::MutableBytes probe_in(net::MutableBytes payload);
 /// Whether a decrypted payload is a control frame rather than an IP packet.
 inline bool is_control(net::ByteView payload) {
     if (payload.empty()) return false;

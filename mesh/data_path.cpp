@@ -64,7 +64,7 @@ Inbound judge_payload(const ForwardingTable& table, ForwardingTable::Slot slot, 
     }
     const auto version = std::to_integer<unsigned>(payload[0]) >> 4;
     if (version != 4 && version != 6) {
-        const auto probe = mtu_probe_in(payload);
+        const auto probe = probe_in(payload);
         result.bytes = probe.empty() ? payload : probe;
         if (peer.stock || result.bytes.size() > kMaxControlBytes) return drop<Inbound>(table, Drop::bad_inner_packet, wake);
         result.verdict = Inbound::Verdict::control;

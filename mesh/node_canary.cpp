@@ -10,6 +10,13 @@ namespace {
 constexpr auto kRemembersHarm = std::chrono::hours(1);
 constexpr std::size_t kMostRemembered = 64;
 
+/// As large as bulk's on that path, as faults may depend on the size of a segment; padding stands behind the frame.
+net::Bytes probe_bytes(const TrainProbe& probe, std::size_t path_bytes) {
+    auto payload = encode(probe);
+    payload.resize(std::clamp(path_bytes, payload.size(), Canary::kMostProbeBytes));
+    return payload;
+}
+
 }  // namespace
 
 /// Begins where the peer knows such probes and is not watched yet, and ends where it knows them no more.
@@ -43,11 +50,12 @@ void Node::run_canary(PeerLink& peer, net::Now now) {
     const auto status = wireguard_.status(peer.tunnel_key);
     const auto due = peer.canary.tick(now.steady, status ? status->tx_bytes : 0, random_);
     std::vector<net::Bytes> train;
-    for (const auto& probe : due.train) train.push_back(encode(probe, Canary::kProbeBytes));
+    const auto path_bytes = wireguard_.path_mtu(peer.tunnel_key);
+    for (const auto& probe : due.train) train.push_back(probe_bytes(probe, path_bytes));
     wireguard_.send_train(peer.tunnel_key, train, now);
     for (const auto& probe : due.alone) {
         const bool asks = probe.kind == TrainProbe::Kind::ask;
-        wireguard_.send(peer.tunnel_key, encode(probe, asks ? 0 : Canary::kProbeBytes), now);
+        wireguard_.send(peer.tunnel_key, asks ? encode(probe) : probe_bytes(probe, path_bytes), now);
     }
 }
 

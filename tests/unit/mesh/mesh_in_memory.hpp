@@ -28,7 +28,9 @@ struct Machine {
     std::vector<net::Bytes> packets;
     std::uint64_t sent_datagrams = 0, sent_bytes = 0;
     bool loses_trains = false;  ///< what leaves in one send with others
-    std::uint64_t trains = 0;   ///< datagrams that did
+    bool splits_trains = false;  ///< they leave one by one, and the node is told
+    std::uint64_t trains = 0;   ///< datagrams that left so
+    std::size_t train_datagram_bytes = 0;  ///< of the last of them
     std::size_t line_mtu_bytes = 65535;  ///< an underlay packet that must not be fragmented is no larger, or vanishes
     std::uint64_t probes = 0;            ///< datagrams sent that must not be fragmented
 
@@ -225,6 +227,7 @@ private:
         const auto* to = find(datagram.to);
         if (datagram.train != 0) {
             ++from.trains;
+            from.train_datagram_bytes = datagram.bytes.size();
             if (from.loses_trains) return;
         }
         if (datagram.never_fragment) {

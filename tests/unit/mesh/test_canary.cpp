@@ -179,3 +179,18 @@ TEST_CASE("a member that comes back as a version without probes is sent none") {
     bulk.busy_for(1min);
     CHECK(bulk.munich->trains == trains);
 }
+
+TEST_CASE("the probes of a train are as large as bulk on that path, and are understood") {
+    Bulk bulk(93);
+    CHECK(bulk.munich->train_datagram_bytes == 0);
+    const bool narrow = GENERATE(false, true);
+    if (narrow) {
+        bulk.trento->line_mtu_bytes = 1300;
+        bulk.munich->node->told_too_big(bulk.trento->endpoint, 1300, bulk.network.now());
+    }
+    bulk.busy_for(30s);
+    CHECK(bulk.munich->train_datagram_bytes == (narrow ? 1300 - 28 : 1420 + kMinDataBytes));
+    bulk.munich->loses_trains = true;
+    bulk.busy_for(20s);
+    CHECK_FALSE(bulk.trains());
+}

@@ -96,13 +96,13 @@ TEST_CASE("a probe is answered in few bytes, and larger than any other control f
     auto frame = encode(MtuProbe{5, 1420, false});
     const auto frame_bytes = frame.size();
     frame.resize(1420);
-    CHECK(mtu_probe_in(frame).size() == frame_bytes);
+    CHECK(probe_in(frame).size() == frame_bytes);
     const auto probe = decode_frame(frame);
     REQUIRE(probe);
     CHECK(std::get<MtuProbe>(*probe).token == 5);
     CHECK(std::get<MtuProbe>(*probe).bytes == 1420);
     auto other = encode(Ping{1, 2, false});
     other.resize(1420);
-    CHECK(mtu_probe_in(other).empty());
-    for (std::size_t cut = 0; cut < frame_bytes; ++cut) CHECK(mtu_probe_in(net::MutableBytes(frame).first(cut)).empty());
+    CHECK(probe_in(other).empty());
+    for (std::size_t cut = 0; cut < frame_bytes; ++cut) CHECK(probe_in(net::MutableBytes(frame).first(cut)).empty());
 }
