@@ -157,7 +157,8 @@ net::Result<void> Device::add_queue(int flags) {
 
 /// All that the kernel gives and takes. The device must still be down.
 void Device::find_offloads() {
-    Offloads wanted{true, takes_superpackets(fd(), Gso::tcp4), takes_superpackets(fd(), Gso::udp)};
+    Offloads wanted{true, takes_superpackets(fd(), Gso::tcp4) && takes_superpackets(fd(), Gso::tcp6),
+                    takes_superpackets(fd(), Gso::udp) && takes_superpackets(fd(), Gso::udp, true)};
     if (!set_offloads(wanted)) {
         wanted.udp = false;
         if (!set_offloads(wanted)) {

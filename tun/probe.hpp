@@ -6,7 +6,7 @@
 namespace tun {
 
 /// Asked by writing one. `queue_fd` is a queue with IFF_VNET_HDR of a device that is still down: the kernel looks at
-/// the superpacket, refuses it or not, and then throws it away because of that. `gso`: tcp4 or udp.
-bool takes_superpackets(int queue_fd, Gso gso);
+/// the superpacket, refuses it or not, and then throws it away because of that. `v6`: of UDP, over IPv6.
+bool takes_superpackets(int queue_fd, Gso gso, bool v6 = false);
 
 }  // namespace tun

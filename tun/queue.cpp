@@ -19,14 +19,18 @@ iovec as_iovec(net::ByteView bytes) {
 }  // namespace
 
 Queue::Queue(Queue&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), arrivals_(std::move(other.arrivals_)), refused_(other.refused()) {}
+    : fd_(std::exchange(other.fd_, -1)),
+      arrivals_(std::move(other.arrivals_)),
+      refused_(other.refused()),
+      refused_tcp_(other.refused_tcp()),
+      refused_udp_(other.refused_udp()) {}
 
 Queue& Queue::operator=(Queue&& other) noexcept {
     std::swap(fd_, other.fd_);
     std::swap(arrivals_, other.arrivals_);
-    const auto refused = other.refused();
-    other.refused_ = this->refused();
-    refused_ = refused;
+    refused_ = other.refused_.exchange(refused());
+    refused_tcp_ = other.refused_tcp_.exchange(refused_tcp());
+    refused_udp_ = other.refused_udp_.exchange(refused_udp());
     return *this;
 }
 
@@ -66,6 +70,10 @@ void Queue::write(const Offload& offload, std::span<const net::ByteView> pieces)
             written = ::writev(fd_, parts.data(), static_cast<int>(count));
         } while (written < 0 && errno == EINTR);
         good = written >= 0;
+        // Not where the device is down, or memory is short: that is no matter of the packet's shape.
+        if (!good && offload.gso != Gso::none && (errno == EINVAL || errno == EMSGSIZE)) {
+            (offload.gso == Gso::udp ? refused_udp_ : refused_tcp_).fetch_add(1, std::memory_order_relaxed);
+        }
     }
     if (!good) refused_.fetch_add(1, std::memory_order_relaxed);
 }

@@ -40,11 +40,16 @@ public:
     /// Writes that were refused: no IP packet, the device is down, the kernel does not take this superpacket. Any
     /// thread.
     std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
+    /// Of those, superpackets of TCP or of UDP that the kernel does not take as they are. Any thread.
+    std::uint64_t refused_tcp() const { return refused_tcp_.load(std::memory_order_relaxed); }
+    std::uint64_t refused_udp() const { return refused_udp_.load(std::memory_order_relaxed); }
 
 private:
     int fd_;
     std::optional<Arrivals> arrivals_;
     std::atomic<std::uint64_t> refused_ = 0;
+    std::atomic<std::uint64_t> refused_tcp_ = 0;
+    std::atomic<std::uint64_t> refused_udp_ = 0;
 };
 
 }  // namespace tun

@@ -192,9 +192,13 @@ TEST_CASE("a kernel that refuses a superpacket is noticed") {
     };
     const auto takes = queue_of_a_device(IFF_VNET_HDR);
     CHECK(tun::takes_superpackets(takes.fd(), Gso::tcp4));
+    CHECK(tun::takes_superpackets(takes.fd(), Gso::tcp6));
+    CHECK(tun::takes_superpackets(takes.fd(), Gso::udp, true) == tun::takes_superpackets(takes.fd(), Gso::udp));
     const auto refuses = queue_of_a_device(0);  // takes our Offload for a packet of no version
     CHECK_FALSE(tun::takes_superpackets(refuses.fd(), Gso::tcp4));
+    CHECK_FALSE(tun::takes_superpackets(refuses.fd(), Gso::tcp6));
     CHECK_FALSE(tun::takes_superpackets(refuses.fd(), Gso::udp));
+    CHECK_FALSE(tun::takes_superpackets(refuses.fd(), Gso::udp, true));
 }
 
 TEST_CASE("a superpacket that is written arrives as its datagrams, and one that is sent is read") {
