@@ -116,6 +116,7 @@ void SendBurst::add(const net::Endpoint& to, std::uint8_t traffic_class, std::si
 
 std::size_t SendBurst::send(const Datagram* v4, const Datagram* v6, std::chrono::milliseconds patience) {
     std::size_t lost = 0;
+    left_whole_ = true;
     Patience left(patience);
     for (std::size_t first = 0; first < sends_.size();) {
         const bool is_v6 = sends_[first].to.address.is_v6();
@@ -130,6 +131,7 @@ std::size_t SendBurst::send(const Datagram* v4, const Datagram* v6, std::chrono:
     }
     sends_.clear();
     used_ = 0;
+    if (lost != 0) left_whole_ = false;
     return lost;
 }
 
@@ -164,6 +166,7 @@ std::size_t SendBurst::send_some(const Datagram& socket, std::size_t first, std:
 
 std::size_t SendBurst::send_each(const Datagram& socket, const Send& send, Patience& patience) {
     std::size_t lost = 0;
+    if (send.count() > 1) left_whole_ = false;
     for (std::size_t at = 0; at < send.bytes; at += send.segment_bytes) {
         const auto size = std::min(send.segment_bytes, send.bytes - at);
         messages_->set(0, {send.to, send.offset + at, size, size, send.traffic_class}, buffer_.data() + send.offset + at);

@@ -37,6 +37,9 @@ public:
     /// lost: to an unreachable place, to one of a family without a socket (null), for want of patience, too big.
     std::size_t send(const Datagram* v4, const Datagram* v6, std::chrono::milliseconds patience);
 
+    /// Whether each large one of the last send() left as it was: nothing was lost, nothing sent in smaller pieces.
+    bool left_whole() const { return left_whole_; }
+
     /// Whether this kernel and the ways so far take segments; once they do not, datagrams go one by one. Any thread.
     bool segments() const { return segments_.load(std::memory_order_relaxed); }
     void set_segments(bool on) { segments_.store(on, std::memory_order_relaxed); }
@@ -62,6 +65,7 @@ private:
     net::Bytes buffer_;
     std::size_t used_ = 0;
     std::vector<Send> sends_;
+    bool left_whole_ = true;
     std::atomic<bool> segments_{true};
     std::unique_ptr<Messages> messages_;
 };

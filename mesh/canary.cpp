@@ -1,5 +1,7 @@
 #include "mesh/canary.hpp"
 
+#include <algorithm>
+
 namespace mesh {
 
 namespace {
@@ -12,14 +14,42 @@ constexpr std::size_t kGoodTrain = 6;
 
 }  // namespace
 
-void Canary::start(net::Steady now, bool harmful) {
+void Canary::start(net::Steady now, std::optional<net::Steady> harmful_since) {
     *this = {};
-    if (harmful) bad_ = kBadRounds;
-    state_ = State::resting;
-    next_ = now + kSoon;
+    if (harmful_since) {
+        bad_ = kBadRounds;
+        harmful_since_ = *harmful_since;
+        again_ = harmful_since_ + kHarmStands;
+    }
+    rest(now);
+    if (!harmful_since) next_ = now + kSoon;
 }
 
 void Canary::stop() { *this = {}; }
+
+void Canary::ask_again(net::Steady now) {
+    if (state_ == State::off) return;
+    state_ = State::resting;
+    if (!harmful()) bad_ = 0;
+    again_ = now;
+    next_ = now + kSoon;
+}
+
+void Canary::not_in_one_send(net::Steady now) {
+    if (state_ != State::waiting) return;
+    state_ = State::resting;
+    next_ = now + kRoundEvery;
+}
+
+/// Until it is time for the next round.
+void Canary::rest(net::Steady now) {
+    state_ = State::resting;
+    if (harmful()) {
+        next_ = std::max(again_, now + kRoundEvery);
+    } else {
+        next_ = now + (bad_ == 0 ? kRoundEvery : kSoon);
+    }
+}
 
 Canary::Due Canary::tick(net::Steady now, std::uint64_t carried_bytes, net::Random& random) {
     Due due;
@@ -27,8 +57,8 @@ Canary::Due Canary::tick(net::Steady now, std::uint64_t carried_bytes, net::Rand
     switch (state_) {
         case State::off: break;
         case State::resting:
-            next_ = now + (bad_ == 0 ? kRoundEvery : kSoon);
-            if (harmful() || carried_bytes - carried_ < kBusyBytes) break;
+            rest(now);
+            if (carried_bytes - carried_ < kBusyBytes) break;
             carried_ = carried_bytes;
             token_ = random.u64() | 1;
             for (std::uint8_t i = 0; i < kCount; ++i) {
@@ -56,12 +86,15 @@ Canary::Due Canary::tick(net::Steady now, std::uint64_t carried_bytes, net::Rand
 void Canary::counted(const TrainProbe& counts, net::Steady now) {
     if (state_ != State::waiting || counts.token != token_) return;
     if (counts.alone >= kEnoughAlone && counts.train <= kBadTrain) {
-        ++bad_;
+        bad_ = std::min(bad_ + 1, kBadRounds);
+        if (harmful()) {
+            harmful_since_ = now;
+            again_ = now + kHarmStands;
+        }
     } else if (counts.train >= kGoodTrain) {
         bad_ = 0;
     }
-    state_ = State::resting;
-    next_ = now + (bad_ == 0 ? kRoundEvery : kSoon);
+    rest(now);
 }
 
 std::optional<TrainProbe> CanaryCount::heard(const TrainProbe& probe) {

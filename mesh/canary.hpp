@@ -5,10 +5,12 @@
 ///   receiver  counts both of that round                                     the counts
 ///
 /// A line that loses packets loses both kinds alike. Only if those alone arrive, and those of a train do not, and that
-/// kBadRounds times in a row, is it the offload's fault. Asked only while there is bulk.
+/// kBadRounds times in a row, is it the offload's fault. Asked only while there is bulk. A round whose train did not leave
+/// in one send says nothing. The verdict stands until a round that is good: asked again after kHarmStands, or elsewhere.
 #pragma once
 
 #include <bitset>
+#include <optional>
 #include <vector>
 
 #include "mesh/control_frame.hpp"
@@ -28,9 +30,16 @@ public:
     static constexpr unsigned kAsks = 3;
     static constexpr std::uint64_t kBusyBytes = 1 << 20;  ///< sent since the last round
 
-    /// Begins anew; the other end knows such probes. `harmful`: found so before, so that nothing needs to be asked.
-    void start(net::Steady now, bool harmful = false);
+    /// A kernel's or a driver's fault stays for as long as that runs; a path's, until the peer is elsewhere.
+    static constexpr auto kHarmStands = std::chrono::hours(1);
+
+    /// Begins anew; the other end knows such probes. `harmful_since`: when they were found so before.
+    void start(net::Steady now, std::optional<net::Steady> harmful_since = {});
     void stop();
+    /// The path is another one: whatever was found is asked again soon, and a verdict stands until then. Not while off.
+    void ask_again(net::Steady now);
+    /// The train of the round that runs has not left in one send.
+    void not_in_one_send(net::Steady now);
 
     struct Due {
         std::vector<TrainProbe> train;  ///< in one send
@@ -41,13 +50,18 @@ public:
     /// The answer to a question.
     void counted(const TrainProbe& counts, net::Steady now);
     net::Steady next_deadline() const { return next_; }
-    /// Trains do harm. Stays so until start() or stop().
+    /// Trains do harm.
     bool harmful() const { return bad_ >= kBadRounds; }
+    net::Steady harmful_since() const { return harmful_since_; }  ///< when that was found last; only if harmful()
 
 private:
+    void rest(net::Steady now);
+
     enum class State : std::uint8_t { off, resting, waiting };
     State state_ = State::off;
     net::Steady next_ = net::kNever;
+    net::Steady harmful_since_{};
+    net::Steady again_{};  ///< a verdict of harm is not asked before
     std::uint64_t token_ = 0;
     std::uint64_t carried_ = 0;
     unsigned asks_ = 0;

@@ -315,6 +315,7 @@ void Node::on_event(const Event& event, net::Now now) {
                        if (found == links_.end()) return;
                        found->second.endpoint = moved.endpoint;
                        find_mtu(found->second, now);
+                       watch_trains(found->second, now);
                    },
                    [&](const StampToPersist& stamp) {
                        batch_.stamp = stamp.stamp;

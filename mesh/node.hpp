@@ -31,7 +31,8 @@ struct NodeSettings {
     std::vector<net::Endpoint> bootstrap;        ///< where some member may be
     std::vector<net::Prefix> offered;            ///< of its member record's subnets: those it can route now; empty: all
     bool clock_synchronised = false;             ///< the system says so (NTP)
-    bool sends_trains = false;                   ///< many datagrams leave in one send: watch whether that does harm
+    bool sends_trains = false;                   ///< many datagrams leave in one send: watch whether that does harm.
+                                                 ///< Later: set_sends_trains()
     bool aes = false;                            ///< this machine is faster with AES-256-GCM: data of type 5
     std::uint32_t withheld = 0;                  ///< capabilities not to tell of, as an older version has none (simulation)
     std::size_t full_mesh = 64;                  ///< tunnels to all members up to this many
@@ -68,8 +69,10 @@ enum class Standing : std::uint8_t {
 struct StandingChanged { Standing standing; };
 /// Datagrams that leave in one send do not reach this peer, those alone do: the kernel or a driver does it wrong.
 struct TrainsHarmful { net::NodeKey key; std::string name; };
+/// They do reach it again.
+struct TrainsWork { net::NodeKey key; std::string name; };
 using NodeEvent = std::variant<PeerUp, PeerDown, RosterChanged, BindingsChanged, RoutesChanged, EndpointGood,
-                               StandingChanged, Admitted, Refused, TrainsHarmful>;
+                               StandingChanged, Admitted, Refused, TrainsHarmful, TrainsWork>;
 
 /// What the TUN device must have.
 struct DeviceConfig {
@@ -179,8 +182,10 @@ public:
     void tick(net::Now now);
     net::Steady next_deadline() const;
 
-    /// What was found harmful (TrainsHarmful) is tried once more.
-    void watch_trains_again(net::Now now);
+    /// Whether many datagrams leave in one send from now on. What was found harmful (TrainsHarmful) is forgotten.
+    void set_sends_trains(bool sends, net::Now now);
+    /// The train that this datagram of take_datagrams() belongs to could not leave in one send.
+    void not_in_one_send(const Datagram& datagram, net::Now now);
     /// Discovery found that this member (nullopt: some member) may be at an endpoint.
     void add_candidate(const std::optional<net::NodeKey>& member, const net::Endpoint& endpoint, Source source, net::Now now);
     /// Where some member may be, by the bootstrap list as its names stand now; what it said before is forgotten.
@@ -218,6 +223,8 @@ public:
     const Roster& roster() const { return roster_; }
     std::vector<PeerReport> peers(net::Now now) const;
     bool is_up(const net::NodeKey& key) const;
+    /// To some member that is up, datagrams go one by one, as trains did not reach it.
+    bool finds_trains_harmful() const;
     const Gossip::Counters& gossip_counters() const { return gossip_.counters(); }
     /// Its handshakes go on, although what keeps them safe over a restart cannot be stored: tai64n.hpp.
     bool stamps_are_unstored() const { return wireguard_.stamps_are_unstored(); }
@@ -309,7 +316,7 @@ private:
 
     // node_canary.cpp: whether trains of datagrams arrive
     void watch_trains(PeerLink& peer, net::Now now);
-    void remember_harm(const net::NodeKey& key, net::Now now);
+    void remember_harm(const PeerLink& peer);
     void run_canary(PeerLink& peer, net::Now now);
     void heard_train(PeerLink& peer, const TrainProbe& probe, net::Now now);
 

@@ -6,8 +6,6 @@
 namespace mesh {
 namespace {
 
-// A kernel's or a driver's fault stays for as long as that runs; a path's, until the peer is elsewhere.
-constexpr auto kRemembersHarm = std::chrono::hours(1);
 constexpr std::size_t kMostRemembered = 64;
 
 /// As large as bulk's on that path, as faults may depend on the size of a segment; padding stands behind the frame.
@@ -19,30 +17,47 @@ net::Bytes probe_bytes(const TrainProbe& probe, std::size_t path_bytes) {
 
 }  // namespace
 
-/// Begins where the peer knows such probes and is not watched yet, and ends where it knows them no more.
+/// Begins where the peer knows such probes and is not watched yet, asks again where it is elsewhere, and ends where it
+/// knows them no more.
 void Node::watch_trains(PeerLink& peer, net::Now now) {
     const bool knows = (peer.capabilities & static_cast<std::uint32_t>(Capability::train_probe)) != 0;
     if (peer.stock || !knows || !settings_.sends_trains || peer.state != PeerLink::State::up) {
         peer.canary.stop();
-    } else if (peer.canary.next_deadline() == net::kNever) {
-        const auto found = trains_harmful_.find(peer.key);
-        peer.canary.start(now.steady, found != trains_harmful_.end() && now.steady < found->second + kRemembersHarm);
+    } else {
+        const bool begins = peer.canary.next_deadline() == net::kNever;
+        if (begins) {
+            const auto found = trains_harmful_.find(peer.key);
+            const bool remembered = found != trains_harmful_.end() && now.steady < found->second + Canary::kHarmStands;
+            peer.canary.start(now.steady, remembered ? std::optional(found->second) : std::nullopt);
+        }
+        if (peer.canary_path != peer.endpoint) peer.canary.ask_again(now.steady);
+        peer.canary_path = peer.endpoint;
     }
     wireguard_.set_trains(peer.tunnel_key, !peer.canary.harmful());
 }
 
-void Node::remember_harm(const net::NodeKey& key, net::Now now) {
-    if (trains_harmful_.size() >= kMostRemembered) {
+void Node::remember_harm(const PeerLink& peer) {
+    if (trains_harmful_.size() >= kMostRemembered && !trains_harmful_.contains(peer.key)) {
         trains_harmful_.erase(std::min_element(trains_harmful_.begin(), trains_harmful_.end(),
                                                [](const auto& a, const auto& b) { return a.second < b.second; }));
     }
-    trains_harmful_[key] = now.steady;
+    trains_harmful_[peer.key] = peer.canary.harmful_since();
 }
 
-void Node::watch_trains_again(net::Now now) {
+void Node::set_sends_trains(bool sends, net::Now now) {
+    settings_.sends_trains = sends;
     trains_harmful_.clear();
     for (auto& [_, peer] : links_) peer.canary.stop();
     for (auto& [_, peer] : links_) watch_trains(peer, now);
+}
+
+bool Node::finds_trains_harmful() const {
+    return std::any_of(links_.begin(), links_.end(), [](const auto& link) { return link.second.canary.harmful(); });
+}
+
+void Node::not_in_one_send(const Datagram& datagram, net::Now now) {
+    for (auto& [_, peer] : links_)
+        if (datagram.train != 0 && peer.endpoint == datagram.to) peer.canary.not_in_one_send(now.steady);
 }
 
 void Node::run_canary(PeerLink& peer, net::Now now) {
@@ -63,11 +78,17 @@ void Node::heard_train(PeerLink& peer, const TrainProbe& probe, net::Now now) {
     if (probe.kind == TrainProbe::Kind::counts) {
         const bool was_harmful = peer.canary.harmful();
         peer.canary.counted(probe, now.steady);
-        if (!peer.canary.harmful() || was_harmful) return;
+        const bool harmful = peer.canary.harmful();
+        if (harmful) remember_harm(peer);
+        if (harmful == was_harmful) return;
         // Only where it is this member's traffic: it says what it likes.
-        wireguard_.set_trains(peer.tunnel_key, false);
-        remember_harm(peer.key, now);
-        events_.push_back(TrainsHarmful{peer.key, peer.name});
+        wireguard_.set_trains(peer.tunnel_key, !harmful);
+        if (harmful) {
+            events_.push_back(TrainsHarmful{peer.key, peer.name});
+        } else {
+            trains_harmful_.erase(peer.key);
+            events_.push_back(TrainsWork{peer.key, peer.name});
+        }
         return;
     }
     if (const auto answer = peer.canary_count.heard(probe)) send(peer, *answer, now);

@@ -180,6 +180,7 @@ void Node::session_up(const SessionUp& event, net::Now now) {
         peer.candidates.add(event.endpoint, anybody->second, now.steady);
     peer.candidates.good(event.endpoint, now.steady);
     find_mtu(peer, now);
+    watch_trains(peer, now);
     if (peer.stock) return up(peer, now);
     if (peer.state == PeerLink::State::idle) peer.state = PeerLink::State::connecting;
     peer.hello_nonce = random_.u64() | 1;
@@ -278,6 +279,7 @@ void Node::heard_path(PeerLink& peer, const PathChallenge& frame, const net::End
     peer.candidates.good(from, now.steady);
     wireguard_.set_endpoint(peer.tunnel_key, from);
     find_mtu(peer, now);
+    watch_trains(peer, now);
     events_.push_back(EndpointGood{peer.key, peer.tunnel_key, from});
 }
 

@@ -52,6 +52,7 @@ struct PeerLink {
     std::optional<std::chrono::microseconds> rtt;
 
     Canary canary;  ///< runs while up
+    net::Endpoint canary_path;  ///< where its trains went
     CanaryCount canary_count;
     PathMtu mtu;  ///< of the path to `endpoint`, while up
 

@@ -26,6 +26,7 @@ json data_json(const LiveNode& live) {
             {"voice_queue_trouble", live.device().steering_trouble()},
             {"voice_socket", threads.steers_voice()},
             {"tun_offloads", {{"checksum", tun.checksum}, {"tcp", tun.tcp}, {"udp", tun.udp}}},
+            {"tun_joins", {{"tcp", tun.tcp && threads.joins_tcp()}, {"udp", tun.udp && threads.joins_udp()}}},
             {"udp_offloads_harmful", live.trains_harmful()},
             {"udp_offloads", {{"send", threads.sends_segments()}, {"receive", threads.receives_merged()}}},
             {"aes", live.data_config().aes && mesh::has_aes_hardware()},
@@ -44,9 +45,11 @@ bool on_or_off(const std::string& text) {
 
 void set(Daemon& daemon, const Params& params, Answer& answer) {
     auto& live = member(daemon);
-    const auto tun = live.device().offloads();
-    const auto wanted = [&](const char* name, bool now) { return on_or_off(params.text_or(name, now ? "on" : "off")); };
-    live.set_offloads(wanted("tun_offloads", tun.checksum), wanted("udp_offloads", live.data().receives_merged()));
+    const auto named = [&](const char* name) -> std::optional<bool> {
+        const auto text = params.optional_text(name);
+        return text ? std::optional(on_or_off(*text)) : std::nullopt;
+    };
+    live.set_offloads(named("tun_offloads"), named("udp_offloads"));
     answer.result(data_json(live));
 }
 

@@ -68,6 +68,7 @@ DataThreads::DataThreads(Settings settings)
     port_ = (bulk_.v4 ? bulk_.v4 : bulk_.v6)->local().port;
     open_voice_socket(bulk_.v4, voice_.v4);
     open_voice_socket(bulk_.v6, voice_.v6);
+    set_udp_offloads(settings_.udp_offloads);
 }
 
 DataThreads::~DataThreads() { stop(); }
@@ -82,10 +83,8 @@ bool DataThreads::open_sockets(std::uint16_t port, std::string& trouble) {
         if (!probe) return probe;
         const auto local = probe->local();
         probe = net::fail("closed");
-        return loop::Datagram::open(local, {.reuse_port = true,
-                                            .receive_buffer_bytes = kReceiveBufferBytes,
-                                            .receive_offload = settings_.udp_offloads,
-                                            .receive_times = true});
+        return loop::Datagram::open(
+            local, {.reuse_port = true, .receive_buffer_bytes = kReceiveBufferBytes, .receive_times = true});
     };
     auto v4 = open(any4, port);
     auto v6 = open(any6, v4 ? v4->local().port : port);
@@ -100,7 +99,7 @@ bool DataThreads::open_sockets(std::uint16_t port, std::string& trouble) {
 
 void DataThreads::open_voice_socket(const std::optional<loop::Datagram>& bulk, std::optional<loop::Datagram>& voice) {
     if (!bulk) return;
-    auto second = loop::Datagram::open(bulk->local(), {.reuse_port = true, .receive_offload = settings_.udp_offloads});
+    auto second = loop::Datagram::open(bulk->local(), {.reuse_port = true});
     // Without the filter the kernel would spread all by a hash.
     if (second && second->steer_voice_to_second()) voice = std::move(*second);
 }
@@ -182,15 +181,31 @@ net::Steady DataThreads::next_deadline(const std::vector<Work>& works, net::Stea
     return next;
 }
 
-void DataThreads::set_offloads(bool join_tcp, bool join_udp, bool udp_offloads) {
-    settings_.udp_offloads = udp_offloads;
-    for (const auto& lane : inbound_) lane->set_coalescing(join_tcp, join_udp);
-    for (const auto& lane : outbound_) lane->set_segments(udp_offloads);
+void DataThreads::set_coalescing(bool tcp, bool udp) {
+    for (const auto& lane : inbound_) lane->set_coalescing(tcp, udp);
+}
+
+bool DataThreads::joins_tcp() const {
+    return std::all_of(inbound_.begin(), inbound_.end(), [](const auto& lane) { return lane->joins_tcp(); });
+}
+
+bool DataThreads::joins_udp() const {
+    return std::all_of(inbound_.begin(), inbound_.end(), [](const auto& lane) { return lane->joins_udp(); });
+}
+
+void DataThreads::set_udp_offloads(bool on) {
+    settings_.udp_offloads = on;
+    for (const auto& lane : outbound_) lane->set_segments(on);
+    receives_merged_ = on;
     for (auto* const sockets : {&bulk_, &voice_}) {
         for (auto* const socket : {&sockets->v4, &sockets->v6}) {
-            if (*socket) (*socket)->set_receive_offload(udp_offloads);
+            if (*socket && !(*socket)->set_receive_offload(on)) receives_merged_ = false;
         }
     }
+}
+
+void DataThreads::retry_segments() {
+    for (const auto& lane : outbound_) lane->set_segments(settings_.udp_offloads);
 }
 
 bool DataThreads::sends_segments() const {
@@ -242,12 +257,11 @@ bool DataThreads::send(const mesh::Datagram& datagram) {
     return true;
 }
 
-void DataThreads::send_train(std::span<const mesh::Datagram> train) {
+bool DataThreads::send_train(std::span<const mesh::Datagram> train) {
     const auto current = table_.get();
     std::size_t bytes = 0;
     for (const auto& datagram : train) bytes += datagram.bytes.size();
     loop::SendBurst burst(bytes);
-    std::size_t lost = 0;
     for (const auto& datagram : train) {
         if (current && current->in_overlay(datagram.to.address)) {
             current->drops->add(mesh::Drop::underlay_loop);
@@ -256,9 +270,11 @@ void DataThreads::send_train(std::span<const mesh::Datagram> train) {
         std::copy(datagram.bytes.begin(), datagram.bytes.end(), burst.room(datagram.bytes.size()).begin());
         burst.add(datagram.to, 0, datagram.bytes.size());
     }
+    if (burst.empty()) return false;
     const auto sockets = bulk_.borrowed();
-    if (!burst.empty()) lost += burst.send(sockets.v4, sockets.v6, std::chrono::milliseconds(0));
+    const auto lost = burst.send(sockets.v4, sockets.v6, std::chrono::milliseconds(0));
     if (lost != 0 && current) current->drops->add(mesh::Drop::socket_error, lost);
+    return burst.left_whole();
 }
 
 }  // namespace meshd

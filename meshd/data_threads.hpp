@@ -39,10 +39,17 @@ public:
 
     /// Carry packets to and from the device's queues, the second of which is voice's; borrowed until stop(). Once.
     void start(std::span<tun::Queue> queues, tun::Coalescer::Settings coalescing);
-    /// What is joined for the device, and whether UDP_SEGMENT and UDP_GRO are used, from now on.
-    void set_offloads(bool join_tcp, bool join_udp, bool udp_offloads);
-    bool receives_merged() const { return settings_.udp_offloads; }
+    /// What is joined for the device from now on.
+    void set_coalescing(bool tcp, bool udp);
+    bool joins_tcp() const;  ///< false, too, once the kernel has refused what was joined
+    bool joins_udp() const;
+    /// Whether UDP_SEGMENT and UDP_GRO are used from now on.
+    void set_udp_offloads(bool on);
+    bool udp_offloads() const { return settings_.udp_offloads; }  ///< as set
+    bool receives_merged() const { return receives_merged_; }  ///< false, too, if the kernel will not
     bool sends_segments() const;  ///< false, too, once the kernel has refused
+    /// UDP_SEGMENT once more, where it is wanted and the kernel has refused it.
+    void retry_segments();
     bool single() const { return settings_.single; }
     /// How long packets waited in queues of the kernel's: the longest of this second and the one before.
     struct Waits {
@@ -56,8 +63,9 @@ public:
     /// Refuses (and counts) an endpoint inside the overlay. False: it must not be fragmented, and is too large for the
     /// interface that it would leave by.
     bool send(const mesh::Datagram& datagram);
-    /// Datagrams of one place and size, in one send with UDP_SEGMENT, as bulk leaves.
-    void send_train(std::span<const mesh::Datagram> train);
+    /// Datagrams of one place and size, in one send with UDP_SEGMENT, as bulk leaves. False if that cannot be: the
+    /// socket is full, or they have left one by one. It waits for nothing.
+    bool send_train(std::span<const mesh::Datagram> train);
     /// All there is, and readiness for the next wake.
     Upward take();
     /// The threads have ended and the sockets are closed. May be called more than once.
@@ -85,6 +93,7 @@ private:
     static net::Steady next_deadline(const std::vector<Work>& works, net::Steady now);
 
     Settings settings_;
+    bool receives_merged_ = false;
     std::uint16_t port_ = 0;
     Sockets bulk_, voice_;
     loop::FileDescriptor stop_;  ///< an eventfd

@@ -11,6 +11,7 @@ namespace meshd {
 namespace {
 
 constexpr auto kSettleNetwork = std::chrono::milliseconds(150);
+constexpr auto kRetrySegmentsEvery = std::chrono::minutes(5);
 constexpr auto kResolveCentreEvery = std::chrono::minutes(5);
 constexpr auto kResolveCentreAgain = std::chrono::seconds(10);
 constexpr std::uint16_t kSipPort = 5060;  // RFC 3261 section 19.1.2
@@ -81,7 +82,8 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
                  pump();
              }),
       network_timer_(loop, [this] { network_changed(); }),
-      centre_timer_(loop, [this] { resolve_centre(); }) {
+      centre_timer_(loop, [this] { resolve_centre(); }),
+      segments_timer_(loop, [this] { retry_segments(); }) {
     DataThreads::Settings underlay;
     underlay.port = config_.listen_port;
     underlay.single = config_.data.single_thread || std::thread::hardware_concurrency() == 1;
@@ -167,14 +169,45 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     pump();
 }
 
-void LiveNode::set_offloads(bool tun, bool udp) {
-    (void)device_->set_offloads(tun ? device_->available() : tun::Offloads{});
-    const auto now_on = device_->offloads();
-    threads_->set_offloads(now_on.tcp, now_on.udp, udp);
-    if (!udp) return;
-    trains_harmful_ = false;
-    core_->node().watch_trains_again(loop_.now());
+void LiveNode::set_offloads(std::optional<bool> tun, std::optional<bool> udp) {
+    if (tun) {
+        (void)device_->set_offloads(*tun ? device_->available() : tun::Offloads{});
+        const auto now_on = device_->offloads();
+        threads_->set_coalescing(now_on.tcp, now_on.udp);
+        for (const auto* const what : {"joined TCP", "joined UDP"}) complained_.erase(what);
+    }
+    if (udp) {
+        threads_->set_udp_offloads(*udp);
+        core_->node().set_sends_trains(*udp, loop_.now());
+    }
     pump();
+}
+
+/// What the data threads have switched off by themselves since.
+void LiveNode::look_at_offloads() {
+    if (threads_->udp_offloads() && !threads_->sends_segments() && !segments_wait_) {
+        segments_wait_ = true;
+        segments_timer_.after(kRetrySegmentsEvery);
+        if (complained_.insert("segments").second) {
+            spdlog::warn("the kernel refuses to send many datagrams at once by the interface that they leave by, so they go "
+                         "one by one, which is slower; \"ethtool -K INTERFACE tx on\" may mend that. It is tried again every "
+                         "few minutes; \"udp_offloads\": false in \"data\" ends that");
+        }
+    }
+    const auto device = device_->offloads();
+    const auto refused = [&](bool given, bool joins, const char* what) {
+        if (!given || joins || !complained_.insert(std::string("joined ") + what).second) return;
+        spdlog::warn("the kernel refuses {} packets joined for the device {}, so they are given one by one; \"meshctl data "
+                     "--tun-offloads on\" tries again", what, device_->name());
+    };
+    refused(device.tcp, threads_->joins_tcp(), "TCP");
+    refused(device.udp, threads_->joins_udp(), "UDP");
+}
+
+void LiveNode::retry_segments() {
+    segments_timer_.cancel();
+    segments_wait_ = false;
+    threads_->retry_segments();
 }
 
 LiveNode::~LiveNode() {
@@ -243,7 +276,7 @@ void LiveNode::pump() {
             continue;
         }
         const auto end = std::find_if(i, datagrams.end(), [&](const auto& one) { return one.train != train; });
-        threads_->send_train({i, end});
+        if (!threads_->send_train({i, end})) node.not_in_one_send(*i, now);
         i = end;
     }
     if (const bool unstored = node.stamps_are_unstored(); unstored != std::exchange(stamps_unstored_, unstored)) {
@@ -257,6 +290,7 @@ void LiveNode::pump() {
     if (sip_) {
         for (const auto& outgoing : core_->proxy()->take_outgoing()) sip_->send(outgoing);
     }
+    look_at_offloads();
     pumping_ = false;
     timer_.at(core_->next_deadline());
 }
@@ -295,12 +329,13 @@ void LiveNode::on_events() {
             batch.endpoints[good->key] = CachedEndpoint{good->tunnel_key, good->endpoint, loop_.now().wall};
             store_.submit(std::move(batch), Durability::written);
         } else if (const auto* harmful = std::get_if<mesh::TrainsHarmful>(&event)) {
-            if (!threads_->sends_segments()) continue;
-            trains_harmful_ = true;
             if (!complained_.insert("trains to " + harmful->name).second) continue;
             spdlog::warn("datagrams sent many at once do not reach {}, those sent alone do: this kernel or a driver does it "
                          "wrong. To {} they go one by one from now on; meshctl data --udp-offloads on tries again",
                          harmful->name, harmful->name);
+        } else if (const auto* work = std::get_if<mesh::TrainsWork>(&event)) {
+            complained_.erase("trains to " + work->name);
+            spdlog::info("datagrams sent many at once reach {} again", work->name);
         } else if (std::holds_alternative<mesh::StandingChanged>(event)) {
             if (const auto words = standing_in_words(core_->node()); !words.empty()) {
                 spdlog::error("{}", words);
@@ -363,6 +398,7 @@ void LiveNode::network_changed() {
     spdlog::debug("the network has changed");
     const auto now = loop_.now();
     toward_.clear();
+    retry_segments();  // what leaves may leave by another interface now
     settle_device();
     core_->node().set_attached(attached(), now);
     const auto ours = own_addresses(device_->name(), threads_->port());

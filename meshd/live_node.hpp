@@ -47,9 +47,10 @@ public:
     const tun::Device& device() const { return *device_; }
     const DataThreads& data() const { return *threads_; }
     const DataConfig& data_config() const { return config_.data; }
-    bool trains_harmful() const { return trains_harmful_; }
-    /// Switches at run time; what the kernel does not have stays off.
-    void set_offloads(bool tun, bool udp);
+    /// To some member datagrams go one by one, as those sent at once did not reach it.
+    bool trains_harmful() const { return core_->node().finds_trains_harmful(); }
+    /// Switches at run time, those that are given; what the kernel does not have stays off.
+    void set_offloads(std::optional<bool> tun, std::optional<bool> udp);
 
 private:
     void start_voice();
@@ -57,6 +58,8 @@ private:
     void store_durable();
     void on_events();
     void tell_who_is_gone();
+    void look_at_offloads();
+    void retry_segments();
     void settle_device();
     void network_changed();
     std::vector<net::Prefix> attached() const;
@@ -86,13 +89,14 @@ private:
     loop::Timer timer_;
     loop::Timer network_timer_;  ///< several changes at once are one
     loop::Timer centre_timer_;
+    loop::Timer segments_timer_;  ///< until segments, which the kernel refused, are tried again
+    bool segments_wait_ = false;
     std::shared_ptr<const mesh::ForwardingTable> table_;
     std::optional<mesh::DeviceConfig> device_config_;
     std::map<net::IpAddress, net::IpAddress> toward_;  ///< until the network changes
     std::set<std::string> complained_;  ///< once each
     std::set<net::NodeKey> gone_;       ///< revoked members that have been told of
     bool pumping_ = false;
-    bool trains_harmful_ = false;   ///< as the canary found (mesh/canary.hpp)
     bool stamps_unstored_ = false;  ///< as told
 };
 

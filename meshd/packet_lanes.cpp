@@ -209,9 +209,17 @@ Turn InboundLane::run(net::Steady now) {
         const auto refused = queue_.refused();
         carry_all(*table, items, now, clock);
         coalescer_.flush(queue_);
-        if (const auto more = queue_.refused() - refused) table->drops->add(mesh::Drop::device_error, more);
+        if (const auto more = queue_.refused() - refused) {
+            table->drops->add(mesh::Drop::device_error, more);
+            give_up_what_is_refused();
+        }
     }
     return Turn::more;
+}
+
+void InboundLane::give_up_what_is_refused() {
+    if (queue_.refused_tcp() >= most_refused_tcp_.load(std::memory_order_relaxed)) tcp_.store(false, std::memory_order_relaxed);
+    if (queue_.refused_udp() >= most_refused_udp_.load(std::memory_order_relaxed)) udp_.store(false, std::memory_order_relaxed);
 }
 
 void InboundLane::carry_all(const mesh::ForwardingTable& table, std::span<const loop::ReceiveBurst::Item> items,

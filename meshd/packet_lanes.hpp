@@ -116,11 +116,17 @@ public:
     Turn run(net::Steady now);
     /// In the socket's buffer, if that tells (UdpOptions::receive_times), and until it was decrypted. Any thread.
     std::chrono::microseconds longest_wait(net::Steady now) const { return wait_.longest().get(now); }
-    /// What packets are joined from the next burst on. Any thread.
+    /// What packets are joined from the next burst on. It goes off by itself once the kernel has refused kMostRefused
+    /// superpackets of that kind. Any thread.
     void set_coalescing(bool tcp, bool udp) {
+        most_refused_tcp_.store(queue_.refused_tcp() + kMostRefused, std::memory_order_relaxed);
+        most_refused_udp_.store(queue_.refused_udp() + kMostRefused, std::memory_order_relaxed);
         tcp_.store(tcp, std::memory_order_relaxed);
         udp_.store(udp, std::memory_order_relaxed);
     }
+    static constexpr std::uint64_t kMostRefused = 8;
+    bool joins_tcp() const { return tcp_.load(std::memory_order_relaxed); }
+    bool joins_udp() const { return udp_.load(std::memory_order_relaxed); }
 
 private:
     /// What a datagram has waited, and what waits behind it, at a time.
@@ -134,6 +140,7 @@ private:
     void carry(const mesh::ForwardingTable& table, const loop::ReceiveBurst::Item& item, Waiting waiting, net::Steady now);
     void to_device(const mesh::ForwardingTable& table, const mesh::Inbound& received, std::uint8_t outer_traffic_class,
                    const Waiting& waiting);
+    void give_up_what_is_refused();
 
     const mesh::Lane lane_;
     loop::Datagram& socket_;
@@ -144,6 +151,7 @@ private:
     loop::ReceiveBurst burst_;
     tun::Coalescer coalescer_;
     std::atomic<bool> tcp_, udp_;
+    std::atomic<std::uint64_t> most_refused_tcp_{kMostRefused}, most_refused_udp_{kMostRefused};
 };
 
 }  // namespace meshd

@@ -228,6 +228,7 @@ private:
         if (datagram.train != 0) {
             ++from.trains;
             from.train_datagram_bytes = datagram.bytes.size();
+            if (from.splits_trains) from.node->not_in_one_send(datagram, now_);
             if (from.loses_trains) return;
         }
         if (datagram.never_fragment) {

@@ -43,9 +43,41 @@ TEST_CASE("trains that vanish, while datagrams alone arrive, are found harmful w
     line.run(8s);
     CHECK(line.canary.harmful());
     const auto rounds = line.rounds;
-    line.run(1h);
+    line.run(59min);
     CHECK(line.rounds == rounds);  // the question is settled
     line.canary.start(line.now);
+    CHECK_FALSE(line.canary.harmful());
+}
+
+TEST_CASE("a verdict of harm is asked again once in an hour, and stands until a train arrives") {
+    Line line(5);
+    line.train_loss = 1;
+    line.run(8s);
+    REQUIRE(line.canary.harmful());
+    const auto rounds = line.rounds;
+    line.run(61min);
+    CHECK(line.canary.harmful());
+    CHECK(line.rounds == rounds + 1);
+    line.train_loss = 0;
+    line.run(58min);
+    CHECK(line.canary.harmful());
+    line.run(3min);
+    CHECK_FALSE(line.canary.harmful());
+    CHECK(line.rounds > rounds + 2);  // it is watched as before
+}
+
+TEST_CASE("a verdict of harm is asked again at once when the path is another one") {
+    Line line(6);
+    line.train_loss = 1;
+    line.run(8s);
+    REQUIRE(line.canary.harmful());
+    line.canary.ask_again(line.now);
+    line.run(5s);
+    CHECK(line.canary.harmful());
+    line.train_loss = 0;
+    line.canary.ask_again(line.now);
+    CHECK(line.canary.harmful());
+    line.run(5s);
     CHECK_FALSE(line.canary.harmful());
 }
 
@@ -110,7 +142,7 @@ TEST_CASE("a member tells its owner when its trains do not reach a peer, and onl
     CHECK_FALSE(trains(trento));
     CHECK(trains(verona));
     munich.loses_trains = false;
-    munich.node->watch_trains_again(network.now());
+    munich.node->set_sends_trains(true, network.now());
     CHECK(trains(trento));
     busy_for(1min);
     CHECK(trains(trento));
@@ -162,7 +194,7 @@ TEST_CASE("harm by trains that was found is not forgotten with the peer, but for
     bulk.up();
     CHECK(bulk.trains() == away_for_long);
     if (away_for_long) return;
-    bulk.munich->node->watch_trains_again(bulk.network.now());
+    bulk.munich->node->set_sends_trains(true, bulk.network.now());
     CHECK(bulk.trains());
 }
 
@@ -193,4 +225,52 @@ TEST_CASE("the probes of a train are as large as bulk on that path, and are unde
     bulk.munich->loses_trains = true;
     bulk.busy_for(20s);
     CHECK_FALSE(bulk.trains());
+}
+
+TEST_CASE("a train that did not leave in one send says nothing") {
+    Bulk bulk(94);
+    bulk.munich->loses_trains = bulk.munich->splits_trains = true;
+    bulk.busy_for(2min);
+    CHECK(bulk.munich->trains >= 3 * Canary::kCount);
+    CHECK(bulk.munich->count<TrainsHarmful>() == 0);
+    CHECK(bulk.trains());
+    bulk.munich->splits_trains = false;
+    bulk.busy_for(30s);
+    CHECK(bulk.munich->count<TrainsHarmful>() == 1);
+}
+
+TEST_CASE("trains are tried again to a member that has moved, and after an hour, while the link stays up") {
+    Bulk bulk(95);
+    bulk.munich->loses_trains = true;
+    bulk.busy_for(20s);
+    REQUIRE_FALSE(bulk.trains());
+    CHECK(bulk.munich->node->finds_trains_harmful());
+    bulk.munich->loses_trains = false;
+    const bool moves = GENERATE(true, false);
+    if (moves) {
+        bulk.trento->endpoint = {net::IpAddress::v4(203, 0, 113, 9), 51820, 0};
+        bulk.trento->node->set_local_endpoints({bulk.trento->endpoint}, bulk.network.now());
+        bulk.busy_for(20s);
+    } else {
+        bulk.busy_for(58min);
+        CHECK_FALSE(bulk.trains());
+        bulk.busy_for(3min);
+    }
+    CHECK(bulk.trains());
+    CHECK_FALSE(bulk.munich->node->finds_trains_harmful());
+    CHECK(bulk.munich->count<TrainsWork>() == 1);
+    CHECK(bulk.munich->count<PeerDown>() == 0);
+}
+
+TEST_CASE("no trains are sent once they are switched off, and they are watched once they are switched on") {
+    Bulk bulk(96);
+    bulk.munich->node->set_sends_trains(false, bulk.network.now());
+    bulk.busy_for(30s);
+    CHECK(bulk.munich->trains == 0);
+    bulk.munich->node->set_sends_trains(true, bulk.network.now());
+    bulk.munich->loses_trains = true;
+    bulk.busy_for(30s);
+    CHECK_FALSE(bulk.trains());
+    bulk.munich->node->set_sends_trains(false, bulk.network.now());
+    CHECK_FALSE(bulk.munich->node->finds_trains_harmful());
 }
