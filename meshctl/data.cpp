@@ -35,6 +35,8 @@ void run(Invocation& in) {
     in.out << "threads         " << printable(result["threads"].text()) << '\n'
            << "device          TCP in large pieces: " << yes(tun["tcp"]) << ", UDP: " << yes(tun["udp"])
            << ", checksums left to the kernel: " << yes(tun["checksum"]) << '\n'
+           << "                joined for it: TCP: " << yes(result["tun_joins"]["tcp"])
+           << ", UDP: " << yes(result["tun_joins"]["udp"]) << '\n'
            << "network         many datagrams in one send: " << yes(udp["send"])
            << ", in one receive: " << yes(udp["receive"]) << '\n'
            << "voice           queue of its own: " << yes(result["voice_queue"])

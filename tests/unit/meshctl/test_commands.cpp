@@ -309,11 +309,13 @@ TEST_CASE("help and version are done, on standard output") {
 TEST_CASE("the data path's switches take on or off, and say how long that lasts") {
     Outcome outcome;
     constexpr const char* kData = R"({"threads":"several","voice_queue":true,"voice_queue_trouble":"","voice_socket":true,
-      "tun_offloads":{"checksum":true,"tcp":true,"udp":false},"udp_offloads":{"send":true,"receive":true},"aes":true,
+      "tun_offloads":{"checksum":true,"tcp":true,"udp":false},"tun_joins":{"tcp":false,"udp":false},
+      "udp_offloads":{"send":true,"receive":true},"aes":true,
       "dscp":"copy","longest_wait_us":{"out":1234,"voice_out":40,"in":56},"longest_wait_trouble":"",
       "uplink_rate_bit_s":9500000})";
     asked({"data"}, kData, &outcome);
-    CHECK_THAT(outcome.out, Contains("TCP in large pieces: yes, UDP: no") && Contains("shaped to 9.5 Mbit/s"));
+    CHECK_THAT(outcome.out, Contains("TCP in large pieces: yes, UDP: no") && Contains("joined for it: TCP: no") &&
+                             Contains("shaped to 9.5 Mbit/s"));
     CHECK_THAT(outcome.out, Contains("shown outside: every packet's"));
     CHECK_THAT(outcome.out, Contains("to be encrypted: 1.2 ms, to be decrypted: 0.1 ms"));
     CHECK(outcome.err.empty());
