@@ -1,9 +1,7 @@
 #include "meshd/data_threads.hpp"
 
 #include <poll.h>
-#include <sched.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +11,7 @@
 #include <utility>
 
 #include "loop/clock.hpp"
+#include "meshd/scheduling.hpp"
 
 namespace meshd {
 
@@ -22,25 +21,7 @@ namespace {
 // takes: 64 KiB take some 80. Its default of 208 KiB is five of them, and loses one in a hundred on a busy machine.
 constexpr std::size_t kReceiveBufferBytes = 4 << 20;
 
-// A little before the others, if we may: what is short goes first.
-constexpr int kVoiceNice = -10;
-
 enum class Kind : std::uint8_t { voice, bulk, all };
-
-// Of the calling thread: Linux takes a thread for both, not a process.
-void schedule(Kind kind) {
-    switch (kind) {
-        case Kind::voice: ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kVoiceNice); break;
-        case Kind::bulk: {
-            // Bulk interrupts nobody when it wakes: where processors are short, each turn then carries more. Measured:
-            // 6 % less processor time a byte on two processors that are full.
-            const sched_param none{};
-            ::sched_setscheduler(0, SCHED_BATCH, &none);
-            break;
-        }
-        case Kind::all: break;
-    }
-}
 
 // poll() until something is ready or `due`; to the nanosecond, as an uplink's next packet may be due in microseconds.
 int wait(std::vector<pollfd>& fds, net::Steady due) {
@@ -115,7 +96,11 @@ void DataThreads::start(std::span<tun::Queue> queues, tun::Coalescer::Settings c
     add_outbound(bulk_out, mesh::Lane::bulk, bulk_queue, bulk_.borrowed());
     const auto launch = [this](std::vector<Work> works, Kind kind) {
         threads_.emplace_back([this, kind, works = std::move(works)] {
-            schedule(kind);
+            switch (kind) {
+                case Kind::voice: schedule_as_voice(); break;
+                case Kind::bulk: schedule_as_bulk(); break;
+                case Kind::all: break;
+            }
             run(works);
         });
     };

@@ -34,24 +34,24 @@ TEST_CASE("the replay window says what a model that remembers everything says") 
         net::SeededRandom random(seed);
         ReplayWindow window;
         NaiveWindow model;
-        std::uint64_t around = seed % 4 == 0 ? mesh::kRejectAfterMessages - 20000 : random.below(3) * random.below(20000);
+        std::uint64_t around = seed % 4 == 0 ? mesh::kRejectAfterMessages - 200000 : random.below(3) * random.below(200000);
         for (int i = 0; i < 4000; ++i) {
-            if (random.below(300) == 0) around += random.below(20000);
-            const auto back = random.below(random.below(20) == 0 ? 9000 : 200);
+            if (random.below(300) == 0) around += random.below(200000);
+            const auto back = random.below(random.below(20) == 0 ? 70000 : 200);
             const auto counter = around + random.below(150) - std::min(back, around);
             REQUIRE(window.accept(counter) == model.accept(counter));
         }
     }
 }
 
-TEST_CASE("the window is 8128 counters deep") {
+TEST_CASE("the window is 65,472 counters deep") {
     ReplayWindow window;
-    CHECK(window.accept(10000));
-    CHECK(window.accept(10000 - 8127));
-    CHECK_FALSE(window.accept(10000 - 8127));
-    CHECK_FALSE(window.accept(10000 - 8128));
-    CHECK(window.accept(10001));
-    CHECK_FALSE(window.accept(10001 - 8128));
+    CHECK(window.accept(100000));
+    CHECK(window.accept(100000 - 65471));
+    CHECK_FALSE(window.accept(100000 - 65471));
+    CHECK_FALSE(window.accept(100000 - 65472));
+    CHECK(window.accept(100001));
+    CHECK_FALSE(window.accept(100001 - 65472));
 }
 
 TEST_CASE("counter zero is taken once") {
