@@ -159,9 +159,14 @@ void Node::run_pings(PeerLink& peer, net::Now now) {
         wireguard_.set_candidates(peer.tunnel_key, endpoints_for(peer));
         wireguard_.rekey(peer.tunnel_key, now);
     }
-    if (!waits) peer.unanswered_since = now.steady;
-    peer.ping_token = random_.u64() | 1;
-    peer.ping_sent = now.steady;
+    // Those that follow say the same: a path whose round trip takes longer than a second is answered, too.
+    if (!waits) {
+        peer.unanswered_since = peer.ping_sent = now.steady;
+        peer.ping_token = random_.u64() | 1;
+        peer.ping_repeated = false;
+    } else {
+        peer.ping_repeated = true;
+    }
     peer.next_ping = now.steady + PeerLink::kPingAgain;
     send(peer, Ping{peer.ping_token, roster_.summary(), false}, now);
 }
@@ -266,7 +271,10 @@ void Node::heard_ping(PeerLink& peer, const Ping& ping, net::Now now) {
     if (!ping.reply) return send(peer, Ping{ping.token, roster_.summary(), true}, now);
     if (ping.token == 0 || ping.token != peer.ping_token) return;
     peer.ping_token = 0;
-    peer.rtt = std::chrono::duration_cast<std::chrono::microseconds>(now.steady - peer.ping_sent);
+    // Of several, which one has been answered cannot be told: better the time of an earlier one that was alone.
+    if (!peer.ping_repeated || !peer.rtt) {
+        peer.rtt = std::chrono::duration_cast<std::chrono::microseconds>(now.steady - peer.ping_sent);
+    }
     peer.answered();
     peer.next_ping = now.steady + settings_.ping_every;
 }
@@ -302,6 +310,7 @@ void Node::up(PeerLink& peer, net::Now now) {
 
 void Node::down(PeerLink& peer, net::Now now) {
     peer.next_ping = peer.next_hello = net::kNever;
+    peer.ping_token = 0;  // an answer would set the next one's time
     peer.answered();
     peer.rtt.reset();
     peer.mtu.stop();

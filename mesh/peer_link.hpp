@@ -45,8 +45,9 @@ struct PeerLink {
 
     // Whether it is there.
     net::Steady next_ping = net::kNever;
-    net::Steady ping_sent{};
-    std::uint64_t ping_token = 0;                     ///< of the latest
+    net::Steady ping_sent{};  ///< the first since the last answer
+    std::uint64_t ping_token = 0;                     ///< of those since the last answer; 0: none
+    bool ping_repeated = false;                       ///< there has been more than one
     net::Steady unanswered_since = net::kNever;       ///< the first ping since the last answer
     bool tried_elsewhere = false;                     ///< a handshake to all candidates went out since
     std::optional<std::chrono::microseconds> rtt;

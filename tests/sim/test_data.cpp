@@ -1,4 +1,4 @@
-// What carries data in whole meshes: messages of type 5.
+// What carries data in whole meshes: messages of type 5, and the shaper of a slow uplink.
 #include <catch2/catch.hpp>
 
 #include "mesh/protocol.hpp"
@@ -146,4 +146,68 @@ TEST_CASE("a member that comes back without AES is sent type 5 no more, whatever
             CHECK_FALSE(offices.flow(munich, trento).claimed.contains(index));
         }
     }
+}
+
+namespace {
+
+/// Half a minute of a call beside twice as much bulk as a line of 1 Mbit/s takes, whose modem keeps 128 KiB.
+struct SlowLine {
+    explicit SlowLine(bool shaped) : offices(1, true) {
+        constexpr std::uint64_t kRate = 125'000;
+        auto& world = offices.world;
+        auto &trento = *offices.trento, &london = *offices.london;
+        REQUIRE(world.run_until([&] { return world.full_mesh(); }, 10s));
+        world.run_for(5s);
+        world.lines[trento.address] = {.rate_bytes_per_s = kRate, .buffer_bytes = 128 * 1024};
+        if (shaped) trento.shape(kRate * 95 / 100);
+        const auto begin = world.now().steady;
+        const net::Bytes bulk(1200);
+        for (int i = 0; i < 30 * 100; ++i) {
+            for (int k = 0; k < 2; ++k) trento.send_overlay(overlay(london), 1, 9, bulk);
+            if (i % 2 == 0) {
+                sent.push_back(world.now().steady);
+                net::Writer payload;
+                payload.u64be(sent.size() - 1).zeros(164);
+                trento.send_overlay(overlay(london), 1, 8, payload.take(), 46 << 2);
+            }
+            world.run_for(10ms);
+        }
+        const auto span = world.now().steady - begin;
+        world.run_for(5s);
+        std::size_t bytes = 0;
+        for (const auto& inner : london.inner) {
+            if (inner.to_port == 8) {
+                ++heard;
+                most = std::max(most, inner.at - sent[net::Reader(inner.payload).u64be()] - world.weather.delay);
+            } else {
+                bytes += inner.payload.size();
+            }
+        }
+        bulk_bytes_per_s = static_cast<double>(bytes) / std::chrono::duration<double>(span).count();
+        uplink_full = dropped(trento, mesh::Drop::uplink_full);
+        up = trento.peers_up();
+    }
+    Offices offices;
+    std::vector<net::Steady> sent;  ///< of voice
+    std::size_t heard = 0;
+    net::Duration most{};  ///< that a packet of voice waited
+    double bulk_bytes_per_s = 0;
+    std::uint64_t uplink_full = 0;
+    std::size_t up = 0;
+};
+
+}  // namespace
+
+TEST_CASE("beside bulk that a line of 1 Mbit/s cannot take, voice waits for three large packets at most, and bulk is dropped") {
+    const SlowLine line(true);
+    CHECK(line.heard == line.sent.size());
+    CHECK(line.most < 40ms);
+    CHECK(line.uplink_full > 1000);
+    CHECK(line.bulk_bytes_per_s > 80'000);
+    CHECK(line.up == 2);
+    // The same without: what the shaper is for.
+    const SlowLine plain(false);
+    CHECK(plain.uplink_full == 0);
+    CHECK(plain.most > 500ms);
+    CHECK(plain.up == 2);  // slow is not dead
 }

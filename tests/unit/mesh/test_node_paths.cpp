@@ -246,3 +246,26 @@ TEST_CASE("state that names another node is a clear error, never an empty roster
     CHECK_THROWS_WITH(Node(stranger, pair.munich.stored(), {}, pair.munich.random, {}, pair.now()), Catch::Contains("does not name this node"));
     CHECK_THROWS(Node(*pair.munich.identity, {}, {}, pair.munich.random, {}, pair.now()));
 }
+
+TEST_CASE("a path whose round trip takes longer than a ping waits for is no dead path") {
+    Network network(77);
+    auto& trento = network.create("trento");
+    auto& munich = network.invite_and_join(trento, "munich");
+    REQUIRE(network.run_until([&] { return network.all_up({"trento", "munich"}); }, 20s));
+    network.delay = 800ms;
+    network.run(5min);
+    CHECK(network.all_up({"trento", "munich"}));
+    CHECK(trento.count<PeerDown>() + munich.count<PeerDown>() == 0);
+}
+
+TEST_CASE("an answer that comes after its peer was given up wakes nobody") {
+    Network network(78);
+    auto& trento = network.create("trento");
+    network.invite_and_join(trento, "munich");
+    REQUIRE(network.run_until([&] { return network.all_up({"trento", "munich"}); }, 20s));
+    network.delay = 2200ms;
+    REQUIRE(network.run_until([&] { return trento.count<PeerDown>() > 0; }, 20s));
+    network.passes = [](const auto&, const auto&) { return false; };  // what is on its way still comes
+    network.run(1min);
+    CHECK(trento.node->next_deadline() > network.now().steady);
+}
