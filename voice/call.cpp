@@ -101,6 +101,7 @@ CallMedia::From Calls::media_from(const Call& call, bool from_caller, const Flow
         out.source = from.remote.address;
         return out;
     }
+    if (from.side == Side::outside) return out;
     out.exact = from.side == Side::mesh;
     out.believes = [this](std::string_view node, const net::IpAddress& address) {
         if (node == exchange_.settings.node) return exchange_.environment.overlay() == address;
@@ -127,6 +128,7 @@ void Calls::ringing(Call& call, Path path, net::Now now) {
         case Side::phone: call.view.path = name_of(path); break;
         case Side::mesh: call.view.path = name_of(Path::mesh); break;
         case Side::centre: call.view.path = name_of(Path::central); break;
+        case Side::outside: call.view.path = name_of(Path::outside); break;
     }
     if (call.told) return;
     call.told = true;

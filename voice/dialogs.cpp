@@ -67,6 +67,7 @@ std::optional<Dialogs::Step> Dialogs::next(const Message& request, const Flow& f
             token = waypoint ? waypoint->token : "";
             ++at;
         }
+        if (auto target = outward(request, from, rest(at))) return Step{std::move(*target), past_centre};
         if (at == routes.end()) break;
         if (const auto waypoint = waypoint_of(at->uri)) {
             if (const auto flow = exchange_.to_node(waypoint->node)) {
@@ -74,7 +75,7 @@ std::optional<Dialogs::Step> Dialogs::next(const Message& request, const Flow& f
             }
         }
         if (!avoid_centre) {
-            if (!exchange_.settings.centre || from.side == Side::centre) return std::nullopt;
+            if (!exchange_.settings.centre || from.side == Side::centre || from.side == Side::outside) return std::nullopt;
             return Step{{Path::central, exchange_.to_centre(), request.uri(), rest(at), {}}, past_centre};
         }
         const auto bypass = std::find_if(at, routes.end(), [&](const auto& hop) {
@@ -88,6 +89,19 @@ std::optional<Dialogs::Step> Dialogs::next(const Message& request, const Flow& f
     auto target = last(request, from, token);
     if (!target || (avoid_centre && target->path == Path::central)) return std::nullopt;
     return Step{std::move(*target), past_centre};
+}
+
+std::optional<Target> Dialogs::outward(const Message& request, const Flow& from, std::vector<NameAddr> routes) const {
+    if (from.side != Side::phone) return std::nullopt;
+    const auto* call = calls_.of(request, true);
+    if (call == nullptr || call->callee.side != Side::outside) return std::nullopt;
+    const auto& hop = routes.empty() ? request.uri() : routes.front().uri;
+    auto flow = call->callee;
+    if (const auto endpoint = hop.endpoint(); endpoint && *endpoint != flow.remote) {
+        const auto tcp = hop.params.get("transport") == "tcp";
+        flow = exchange_.flow_to(*endpoint, tcp ? Transport::tcp : Transport::udp, Side::outside);
+    }
+    return Target{Path::outside, flow, request.uri(), std::move(routes), {}};
 }
 
 bool Dialogs::may_go(const Fork& fork, const Target& target) {

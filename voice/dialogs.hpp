@@ -27,6 +27,8 @@ private:
         Target target;
         bool past_centre = false;  ///< the centre between two waypoints of ours was left out
     };
+    /// Where a phone's request in a call that leads outside goes on to, by the Routes that are left; nullopt for all others.
+    std::optional<Target> outward(const Message& request, const Flow& from, std::vector<NameAddr> routes) const;
     /// Where the request goes next; nullopt: nowhere that it may go.
     std::optional<Step> next(const Message& request, const Flow& from, bool avoid_centre) const;
     /// Whether it may go there: the centre judges phones for itself, whom it sends is believed, and so is who is in a

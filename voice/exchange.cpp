@@ -12,7 +12,8 @@ Exchange::Exchange(ProxySettings settings_, Environment& environment_, net::Rand
       environment(environment_),
       random(random_),
       transactions(random_),
-      location(settings.max_bindings) {
+      location(settings.max_bindings),
+      names(settings.names, random_) {
     if (settings.centre) monitor.emplace(settings.centre_times, now);
 }
 
@@ -27,6 +28,7 @@ std::optional<Side> Exchange::side_of(const Flow& flow) const {
             return Side::centre;
         }
     }
+    if (outside.contains(flow.remote) || (!phone && outside.contains(flow.remote.address))) return Side::outside;
     if (phone) return Side::phone;
     return std::nullopt;
 }

@@ -1,6 +1,7 @@
 /// What all parts of the proxy share: who we are, the tables, and the way to the centre, to the nodes and to phones.
 #pragma once
 
+#include "voice/places.hpp"
 #include "voice/proxy.hpp"
 #include "voice/transaction.hpp"
 #include "voice/waypoint.hpp"
@@ -20,6 +21,8 @@ struct Exchange {
     Transactions transactions;
     Location location;
     std::optional<CentreMonitor> monitor;  ///< none without a centre
+    Names names;
+    Places outside;
     ProxyCounters counters;
     std::vector<ProxyEvent> events;
 

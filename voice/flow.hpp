@@ -12,6 +12,7 @@ enum class Side : std::uint8_t {
     phone,   ///< a user agent of this office
     centre,  ///< the central SIP server
     mesh,    ///< another meshd; its overlay source address is its identity
+    outside, ///< a SIP server or phone that a number or URI has led to
 };
 
 /// `connection` is a number that the owner of the sockets gives each TCP connection, never zero and never reused.

@@ -12,6 +12,9 @@ constexpr auto kTimerC =
     std::chrono::minutes(3) + std::chrono::seconds(1);  // RFC 3261 16.6 step 11: more than 3 minutes
 constexpr unsigned kMaxBreadth = 60;                    // RFC 5393 5.3.3: of a request that names none
 
+/// How long a target may be silent while there is another; one that lives sends 100 within 200 ms (RFC 3261 17.2.1).
+constexpr auto kNextPatience = std::chrono::seconds(3);
+
 /// FNV-1a; no secret depends on it.
 std::uint64_t hash_of(std::string_view text, std::uint64_t hash = 0xcbf29ce484222325U) {
     for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
@@ -28,6 +31,8 @@ std::string_view name_of(Path path) {
             return "mesh";
         case Path::central:
             return "central";
+        case Path::outside:
+            return "outside";
     }
     return "";
 }
@@ -46,8 +51,11 @@ std::string loop_mark(const Exchange& exchange, const Message& request) {
 void Forking::open(Fork fork, const std::vector<Target>& targets, int otherwise, net::Now now) {
     const auto id = fork.id;
     auto& opened = forks_.insert_or_assign(id, std::move(fork)).first->second;
+    if (!opened.next.empty()) opened.patience = now.steady + kNextPatience;
     if (breadth_left(opened) < std::max<std::size_t>(1, targets.size())) return finish(opened, 440, now);
-    if (launch(opened, targets, false, now) == 0 && !try_spare(opened, now)) return finish(opened, otherwise, now);
+    if (launch(opened, targets, false, now) == 0 && !try_next(opened, now) && !try_spare(opened, now)) {
+        return finish(opened, otherwise, now);
+    }
     wake(opened);
 }
 
@@ -92,6 +100,17 @@ bool Forking::try_spare(Fork& fork, net::Now now) {
     fork.spare_tried = true;
     const auto targets = fork.user->spare(fork, now);
     return launch(fork, targets, true, now) > 0;
+}
+
+bool Forking::try_next(Fork& fork, net::Now now) {
+    if (fork.final_status != 0) return false;
+    while (!fork.next.empty()) {
+        const auto target = fork.next.front();
+        fork.next.erase(fork.next.begin());
+        fork.patience = fork.next.empty() ? net::kNever : now.steady + kNextPatience;
+        if (launch(fork, {target}, false, now) > 0) return true;
+    }
+    return false;
 }
 
 void Forking::response(const ResponseArrived& event, net::Now now) {
@@ -151,6 +170,7 @@ void Forking::refused(Fork& fork, Branch& branch, Message response, net::Now now
     // 482 to the spare: the callee's side has this call by its first way already, which goes on.
     if (status != 482 || !branch.spare) fork.refusals.push_back(std::move(response));
     if (status >= 600) drop_others(fork, &branch, now);
+    if ((status == 503 || status == 408) && !rang && try_next(fork, now)) return wake(fork);
     // What comes after ringing is about the callee. After an outage the centre may not know yet who is there.
     const bool unsure = is_outage(status) || ((status == 404 || status == 480) && exchange_.settling(now));
     if (unsure && !rang && !branch.spare && try_spare(fork, now)) return wake(fork);

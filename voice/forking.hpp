@@ -1,6 +1,9 @@
 /// A request that is passed on to one or more targets, and the one answer that goes back: the response context of
 /// RFC 3261 section 16.7, CANCEL (16.10) and timer C (16.8).
 ///
+/// Targets in `next` are tried in turn: the following one when nothing came of the one before but 503, 408, a transport
+/// error or silence.
+///
 /// Beyond the RFC a fork has a spare: targets that are tried too when the first ones have answered nothing within its
 /// patience, or failed with 408, 500, 503 or 504. That is how a call placed before an outage is known goes through.
 /// Of the two ways the one that first has more than 100 is kept, the other is cancelled.
@@ -10,7 +13,7 @@
 
 namespace voice {
 
-enum class Path : std::uint8_t { local, mesh, central };
+enum class Path : std::uint8_t { local, mesh, central, outside };
 std::string_view name_of(Path path);
 
 /// Where a request may go: by which flow, with which Request-URI and Route.
@@ -52,6 +55,7 @@ struct Fork {
     std::string winner_tag;
     net::Steady patience = net::kNever;  ///< when the spare is tried if nothing has answered
     bool spare_tried = false;
+    std::vector<Target> next;  ///< to be tried one after the other, as those before fail (RFC 3263 section 4.3)
     bool server_gone = false;
     net::Steady orphan_until = net::kNever;  ///< its way back is dead, and another may adopt it until then
     bool adopted = false;                ///< answers go back by another way than their Vias say
@@ -112,6 +116,8 @@ private:
     /// How many branches more there may be at the same time, everywhere taken together (RFC 5393 section 5.3).
     static unsigned breadth_left(const Fork& fork);
     bool try_spare(Fork& fork, net::Now now);
+    /// Moves on to the next of its targets; false if there is none, or somebody is being called already.
+    bool try_next(Fork& fork, net::Now now);
     void drop(Fork& fork, Branch& branch, net::Now now);
     void drop_others(Fork& fork, const Branch* keep, net::Now now);
     void provisional(Fork& fork, Branch& branch, Message response, net::Now now);

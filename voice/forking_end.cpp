@@ -119,7 +119,17 @@ void Forking::tick(net::Now now) {
             forget_if_over(id);
             continue;
         }
-        if (fork->patience <= now.steady) try_spare(*fork, now);
+        if (fork->patience <= now.steady) {
+            if (fork->next.empty()) {
+                try_spare(*fork, now);
+            } else {
+                drop_others(*fork, nullptr, now);
+                if (!try_next(*fork, now)) {
+                    choose(*fork, now);
+                    continue;
+                }
+            }
+        }
         std::vector<ClientId> late;
         for (const auto& branch : fork->branches) {
             if (branch.pending() && branch.timer_c <= now.steady) late.push_back(branch.id);

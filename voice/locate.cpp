@@ -73,7 +73,7 @@ private:
             if (!speaks(plain)) return refused("there is no way to speak " + std::string(name_of(plain)));
             const auto there = port != 0 ? port : default_port(plain);
             if (address) {
-                add(plain, *address, there, host);
+                add(plain, *address, there, "");
             } else {
                 host_addresses(plain, *name, there);
             }
@@ -154,7 +154,7 @@ private:
 
     void host_addresses(Carrier carrier, const std::string& name, std::uint16_t port) {
         // RFC 2782 wants a name as target. Zones that have an address there mean it.
-        if (const auto address = net::IpAddress::parse(name)) return add(carrier, *address, port, name);
+        if (const auto address = net::IpAddress::parse(name)) return add(carrier, *address, port, "");
         ask_addresses(name);
         if (!facts_.complete()) return;
         if (settings_.ipv6) {

@@ -20,7 +20,7 @@ struct LocateSettings {
 struct Hop {
     Carrier carrier = Carrier::udp;
     net::Endpoint endpoint;
-    std::string name;  ///< the host whose address it is, for people
+    std::string name;  ///< the host whose address it is, for people; empty where the address itself was given
     bool operator==(const Hop&) const = default;
 };
 

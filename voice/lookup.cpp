@@ -1,5 +1,7 @@
 #include "voice/lookup.hpp"
 
+#include "net/text.hpp"
+
 #include <algorithm>
 
 namespace voice {
@@ -10,8 +12,20 @@ Aor Lookup::callee_of(const Uri& uri) const {
     const auto user = uri.is_tel() ? uri.address_of_record() : uri.user_unescaped();
     auto ours = user + "@" + exchange_.settings.domain;
     if (is_known(ours)) return ours;
-    if (auto owner = exchange_.directory().aor_of_number(user)) return *owner;
+    for (const auto& name : exchange_.settings.dial_plan.names_of(user)) {
+        if (auto owner = exchange_.directory().aor_of_number(name)) return *owner;
+    }
     return aor;
+}
+
+std::optional<std::string> Lookup::number_of(const Uri& uri, const Flow& came_by) const {
+    if (uri.is_tel()) return exchange_.settings.dial_plan.e164(uri.address_of_record());
+    if (is_foreign(uri, came_by)) return std::nullopt;
+    return exchange_.settings.dial_plan.e164(uri.user_unescaped());
+}
+
+bool Lookup::is_foreign(const Uri& uri, const Flow& came_by) const {
+    return uri.is_sip() && !net::equals_ignoring_case(uri.host, exchange_.settings.domain) && !exchange_.is_us(uri, came_by);
 }
 
 bool Lookup::is_known(const Aor& aor) const {
@@ -29,6 +43,8 @@ bool Lookup::may_speak_for(const Aor& caller, const Flow& flow) const {
         }
         case Side::phone:
             return exchange_.location.from(flow, caller) != nullptr;
+        case Side::outside:
+            return false;
     }
     return false;
 }

@@ -11,7 +11,8 @@ public:
 
     /// The address of record in From.
     static Aor caller_of(const Message& request) { return request.from().uri.address_of_record(); }
-    /// The address of record that a Request-URI means here: itself, its user in our domain, or the owner of its number.
+    /// The address of record that a Request-URI means here: itself, its user in our domain, or the owner of its number,
+    /// in any of the ways in which the dial plan reads it.
     Aor callee_of(const Uri& uri) const;
     /// Whether there is such a user, present or not.
     bool is_known(const Aor& aor) const;
@@ -19,6 +20,12 @@ public:
     /// Without the centre's word: a phone may speak only for what is bound to it here, a node only for users who may
     /// be bound there. What comes from the centre the centre has judged.
     bool may_speak_for(const Aor& caller, const Flow& flow) const;
+
+    /// The E.164 number that a request is for: a tel URI's, or what the dial plan makes of the user part of one in our
+    /// domain or of our own address.
+    std::optional<std::string> number_of(const Uri& uri, const Flow& came_by) const;
+    /// Whether a URI belongs to another domain, or to nobody whom the mesh knows.
+    bool is_foreign(const Uri& uri, const Flow& came_by) const;
 
     /// The phones here, without the one at `except`.
     std::vector<Target> phones(const Aor& aor, const Flow& except) const;

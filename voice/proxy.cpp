@@ -42,6 +42,7 @@ struct Proxy::Parts {
     std::string mode;
     net::Now mode_since;
     std::uint64_t losses = 0;
+    std::vector<NameFound> looked_up;
 };
 
 Proxy::Proxy(ProxySettings settings, Environment& environment, net::Random& random, net::Now now)
@@ -63,6 +64,12 @@ void Proxy::receive(const Flow& flow, net::ByteView bytes, net::Now now) {
         ++exchange.counters.malformed;
         if (!message.error().response.empty()) exchange.transactions.send(message.error().response, known);
         return;
+    }
+    if (*side == Side::outside) {
+        exchange.outside.heard(flow.remote, now);
+        // Who is called by an address among the phones' may be one of them, too.
+        const bool may_be_phone = message->is_request() && message->to_tag().empty() && exchange.is_phone_address(flow.remote.address);
+        if (may_be_phone) known.side = Side::phone;
     }
     const bool answer = message->is_response() && *side == Side::centre && exchange.monitor;
     const auto stray = exchange.transactions.counters().stray_responses;
@@ -129,6 +136,8 @@ void Proxy::tick(net::Now now) {
     parts.requests.tick(now);
     parts.calls.tick(now);
     parts.exchange.location.tick(now);
+    parts.exchange.names.tick(now);
+    parts.exchange.outside.tick(now);
     parts.settle(now);
 }
 
@@ -136,7 +145,7 @@ net::Steady Proxy::next_deadline() const {
     const auto& parts = *parts_;
     auto next = std::min({parts.exchange.transactions.next_deadline(), parts.forking.next_deadline(),
                           parts.requests.next_deadline(), parts.calls.next_deadline(),
-                          parts.exchange.location.next_deadline()});
+                          parts.exchange.location.next_deadline(), parts.exchange.names.next_deadline()});
     if (parts.exchange.monitor) next = std::min(next, parts.exchange.monitor->next_deadline());
     return std::min(next, parts.neighbours.next_deadline());
 }
@@ -150,8 +159,12 @@ void Proxy::Parts::settle(net::Now now) {
             forking.centre_lost(now);
         }
         const auto happened = exchange.transactions.take_events();
-        if (happened.empty()) break;
         for (const auto& event : happened) handle(event, now);
+        auto found = exchange.names.take_found();
+        if (happened.empty() && found.empty()) break;
+        for (auto& one : found) {
+            if (!requests.found(one, now)) looked_up.push_back(std::move(one));
+        }
     }
     for (auto& change : exchange.location.take_changes(now)) exchange.events.emplace_back(std::move(change));
     if (const auto current = exchange.mode(); current != mode) {
@@ -215,6 +228,29 @@ int Proxy::Parts::refused(const Message& request) const {
     }
     const auto demanded = request.get("Proxy-Require");
     return demanded && !demanded->empty() ? 420 : 0;
+}
+
+std::vector<DnsQuestion> Proxy::take_questions() {
+    return parts_->exchange.names.take_questions();
+}
+void Proxy::dns_answered(const DnsQuestion& question, net::ByteView message, net::Now now) {
+    parts_->exchange.names.answered(question, message, now);
+    parts_->settle(now);
+}
+void Proxy::dns_unanswered(const DnsQuestion& question, net::Now now) {
+    parts_->exchange.names.unanswered(question, now);
+    parts_->settle(now);
+}
+NameQuery Proxy::look_up(std::string e164, net::Now now) {
+    const auto id = parts_->exchange.names.find_number(std::move(e164), now);
+    parts_->settle(now);
+    return id;
+}
+std::vector<NameFound> Proxy::take_looked_up() {
+    return std::exchange(parts_->looked_up, {});
+}
+const Names::Counters& Proxy::name_counters() const {
+    return parts_->exchange.names.counters();
 }
 
 std::vector<Outgoing> Proxy::take_outgoing() {

@@ -8,8 +8,10 @@
 
 #include "net/random.hpp"
 #include "voice/centre.hpp"
+#include "voice/dial_plan.hpp"
 #include "voice/digest.hpp"
 #include "voice/location.hpp"
+#include "voice/names.hpp"
 
 namespace voice {
 
@@ -19,6 +21,13 @@ class MediaPorts;
 struct Centre {
     Transport transport = Transport::udp;
     net::Endpoint endpoint;
+};
+
+/// When a number or address that no user here has is looked for in DNS.
+enum class OutsideUse : std::uint8_t {
+    never,
+    without_centre,  ///< while calls do not go through the centre
+    always           ///< before the centre is asked
 };
 
 struct ProxySettings {
@@ -42,6 +51,9 @@ struct ProxySettings {
     unsigned refreshes_per_second = 100;
     std::size_t max_bindings = 20000;
     std::size_t max_calls = 2000;  ///< more are answered 503 with Retry-After
+    DialPlan dial_plan;
+    NamesSettings names;
+    OutsideUse outside = OutsideUse::without_centre;
 };
 
 /// What the proxy asks of its surroundings.
@@ -65,7 +77,7 @@ struct CallView {
     Aor from;
     Aor to;
     std::string state;  ///< "calling", "ringing", "up"
-    std::string path;   ///< "central", "mesh", "local"
+    std::string path;   ///< "central", "mesh", "local", "outside"
     net::Now since;
 };
 struct CallStarted {
@@ -135,6 +147,16 @@ public:
     net::IpAddress centre_among(const std::vector<net::IpAddress>& listed) const;
     void tick(net::Now now);
     net::Steady next_deadline() const;
+
+    // --- DNS, for numbers and for SIP URIs of other domains
+    /// To be asked by the owner, each of them answered once by one of the two.
+    std::vector<DnsQuestion> take_questions();
+    void dns_answered(const DnsQuestion& question, net::ByteView message, net::Now now);
+    void dns_unanswered(const DnsQuestion& question, net::Now now);
+    /// For people who want to know what a call would do: take_looked_up() tells it. 0: too many at a time.
+    NameQuery look_up(std::string e164, net::Now now);
+    std::vector<NameFound> take_looked_up();
+    const Names::Counters& name_counters() const;
 
     /// In order; for TCP with connection 0 the owner connects to flow.remote, and keeps the connection for later.
     std::vector<Outgoing> take_outgoing();

@@ -36,6 +36,8 @@ void Requests::arrived(const RequestArrived& event, net::Now now) {
             return from_centre(event, now);
         case Side::mesh:
             return from_mesh(event, now);
+        case Side::outside:  // whom we have called may end that call, and ask for nothing else
+            return exchange_.answer(event.id, 403, now);
     }
 }
 
@@ -47,6 +49,8 @@ void Requests::from_phone(const RequestArrived& event, net::Now now) {
         if (request.uri().user.empty() || !exchange_.centre_up()) return options(event, now);
     }
     if (exchange_.centre_up() && !exchange_.centre_busy()) {
+        const bool first = exchange_.settings.outside == OutsideUse::always && lookup_.may_speak_for(caller, event.flow);
+        if (first && outside_.ask(event, caller, callee, now)) return;
         return start(event, caller, callee, {lookup_.centre(request.uri())}, 500, now);
     }
     if (exchange_.centre_busy()) {
@@ -59,6 +63,7 @@ void Requests::from_phone(const RequestArrived& event, net::Now now) {
     if (!authenticated(event, caller, now)) return;
     if (request.is("SUBSCRIBE")) return exchange_.answer(event.id, 480, now);
     if (request.is("PUBLISH")) return exchange_.answer(event.id, 503, now);
+    if (exchange_.settings.outside != OutsideUse::never && outside_.ask(event, caller, callee, now)) return;
     start(event, caller, callee, lookup_.everywhere(callee, event.flow), lookup_.is_known(callee) ? 480 : 404, now);
 }
 
@@ -72,6 +77,27 @@ bool Requests::authenticated(const RequestArrived& event, const Aor& caller, net
     const auto refusal = credentials_.refusal(event.message, caller, Credentials::Asker::proxy, now);
     if (refusal) exchange_.transactions.respond(event.id, *refusal, now);
     return !refusal;
+}
+
+bool Requests::found(const NameFound& found, net::Now now) {
+    const auto waiting = outside_.take(found.id);
+    if (!waiting) return false;
+    const auto& [event, caller, callee] = *waiting;
+    auto targets = outside_.targets(found, event.flow, now);
+    if (targets.empty() && exchange_.centre_up()) targets.push_back(lookup_.centre(event.message.uri()));
+    if (targets.empty()) {
+        const auto& asked = found.said.domains;
+        const bool silent = std::any_of(asked.begin(), asked.end(), [](const auto& d) { return d.kind == DnsAnswer::Kind::failed; });
+        exchange_.answer(event.id, silent ? 480 : 404, now, silent ? "No name server answers" : "");
+        return true;
+    }
+    std::vector<Target> next;
+    if (targets.front().path == Path::outside) {
+        next.assign(std::next(targets.begin()), targets.end());
+        targets.resize(1);
+    }
+    start(event, caller, callee, targets, 480, now, std::move(next));
+    return true;
 }
 
 void Requests::from_centre(const RequestArrived& event, net::Now now) {
@@ -145,8 +171,9 @@ void Requests::deliver(const RequestArrived& event, const Aor& caller, const Aor
 }
 
 void Requests::start(const RequestArrived& event, const Aor& caller, const Aor& callee,
-                     const std::vector<Target>& targets, int otherwise, net::Now now) {
+                     const std::vector<Target>& targets, int otherwise, net::Now now, std::vector<Target> next) {
     Fork fork(event.id, event.message, event.flow, this);
+    fork.next = std::move(next);
     fork.request.remove("Route");
     if (fork.is_invite()) {
         if (calls_.is_live(event.message, event.flow)) {  // RFC 3261 8.2.2.2
@@ -204,10 +231,18 @@ void Requests::passing(Fork& fork, const Branch& branch, Message& response, net:
     auto* call = calls_.find(fork.calls.front());
     if (call != nullptr && branch.id != 0) {
         call->callee_near = branch.target.flow.side == Side::phone;  // an UPDATE may come before the answer
+        if (!call->up) call->callee = branch.target.flow;
+        if (branch.target.path == Path::outside) hear(response, now);
         if (response.status() < 200) calls_.ringing(*call, branch.target.path, now);
         if (response.status() >= 200 && response.status() < 300) calls_.answered(*call, branch, response, now);
     }
     calls_.carry_back(fork, branch, response, now);
+}
+
+void Requests::hear(const Message& response, net::Now now) {
+    const auto contact = response.first_address("Contact");
+    const auto endpoint = contact ? contact->uri.endpoint() : std::nullopt;
+    if (endpoint && !exchange_.is_phone_address(endpoint->address)) exchange_.outside.add(*endpoint, now);
 }
 
 void Requests::heard(Fork& fork, const Branch& branch, int status, std::optional<std::uint32_t> retry_after_s,
@@ -224,7 +259,7 @@ void Requests::ended(Fork& fork, int status, net::Now now) {
 }
 
 void Requests::cancelled(ServerId id, net::Now now) {
-    if (held_.erase(id) > 0) return exchange_.answer(id, 487, now);
+    if (held_.erase(id) > 0 || outside_.forget(id)) return exchange_.answer(id, 487, now);
     forking_.cancelled(id, now);
 }
 

@@ -3,6 +3,7 @@
 ///
 ///   phone -> centre while believed up --nothing in some round trips, 408, 500, 503, 504--> phones here, mesh (spare)
 ///   phone -> phones here and mesh while it is down, or where there is none, if registered here or by password
+///   phone -> DNS -> a place outside, for a number or a URI that nobody here has, while there is no centre or if told so
 ///   centre -> phone by the token of its Contact       mesh -> phones here, never on into the mesh
 #pragma once
 
@@ -10,18 +11,24 @@
 #include "voice/credentials.hpp"
 #include "voice/lookup.hpp"
 #include "voice/merging.hpp"
+#include "voice/outside.hpp"
 
 namespace voice {
 
 class Requests final : public ForkUser {
 public:
     Requests(Exchange& exchange, Forking& forking, Calls& calls, Credentials& credentials)
-        : exchange_(exchange), forking_(forking), calls_(calls), credentials_(credentials), lookup_(exchange) {}
+        : exchange_(exchange), forking_(forking), calls_(calls), credentials_(credentials), lookup_(exchange), outside_(exchange) {}
 
     void arrived(const RequestArrived& event, net::Now now);
     void cancelled(ServerId id, net::Now now);
     /// Whoever asked is not there any more: what is held for him is let go.
-    void server_ended(ServerId id) { held_.erase(id); }
+    void server_ended(ServerId id) {
+        held_.erase(id);
+        outside_.forget(id);
+    }
+    /// DNS has led somewhere, or nowhere. False: it was asked for by somebody else.
+    bool found(const NameFound& found, net::Now now);
     void tick(net::Now now);
     net::Steady next_deadline() const;
 
@@ -45,12 +52,15 @@ private:
                  net::Now now);
     /// True if it was dealt with: held, refused or adopted.
     bool merged(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now);
+    /// Targets ring together; then, if nothing came of them, `next` one after the other.
     void start(const RequestArrived& event, const Aor& caller, const Aor& callee, const std::vector<Target>& targets,
-               int otherwise, net::Now now);
+               int otherwise, net::Now now, std::vector<Target> next = {});
     /// Without the centre: whether a phone may send this. A flow that is registered for the caller is believed, any other
     /// has to know the caller's password. False: it has been answered.
     bool authenticated(const RequestArrived& event, const Aor& caller, net::Now now);
     void options(const RequestArrived& event, net::Now now);
+    /// Who answers from outside may send its BYE from where its Contact is.
+    void hear(const Message& response, net::Now now);
 
     Exchange& exchange_;
     Forking& forking_;
@@ -58,6 +68,7 @@ private:
     Credentials& credentials_;
     Lookup lookup_;
     Merging merging_;
+    Outside outside_;
     std::unordered_map<ServerId, Held> held_;
 };
 

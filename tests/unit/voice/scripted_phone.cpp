@@ -149,6 +149,7 @@ void Phone::request(const voice::RequestArrived& event) {
     }
     ringing_ = event.id;
     if (manner == Manner::busy || manner == Manner::declines) return answer(manner == Manner::busy ? 486 : 603);
+    if (manner == Manner::is_overloaded) return answer(503);
     auto ringing = Message::response(event.message, 180, {}, tag_);
     ringing.set_addresses("Record-Route", event.message.record_routes());
     ringing.set_contacts({NameAddr::of(Uri::of(contact_user, at))});

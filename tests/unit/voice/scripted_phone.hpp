@@ -11,7 +11,7 @@ namespace test {
 class Phone final : public Host {
 public:
     /// What it does with a call that comes in.
-    enum class Manner { answers, rings, busy, declines, is_silent };
+    enum class Manner { answers, rings, busy, declines, is_overloaded, is_silent };
 
     Phone(World& world, std::string user, net::Endpoint at, net::Endpoint proxy, std::string password = "secret");
 

@@ -1,0 +1,64 @@
+#include "voice/outside.hpp"
+
+#include <algorithm>
+
+namespace voice {
+
+bool Outside::ask(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
+    if (!event.message.is("INVITE") || lookup_.is_known(callee)) return false;
+    const auto& uri = event.message.uri();
+    NameQuery id = 0;
+    if (auto number = lookup_.number_of(uri, event.flow)) {
+        id = exchange_.names.find_number(std::move(*number), now);
+    } else if (lookup_.is_foreign(uri, event.flow)) {
+        id = exchange_.names.find_uri(uri, now);
+    }
+    if (id == 0) return false;
+    waiting_.insert_or_assign(id, Waiting{event, caller, callee});
+    return true;
+}
+
+std::optional<Outside::Waiting> Outside::take(NameQuery id) {
+    auto node = waiting_.extract(id);
+    return node.empty() ? std::nullopt : std::optional(std::move(node.mapped()));
+}
+
+bool Outside::forget(ServerId id) {
+    const auto at = std::find_if(waiting_.begin(), waiting_.end(), [&](const auto& entry) { return entry.second.event.id == id; });
+    if (at == waiting_.end()) return false;
+    exchange_.names.forget(at->first);
+    waiting_.erase(at);
+    return true;
+}
+
+std::vector<Target> Outside::targets(const NameFound& found, const Flow& except, net::Now now) {
+    std::vector<Target> out;
+    for (const auto& lead : found.leads) {
+        if (!lookup_.is_foreign(lead.uri, except)) {
+            // The number's URI is of our own domain: all phones of that user ring together, as ever.
+            auto ours = lookup_.everywhere(lookup_.callee_of(lead.uri), except);
+            if (out.empty() && !ours.empty()) return ours;
+            continue;
+        }
+        for (const auto& hop : lead.at.hops) {
+            if (hop.carrier == Carrier::tls || !may_be_called(hop.endpoint)) continue;
+            const auto transport = hop.carrier == Carrier::tcp ? Transport::tcp : Transport::udp;
+            exchange_.outside.add(hop.endpoint, now);
+            auto uri = lead.uri;
+            uri.headers.clear();  // RFC 3261 section 19.1.1: no Request-URI has headers, or a method
+            uri.params.remove("method");
+            out.push_back({Path::outside, exchange_.flow_to(hop.endpoint, transport, Side::outside), std::move(uri), {}, {}});
+        }
+    }
+    return out;
+}
+
+bool Outside::may_be_called(const net::Endpoint& endpoint) const {
+    // A stranger's zone may say anything: our own sockets, the mesh's inside and the centre are no places outside.
+    const auto& address = endpoint.address;
+    if (address.is_loopback() || address.is_link_local() || exchange_.is_centre(endpoint)) return false;
+    if (exchange_.directory().node_at(address) || exchange_.environment.overlay() == address) return false;
+    return exchange_.flow_to(endpoint, Transport::udp, Side::outside).local.address != address;
+}
+
+}  // namespace voice
