@@ -15,5 +15,6 @@ void add_membership_api(Methods& methods, Daemon& daemon);  ///< init, invite, j
 void add_status_api(Methods& methods, Daemon& daemon);      ///< status, peers, members
 void add_data_api(Methods& methods, Daemon& daemon);        ///< data, data.set
 void add_voice_api(Methods& methods, Daemon& daemon);       ///< user.*, phones, calls, voice
+void add_enum_api(Methods& methods, Daemon& daemon);        ///< enum
 
 }  // namespace meshd

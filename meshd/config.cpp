@@ -16,6 +16,8 @@ using Value = ConfigValue;
 constexpr std::size_t kMaxBootstrap = 256;
 constexpr std::size_t kMaxAdvertised = 16;
 constexpr std::size_t kMaxPhoneNetworks = 256;
+constexpr std::size_t kMaxEnumSuffixes = 16;
+constexpr std::size_t kMaxNameServers = 8;
 
 void read_mdns(const Value& value, Config& out) {
     static constexpr auto kKeys = std::to_array<Value::Key>({
@@ -43,6 +45,42 @@ void read_media_ports(const Value& value, Config& out) {
     }
 }
 
+void read_dial_plan(const Value& value, Config& out) {
+    static constexpr auto kKeys = std::to_array<Value::Key>({
+        {"country", [](const Value& v, Config& c) { c.voice.dial_plan.country = v.text(); }},
+        {"area", [](const Value& v, Config& c) { c.voice.dial_plan.area = v.text(); }},
+        {"international_prefix", [](const Value& v, Config& c) { c.voice.dial_plan.international_prefix = v.text(); }},
+        {"national_prefix", [](const Value& v, Config& c) { c.voice.dial_plan.national_prefix = v.text(); }},
+        {"outside_prefix", [](const Value& v, Config& c) { c.voice.dial_plan.outside_prefix = v.text(); }},
+        {"site", [](const Value& v, Config& c) { c.voice.dial_plan.site = v.text(); }},
+        {"extension_digits",
+         [](const Value& v, Config& c) {
+             const auto digits = v.list(2, 2);
+             c.voice.dial_plan.min_extension_digits = static_cast<unsigned>(digits[0].integer(1, voice::kMaxE164Digits));
+             c.voice.dial_plan.max_extension_digits = static_cast<unsigned>(digits[1].integer(1, voice::kMaxE164Digits));
+         }},
+    });
+    value.members(kKeys, out);
+    if (const auto fault = out.voice.dial_plan.fault(); !fault.empty()) value.refuse("\"voice.dial_plan\": " + fault);
+}
+
+void read_enum(const Value& value, Config& out) {
+    static constexpr auto kUses = std::to_array<std::string_view>({"never", "without-centre", "always"});  // OutsideUse
+    static constexpr auto kKeys = std::to_array<Value::Key>({
+        {"use", [](const Value& v, Config& c) { c.voice.enum_lookup.use = static_cast<voice::OutsideUse>(v.choice(kUses)); }},
+        {"suffixes",
+         [](const Value& v, Config& c) {
+             c.voice.enum_lookup.suffixes.clear();
+             for (const auto& entry : v.list(0, kMaxEnumSuffixes)) c.voice.enum_lookup.suffixes.push_back(entry.domain_name());
+         }},
+        {"servers",
+         [](const Value& v, Config& c) {
+             for (const auto& entry : v.list(0, kMaxNameServers)) c.voice.enum_lookup.servers.push_back(entry.endpoint());
+         }},
+    });
+    value.members(kKeys, out);
+}
+
 void read_voice(const Value& value, Config& out) {
     static constexpr auto kKeys = std::to_array<Value::Key>({
         {"enabled", [](const Value& v, Config& c) { c.voice.enabled = v.boolean(); }},
@@ -65,6 +103,8 @@ void read_voice(const Value& value, Config& out) {
                  c.voice.digests.push_back(digest);
              }
          }},
+        {"dial_plan", read_dial_plan},
+        {"enum", read_enum},
         {"hold_down_s", [](const Value& v, Config& c) { c.voice.hold_down = v.seconds(0, 86400); }},
         {"expires_s", [](const Value& v, Config& c) { c.voice.expires = v.seconds(5, 86400); }},
         {"outage_expires_s", [](const Value& v, Config& c) { c.voice.outage_expires = v.seconds(5, 86400); }},

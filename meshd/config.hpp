@@ -11,6 +11,8 @@
 #include "meshd/json_tree.hpp"
 #include "net/address.hpp"
 #include "net/traffic_class.hpp"
+#include "voice/dial_plan.hpp"
+#include "voice/proxy.hpp"
 
 namespace meshd {
 
@@ -40,6 +42,13 @@ struct MdnsConfig {
 /// As RFC 8760 names them, and as voice::DigestAlgorithm counts them.
 inline constexpr auto kDigests = std::to_array<std::string_view>({"MD5", "SHA-256", "SHA-512-256"});
 
+/// Numbers and addresses of others, found by DNS.
+struct EnumConfig {
+    voice::OutsideUse use = voice::OutsideUse::without_centre;
+    std::vector<std::string> suffixes = {"e164.arpa"};  ///< tried in this order; none: numbers are not looked up
+    std::vector<net::Endpoint> servers;                 ///< empty: those of /etc/resolv.conf
+};
+
 struct VoiceConfig {
     bool enabled = true;
     std::uint16_t port = 5060;          ///< UDP and TCP, where phones and the centre reach meshd
@@ -47,6 +56,8 @@ struct VoiceConfig {
     std::optional<std::string> domain;  ///< lower case; absent: NAME-OF-MESH.internal
     std::optional<Centre> centre;       ///< absent: meshd itself is the registrar
     std::vector<std::size_t> digests{0};  ///< what challenges offer, the best first: indices into kDigests
+    voice::DialPlanSettings dial_plan;
+    EnumConfig enum_lookup;
     std::chrono::seconds hold_down{60};
     std::chrono::seconds expires{120};
     std::chrono::seconds outage_expires{20};

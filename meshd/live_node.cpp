@@ -128,6 +128,9 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
         proxy.digests.clear();
         for (const auto digest : config_.voice.digests) proxy.digests.push_back(static_cast<voice::DigestAlgorithm>(digest));
         proxy.centre_times.hold_down = config_.voice.hold_down;
+        proxy.dial_plan = voice::DialPlan(config_.voice.dial_plan);
+        proxy.names.suffixes = config_.voice.enum_lookup.suffixes;
+        proxy.outside = config_.voice.enum_lookup.use;
         if (const auto& centre = config_.voice.centre) {
             // A name is resolved below; until then the centre is where it was last time, or nowhere, which is down.
             net::Endpoint endpoint;
@@ -233,6 +236,7 @@ void LiveNode::start_voice() {
                                core_->proxy()->flow_failed(flow, why, loop_.now());
                                pump();
                            }});
+    names_ = std::make_unique<NameService>(loop_, config_.voice.enum_lookup.servers, *core_->proxy(), [this] { pump(); });
     set_sip_overlay();
     resolve_centre();
 }
@@ -289,6 +293,7 @@ void LiveNode::pump() {
     on_events();
     if (sip_) {
         for (const auto& outgoing : core_->proxy()->take_outgoing()) sip_->send(outgoing);
+        names_->pump();
     }
     look_at_offloads();
     pumping_ = false;

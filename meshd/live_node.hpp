@@ -12,6 +12,7 @@
 #include "meshd/live_discovery.hpp"
 #include "meshd/media_thread.hpp"
 #include "meshd/sip_sockets.hpp"
+#include "meshd/name_service.hpp"
 #include "meshd/store.hpp"
 #include "tun/addressing.hpp"
 #include "tun/device.hpp"
@@ -42,6 +43,8 @@ public:
     net::Now now() const { return loop_.now(); }
     std::chrono::steady_clock::duration up_for() const { return loop_.now().steady - started_; }
     const mesh::DropCounters& drops();
+    /// What DNS says of a number; nullptr without voice.
+    NameService* names() { return names_.get(); }
     const SipSockets::Counters* sip_counters() const { return sip_ ? &sip_->counters() : nullptr; }
     const MediaThread* media() const { return media_.get(); }
     const tun::Device& device() const { return *device_; }
@@ -85,6 +88,7 @@ private:
     std::unique_ptr<DataThreads> threads_;
     std::unique_ptr<SipSockets> sip_;
     std::unique_ptr<loop::Resolver> resolver_;
+    std::unique_ptr<NameService> names_;
     std::unique_ptr<LiveDiscovery> discovery_;
     loop::Timer timer_;
     loop::Timer network_timer_;  ///< several changes at once are one

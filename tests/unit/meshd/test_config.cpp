@@ -259,3 +259,21 @@ TEST_CASE("a rate needs its unit, and one that carries no call is refused") {
                    Contains("\"data.uplink_rate\" must be a rate of at least 64kbit"));
     }
 }
+
+TEST_CASE("the dial plan and what is asked of DNS are read, and refused with a reason") {
+    const auto config = parse_config(R"({"voice": {
+      "dial_plan": {"country": "44", "area": "207", "national_prefix": "0", "site": "442079460", "extension_digits": [3, 4]},
+      "enum": {"use": "always", "suffixes": ["e164.arpa", "Nrenum.NET"], "servers": ["192.0.2.53:53"]}}})", "x");
+    CHECK(config.voice.dial_plan.country == "44");
+    CHECK(config.voice.dial_plan.max_extension_digits == 4);
+    CHECK(config.voice.enum_lookup.use == voice::OutsideUse::always);
+    CHECK(config.voice.enum_lookup.suffixes == std::vector<std::string>{"e164.arpa", "nrenum.net"});
+    CHECK(config.voice.enum_lookup.servers.at(0).text() == "192.0.2.53:53");
+    const auto usual = parse_config("{}", "x");
+    CHECK(usual.voice.enum_lookup.use == voice::OutsideUse::without_centre);
+    CHECK(usual.voice.enum_lookup.suffixes == std::vector<std::string>{"e164.arpa"});
+    CHECK_THAT(refusal(R"({"voice": {"dial_plan": {"country": "+44"}}})"), Contains("must be digits"));
+    CHECK_THAT(refusal(R"({"voice": {"dial_plan": {"country": 44}}})"), Contains("must be a text"));
+    CHECK_THAT(refusal(R"({"voice": {"enum": {"use": "sometimes"}}})"), Contains("without-centre"));
+    CHECK_THAT(refusal(R"({"voice": {"enum": {"suffixes": ["e164 arpa"]}}})"), Contains("domain name"));
+}
