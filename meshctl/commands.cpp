@@ -5,13 +5,13 @@
 namespace meshctl {
 
 extern const Command kInit, kInvite, kJoin, kRevoke, kStatus, kPeers, kMembers, kStock, kUserAdd, kUserList,
-    kUserRemove, kPhones, kCalls, kVoice, kData;
+    kUserRemove, kPhones, kCalls, kVoice, kEnum, kData;
 
 std::span<const Command* const> commands() {
     static constexpr std::array kCommands = {
         &kInit,  &kInvite,  &kJoin,     &kRevoke,     &kStatus, &kPeers, &kMembers,
         &kStock, &kUserAdd, &kUserList, &kUserRemove, &kPhones, &kCalls, &kVoice,
-        &kData,
+        &kEnum,  &kData,
     };
     return kCommands;
 }

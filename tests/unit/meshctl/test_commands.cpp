@@ -81,6 +81,8 @@ TEST_CASE("each command asks for what its arguments say") {
         CHECK(asked({bare}, "{}") == json{{"method", bare}, {"params", json::object()}});
     }
     CHECK(asked({"user", "list"}, "{}")["method"] == "user.list");
+    CHECK(asked({"enum", "+44-207-9460-148"}, "{}") ==
+          json::parse(R"({"method":"enum","params":{"number":"+44-207-9460-148"}})"));
 }
 
 TEST_CASE("a token comes from a file, and a password too, without the white space around") {
@@ -154,7 +156,7 @@ TEST_CASE("peers are a table for people") {
 TEST_CASE("with --json every command prints the result as it came, before or behind the command's name") {
     for (const auto* name : {"init x", "invite x", "revoke x", "status", "peers", "members", "stock x", "user add x",
                              "user list", "user remove x", "phones", "calls", "voice",
-                             "data"}) {
+                             "enum x", "data"}) {
         INFO(name);
         std::istringstream words(name);
         std::vector<std::string> arguments{std::istream_iterator<std::string>(words), {}};
@@ -225,6 +227,29 @@ TEST_CASE("the other lists are tables too, and an empty one says what to do") {
     CHECK_THAT(outcome.err, Contains("meshctl user add"));
     asked({"revoke", "b"}, R"({"passwords_to_change":["x@a"]})", &outcome);
     CHECK_THAT(outcome.err, Contains("change them") && Contains("  x@a\n"));
+}
+
+TEST_CASE("a number's records are a table, and what a call would do is said") {
+    Outcome outcome;
+    asked({"enum", "+44207"}, R"({"number":"+44207","user":null,"use":"without-centre","centre":true,"stale":false,
+      "domains":[{"name":"7.0.2.4.4.one.example","answer":"nothing"},{"name":"7.0.2.4.4.e164.arpa","answer":"found","stale":true,"skipped":1}],
+      "records":[{"depth":0,"order":10,"preference":1,"flags":"u","services":"E2U+sip","regexp":"!x!","replacement":"","verdict":"skipped",
+        "uri":"","why":"lacks a delimiter"},
+        {"depth":1,"order":10,"preference":2,"flags":"u","services":"E2U+sip","regexp":"!^.*$!sip:a@b.example!","replacement":"",
+        "verdict":"usable","uri":"sip:a@b.example","why":""}],
+      "leads":[{"uri":"sip:a@b.example","hops":[{"transport":"UDP","at":"192.0.2.1:5060","name":"s.b.example"},
+        {"transport":"TCP","at":"192.0.2.2:5060","name":""}],"why":""}]})", &outcome);
+    CHECK(outcome.out ==
+          "+44207\n7.0.2.4.4.one.example: nothing\n7.0.2.4.4.e164.arpa: an old answer, DNS does not answer (1 records cannot be read)\n\n"
+          "order  pref  flags  services  expression              verdict  uri              because\n"
+          "   10     1  u      E2U+sip   !x!                     skipped  -                lacks a delimiter\n"
+          "  >10     2  u      E2U+sip   !^.*$!sip:a@b.example!  usable   sip:a@b.example  -\n\n"
+          "While the central server is out of reach a call goes to sip:a@b.example by UDP at 192.0.2.1:5060 (s.b.example).\n"
+          "If that fails it goes to sip:a@b.example by TCP at 192.0.2.2:5060.\n");
+    asked({"enum", "201"}, R"({"number":"+44201","user":"bob@a","domains":[],"records":[],"leads":[]})", &outcome);
+    CHECK_THAT(outcome.out, Contains("rings bob@a"));
+    asked({"enum", "+1"}, R"({"number":"+15","user":null,"use":"always","centre":false,"domains":[],"records":[],"leads":[]})", &outcome);
+    CHECK_THAT(outcome.out, Contains("A call has nowhere to go."));
 }
 
 TEST_CASE("a refusal is told with what to do next, and exits with 1") {
