@@ -65,6 +65,12 @@ json counters_json(LiveNode& live) {
         out["sip_forged"] = sip.forged;
         out["sip_overload"] = sip.overload;
         out["sip_stray"] = sip.stray;
+        const auto& names = proxy->name_counters();
+        out["dns_asked"] = names.asked;
+        out["dns_unanswered"] = names.unanswered;
+        out["dns_stale"] = names.stale;
+        out["dns_refused"] = names.refused;
+        out["enum_skipped"] = names.skipped;
     }
     if (const auto* sockets = live.sip_counters()) {
         out["sip_refused_connections"] = sockets->refused_connections;

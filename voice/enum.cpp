@@ -11,7 +11,7 @@ namespace {
 
 bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
-/// RFC 6116 section 3.4.3: type and subtypes are 1 to 32 letters, digits and '-'.
+/// RFC 6116 section 3.4.3, Services: type and subtypes are 1 to 32 letters, digits and '-'.
 bool is_service(std::string_view text) {
     std::size_t length = 0;
     for (const char c : text) {

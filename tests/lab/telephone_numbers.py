@@ -30,7 +30,7 @@ MAIL = to("mailto:info@example.com", services="E2U+email:mailto", preference=50)
 HOSTILE = "^((((.*)*)*)*)*x$"
 
 NUMBERS = (
-    # RFC 6116 section 4, and the order of records
+    # the number of RFC 6116, and the order of records
     Number("+442079460148", [naptr(r"!^(\+442079460148)$!sip:\1@example.com!", 100, 50),
                              naptr(r"!^\+442079460148$!h323:operator@example.com!", 100, 51, "E2U+h323"),
                              to("mailto:info@example.com", order=100, preference=52, services="E2U+email:mailto")],
@@ -65,7 +65,7 @@ NUMBERS = (
            None, "RFC 3402 section 3.2, as above"),
     # services
     Number("+390461000030", [to("sip:old@example.com", services="sip+E2U")], "sip:old@example.com",
-           None, "RFC 2916 section 2.4 had it so; zones that were never rewritten still do"),
+           None, "RFC 2916 had it so; zones that were never rewritten still do"),
     Number("+390461000031", [to("sip:compound@example.com", services="E2U+voice:sip+sip")], "sip:compound@example.com"),
     Number("+390461000032", [to("sip:first@example.com", services="E2U+sip+email:mailto")], "sip:first@example.com"),
     Number("+390461000033", [to("sip:case@example.com", services="e2u+SIP")], "sip:case@example.com"),

@@ -183,7 +183,7 @@ TEST_CASE("suffixes are tried in turn, until one has a usable record") {
     CHECK(result.domains[0].kind == DnsAnswer::Kind::nothing);
 }
 
-// RFC 6116 section 4: the number, its domain name, and records of the kinds that it shows.
+// The number that RFC 6116 speaks of, and records of the kinds that it shows.
 TEST_CASE("the example of RFC 6116 gives what it says") {
     Zone zone;
     zone.naptr(kDomain, {100, 50, "u", "E2U+sip", "!^(\\+442079460148)$!sip:\\1@example.com!", ""});
