@@ -21,7 +21,7 @@ voice::ProxySettings settings_of(const voice::NodeId& name, std::optional<net::E
     voice::ProxySettings settings;
     settings.node = name;
     settings.domain = "acme.example";
-    settings.phones = {*net::Prefix::parse("10.0.0.0/8")};
+    settings.phones = {*net::Prefix::parse("10.0.0.0/8"), *net::Prefix::parse("fd00::/8")};
     if (centre) settings.centre = voice::Centre{voice::Transport::udp, *centre};
     if (change) change(settings);
     return settings;
@@ -37,6 +37,7 @@ Office::Office(World& world, Roster& roster, voice::NodeId name, std::uint8_t n,
       n_(n),
       proxy(settings_of(name_, centre, change), *this, world.random, world.now) {
     world.attach(lan(), *this);
+    world.attach(lan6(), *this);
     world.attach(wan(), *this);
     world.attach({overlay_address(), 5080, 0}, *this);
     roster.offices[name_] = this;
@@ -69,6 +70,7 @@ std::vector<voice::Outgoing> Office::take_outgoing() {
 
 net::Endpoint Office::local(const net::Endpoint& remote, voice::Transport, voice::Side side) const {
     if (side == voice::Side::mesh) return {overlay_address(), 5080, 0};
+    if (remote.address.is_v6()) return lan6();
     const net::Prefix lan_prefix(net::IpAddress::v4(10, n_, 0, 0), 16);
     return lan_prefix.contains(remote.address) ? lan() : wan();
 }

@@ -25,11 +25,12 @@ struct Roster {
 
 class Office final : public Host, public voice::Environment, public voice::Directory, public voice::MediaPorts {
 public:
-    /// Addresses: LAN 10.n.0.1, WAN 203.0.113.n, overlay 10.99.0.n. `centre` none: its own registrar.
+    /// Addresses: LAN 10.n.0.1 and fd00:n::1, WAN 203.0.113.n, overlay 10.99.0.n. `centre` none: its own registrar.
     Office(World& world, Roster& roster, voice::NodeId name, std::uint8_t n, std::optional<net::Endpoint> centre,
            const std::function<void(voice::ProxySettings&)>& change = {});
 
     net::Endpoint lan() const { return {net::IpAddress::v4(10, n_, 0, 1), 5060, 0}; }
+    net::Endpoint lan6() const { return *net::Endpoint::parse("[fd00:" + std::to_string(n_) + "::1]:5060"); }
     net::Endpoint wan() const { return {net::IpAddress::v4(203, 0, 113, n_), 5060, 0}; }
     net::Endpoint phone(std::uint8_t i) const { return {net::IpAddress::v4(10, n_, 0, i), 5060, 0}; }
     net::IpAddress overlay_address() const { return net::IpAddress::v4(10, 99, 0, n_); }

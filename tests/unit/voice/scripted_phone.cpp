@@ -98,7 +98,8 @@ void Phone::reinvite() {
 
 std::string Phone::sdp() const {
     const auto address = at.address.text();
-    return "v=0\r\no=- 1 1 IN IP4 " + address + "\r\ns=-\r\nc=IN IP4 " + address +
+    const std::string family = at.address.is_v6() ? "IN IP6 " : "IN IP4 ";
+    return "v=0\r\no=- 1 1 " + family + address + "\r\ns=-\r\nc=" + family + address +
            "\r\nt=0 0\r\nm=" + media;
 }
 

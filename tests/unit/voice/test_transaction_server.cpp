@@ -209,3 +209,27 @@ TEST_CASE("a CANCEL from elsewhere ends nobody's call") {
     CHECK(bench.sent() == Lines{"SIP/2.0 481 Call/Transaction Does Not Exist"});
     CHECK(bench.all<Cancelled>().empty());
 }
+
+TEST_CASE("received and rport hold an IPv6 source without brackets, and the answer goes there") {
+    Bench bench;
+    bench.flow = Flow{Transport::udp, *net::Endpoint::parse("[2001:db8::1]:5060"), *net::Endpoint::parse("[2001:db8::9:ff]:6000"),
+                      0, Side::phone};
+    auto message = make(request("OPTIONS"));
+    auto via = *Via::parse("SIP/2.0/UDP [2001:db8::9:1]:5062;rport;branch=z9hG4bKsix");
+    message.set_top_via(via);
+    bench.receive(message.to_text());
+    const auto& arrived = bench.only<RequestArrived>();
+    const auto top = arrived.message.top_via()->text();
+    CHECK(top == "SIP/2.0/UDP [2001:db8::9:1]:5062;rport=6000;branch=z9hG4bKsix;received=2001:db8::9:ff");
+    bench.transactions.respond(arrived.id, Message::response(arrived.message, 200), bench.now);
+    bench.sent();
+    CHECK(bench.last_flow.remote == bench.flow.remote);
+    // Without rport: the port that the Via names.
+    via = *Via::parse("SIP/2.0/UDP [2001:db8::9:1];branch=z9hG4bKseven");
+    message.set_top_via(via);
+    bench.receive(message.to_text());
+    const auto id = bench.all<RequestArrived>().back()->id;
+    bench.transactions.respond(id, Message::response(bench.all<RequestArrived>().back()->message, 200), bench.now);
+    bench.sent();
+    CHECK(bench.last_flow.remote == *net::Endpoint::parse("[2001:db8::9:ff]:5060"));
+}
