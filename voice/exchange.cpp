@@ -24,7 +24,7 @@ std::optional<Side> Exchange::side_of(const Flow& flow) const {
         // A phone may run on the centre's machine; then the port tells them apart, where it can (UDP).
         if (flow.remote == settings.centre->endpoint || !phone) return Side::centre;
         // Over TCP it calls from any port: where it is to be spoken to by TCP, its machine is its own.
-        if (flow.transport == Transport::tcp && (flow.side == Side::centre || settings.centre->transport == Transport::tcp)) {
+        if (flow.reliable() && (flow.side == Side::centre || settings.centre->transport == flow.transport)) {
             return Side::centre;
         }
     }

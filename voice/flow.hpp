@@ -1,11 +1,14 @@
 /// Which way a SIP message came or goes: the transport, both ends, and who is on the other end.
 #pragma once
 
+#include <string_view>
+
 #include "net/address.hpp"
 
 namespace voice {
 
-enum class Transport : std::uint8_t { udp, tcp };
+enum class Transport : std::uint8_t { udp, tcp, tls };
+std::string_view via_name(Transport transport);  ///< as Via has it: "UDP", "TCP", "TLS"
 
 /// Who is on the far end, as the owner of the sockets knows it from addresses; it decides what is believed.
 enum class Side : std::uint8_t {
@@ -15,8 +18,8 @@ enum class Side : std::uint8_t {
     outside, ///< a SIP server or phone that a number or URI has led to
 };
 
-/// `connection` is a number that the owner of the sockets gives each TCP connection, never zero and never reused.
-/// Zero on TCP asks it to connect to `remote` (or to use a connection that it has there). UDP: always zero.
+/// `connection` is a number that the owner of the sockets gives each TCP or TLS connection, never zero and never reused.
+/// Zero on these asks it to connect to `remote` (or to use a connection that it has there). UDP: always zero.
 struct Flow {
     Transport transport = Transport::udp;
     net::Endpoint local;

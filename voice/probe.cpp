@@ -10,6 +10,7 @@ void Probe::tick(net::Now now) {
     const auto flow = exchange_.to_centre();
     auto uri = Uri::of("", flow.remote);
     if (flow.transport == Transport::tcp) uri.params.set("transport", "tcp");
+    if (flow.transport == Transport::tls) uri.params.set("transport", "tls");
     auto options = Message::request("OPTIONS", uri);
     auto from = NameAddr::of(*Uri::parse("sip:meshd@" + exchange_.settings.domain));
     options.set_to(NameAddr::of(uri));

@@ -13,6 +13,17 @@ Transactions::Transactions(net::Random& random, TransactionSettings settings)
     : state_(std::make_unique<State>(*this, random, settings)) {}
 Transactions::~Transactions() = default;
 
+std::string_view via_name(Transport transport) {
+    switch (transport) {
+        case Transport::udp: return "UDP";
+        case Transport::tcp: return "TCP";
+        case Transport::tls: return "TLS";
+    }
+    return "";
+}
+
+void Transactions::refuse_new(bool refuse) { state_->refusing = refuse; }
+
 void Transactions::receive(Message message, const Flow& flow, net::Now now) {
     if (message.is_request()) {
         state_->request_came(std::move(message), flow, now);
@@ -100,7 +111,7 @@ void Transactions::send(net::Bytes bytes, const Flow& flow) { state_->send(flow,
 
 Via Transactions::make_via(const Flow& flow, std::string_view sent_by, std::string_view branch_suffix) {
     Via via;
-    via.transport = flow.transport == Transport::udp ? "UDP" : "TCP";
+    via.transport = via_name(flow.transport);
     const auto bracket = sent_by.rfind(']');
     const auto colon = sent_by.find(':', bracket == sent_by.npos ? 0 : bracket);
     via.host = sent_by.substr(0, colon);

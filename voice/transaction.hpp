@@ -85,7 +85,8 @@ struct TransactionCounters {
     std::uint64_t request_retransmissions = 0, response_retransmissions = 0;  ///< received and absorbed
     std::uint64_t resent = 0;                               ///< our own retransmissions
     std::uint64_t stray_responses = 0, stray_cancels = 0;
-    std::uint64_t refused_full = 0;
+    std::uint64_t refused_full = 0;                         ///< no room for one more
+    std::uint64_t refused_overload = 0;                     ///< while refuse_new() stood
     std::uint64_t timeouts = 0, transport_failures = 0;
 };
 
@@ -104,6 +105,10 @@ public:
     /// on it end with TransportFailed, server transactions that have not ended with ServerEnded{clean: false}. UDP:
     /// everything towards flow.remote; TCP: everything on flow.connection, and what asked for a connection to remote.
     void transport_failed(const Flow& flow, net::Now now);
+
+    /// From now on (or no longer) a request that begins something new is answered 503 with Retry-After (21.5.4) and
+    /// forgotten: what belongs to a dialog or a transaction that there is goes on.
+    void refuse_new(bool refuse);
 
     // --- from above
     /// Sends a request (not ACK, not CANCEL) in a new client transaction. A Via is pushed: `sent_by` ("host" or

@@ -19,6 +19,14 @@ std::string server_key(const Message& request, const Via& via, std::string_view 
     return key.append("|").append(method);
 }
 
+/// The tag of a 503 that no transaction remembers: its ACK comes to nobody.
+constexpr std::string_view kRefusedTag = "meshd-503-";
+constexpr std::uint64_t kRetryAfterLeast_s = 5, kRetryAfterMost_s = 15;  // spread: not all come back at once
+
+bool begins_something(const Message& message) {
+    return message.method() != "CANCEL" && message.to_tag().empty();
+}
+
 }  // namespace
 
 /// RFC 3261 18.2.2 and RFC 3581 4: back to the source; its port only if rport asked for that.
@@ -49,11 +57,13 @@ void Transactions::State::request_came(Message message, const Flow& flow, net::N
         return request_again(servers.at(found->second));
     }
     const auto reply = reply_flow(asked, flow);
+    if (refusing && begins_something(message)) {
+        ++owner.counters_.refused_overload;
+        return refuse(message, reply);
+    }
     if (!make_room()) {
         ++owner.counters_.refused_full;
-        auto refusal = Message::response(message, 503, {}, owner.make_tag());
-        refusal.set("Retry-After", "5");
-        return send(reply, refusal.to_bytes());
+        return refuse(message, reply);
     }
     if (message.method() == "CANCEL") return cancel_came(std::move(message), asked, flow, now);
 
@@ -75,6 +85,13 @@ void Transactions::State::request_came(Message message, const Flow& flow, net::N
     server_by_key.emplace(std::move(key), id);
     schedule(id, servers.emplace(id, std::move(server)).first->second);
     events.emplace_back(RequestArrived{id, std::move(message), flow});
+}
+
+void Transactions::State::refuse(const Message& message, const Flow& reply) {
+    auto refusal = Message::response(message, 503, {}, std::string(kRefusedTag) + hex(4));
+    const auto after = kRetryAfterLeast_s + random.u64() % (kRetryAfterMost_s - kRetryAfterLeast_s + 1);
+    refusal.set("Retry-After", std::to_string(after));
+    send(reply, refusal.to_bytes());
 }
 
 void Transactions::State::request_again(Server& server) {
@@ -110,6 +127,7 @@ void Transactions::State::ack_came(Message message, const Via& via, const Flow& 
             break;  // RFC 2543's key, or an element that reuses the branch: it is for the user
         }
     }
+    if (message.to_tag().starts_with(kRefusedTag)) return;
     events.emplace_back(AckArrived{std::move(message), flow});
 }
 

@@ -71,6 +71,7 @@ struct Transactions::State {
     net::Random& random;
     TransactionSettings settings;
     std::uint64_t last_id = 0;
+    bool refusing = false;  // requests that begin something new
     std::unordered_map<ServerId, Server> servers;
     std::unordered_map<ClientId, Client> clients;
     std::unordered_map<std::string, ServerId> server_by_key;
@@ -154,6 +155,7 @@ struct Transactions::State {
     void send_cancel(ClientId id, net::Now now);
     void server_timer(ServerId id, Server& server, net::Now now);
     void client_timer(ClientId id, Client& client, net::Now now);
+    void refuse(const Message& message, const Flow& reply);
     Flow reply_flow(const Via& asked, const Flow& flow) const;
     /// For branches and tags: drawn many at once, as each time may be a call to the kernel.
     std::string hex(std::size_t bytes) {

@@ -18,6 +18,9 @@ Uri waypoint_uri(const Waypoint& waypoint, const net::Endpoint& local, Transport
 /// Nullopt if it is another's URI. What it says is a claim: whoever wrote the message may have made it up.
 std::optional<Waypoint> waypoint_of(const Uri& uri);
 
+/// The transport that a URI asks for, by its parameter or as "sips"; UDP otherwise.
+Transport transport_of(const Uri& uri);
+
 /// The URI that others are given as a phone's Contact: <sip:TOKEN@HOST:PORT;transport=tcp>.
 Uri contact_uri(std::string_view token, const net::Endpoint& local, Transport transport);
 

@@ -154,6 +154,31 @@ TEST_CASE("more calls than there is room for are answered 503 with Retry-After")
     CHECK(scene.carol.last("INVITE") == 180);
 }
 
+TEST_CASE("in overload new calls and registrations get 503 with Retry-After, and a call that is up can be ended") {
+    Scene scene;
+    scene.register_all();
+    scene.alice.call("sip:bob@acme.example");
+    scene.world.run(3s);
+    REQUIRE(scene.alice.in_call());
+    scene.trento.proxy.set_overloaded(true);
+    scene.alice.register_now();
+    scene.world.run(1s);
+    CHECK(scene.alice.last("REGISTER") == 503);
+    CHECK(scene.alice.history.back().message.retry_after_s() >= 5U);
+    scene.alice.hang_up();
+    scene.world.run(1s);
+    CHECK_FALSE(scene.bob.in_call());
+    scene.alice.call("sip:bob@acme.example");
+    scene.world.run(1s);
+    CHECK(scene.alice.last("INVITE") == 503);
+    CHECK(scene.quiet());
+    CHECK(scene.trento.proxy.counters().shed == 2);
+    scene.trento.proxy.set_overloaded(false);
+    scene.alice.call("sip:bob@acme.example");
+    scene.world.run(3s);
+    CHECK(scene.alice.last("INVITE") == 200);
+}
+
 TEST_CASE("a MESSAGE goes through the centre, and in an outage over the mesh") {
     for (const bool alive : {true, false}) {
         Scene scene;

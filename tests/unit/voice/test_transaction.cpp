@@ -57,7 +57,7 @@ TEST_CASE("a full table makes room from what only waits, and refuses with 503 wh
     REQUIRE(out.size() == 1);
     const auto refusal = make(net::as_text(out[0].bytes));
     CHECK(refusal.status() == 503);
-    CHECK(refusal.retry_after_s() == 5);
+    CHECK(refusal.retry_after_s() >= 5U);
     CHECK(small.start(outgoing("INVITE"), bench.flow, "192.0.2.1", bench.now) == 0);
     CHECK(small.counters().refused_full == 2);
 }

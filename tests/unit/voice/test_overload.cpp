@@ -1,0 +1,93 @@
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "transaction_bench.hpp"
+#include "voice/overload.hpp"
+
+using namespace transaction_bench;
+
+namespace {
+
+/// So full at every look, for so long.
+void look(Overload& overload, net::Now& now, unsigned percent, net::Duration time) {
+    for (const auto end = now.steady + time; now.steady < end; now.steady += 100ms) {
+        REQUIRE(overload.look_due(now));
+        overload.looked(percent, now);
+        CHECK_FALSE(overload.look_due(now));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("a queue that is full for less than a second is a burst, one that stays full is overload until it is drained") {
+    Overload overload;
+    net::Now now{net::Steady(1000s), {}};
+    look(overload, now, 100, 900ms);
+    CHECK_FALSE(overload.is_overloaded());
+    look(overload, now, 89, 200ms);
+    look(overload, now, 90, 1s);
+    CHECK_FALSE(overload.is_overloaded());
+    look(overload, now, 90, 100ms);
+    CHECK(overload.is_overloaded());
+    look(overload, now, 50, 1s);
+    CHECK(overload.is_overloaded());
+    look(overload, now, 49, 100ms);
+    CHECK_FALSE(overload.is_overloaded());
+    CHECK(overload.times() == 1);
+}
+
+TEST_CASE("what nobody looked at was not full") {
+    Overload overload;
+    net::Now now{net::Steady(1000s), {}};
+    look(overload, now, 90, 300ms);
+    now.steady += 10s;
+    look(overload, now, 90, 900ms);
+    CHECK_FALSE(overload.is_overloaded());
+}
+
+TEST_CASE("in overload what begins something new gets 503 and a time to come back at, and is forgotten") {
+    Bench bench;
+    bench.transactions.refuse_new(true);
+    std::set<std::uint32_t> times;
+    for (unsigned i = 0; i < 100; ++i) {
+        bench.receive(request("INVITE", "z9hG4bK" + std::to_string(i)));
+        REQUIRE(bench.sent() == Lines{"SIP/2.0 503 Service Unavailable"});
+        const auto after = bench.sent_message().retry_after_s();
+        REQUIRE(after);
+        times.insert(*after);
+    }
+    CHECK(*times.begin() == 5);
+    CHECK(*times.rbegin() == 15);
+    CHECK(times.size() == 11);  // they do not all come back at once
+    CHECK(bench.transactions.server_count() == 0);
+    CHECK(bench.transactions.counters().refused_overload == 100);
+    CHECK(bench.events.empty());
+    // Its ACK goes to nobody either.
+    auto ack = Message::ack_for(outgoing("INVITE"), bench.sent_message());
+    ack.push_via(*make(request("INVITE")).top_via());
+    bench.receive(ack.to_text());
+    CHECK(bench.events.empty());
+    CHECK(bench.sent().empty());
+}
+
+TEST_CASE("in overload what belongs to a transaction or a dialog that there is goes on") {
+    Bench bench;
+    bench.receive(request("INVITE"));
+    REQUIRE(bench.sent() == Lines{"SIP/2.0 100 Trying"});
+    bench.transactions.refuse_new(true);
+    bench.receive(request("INVITE"));  // again
+    CHECK(bench.sent() == Lines{"SIP/2.0 100 Trying"});
+    bench.receive(request("CANCEL"));
+    CHECK(bench.sent() == Lines{"SIP/2.0 200 OK"});
+    CHECK(bench.all<Cancelled>().size() == 1);
+    auto bye = make(request("BYE", "z9hG4bKbye"));
+    auto to = bye.to();
+    to.params.set("tag", "b1");
+    bye.set_to(to);
+    bench.receive(bye.to_text());
+    CHECK(bench.all<RequestArrived>().size() == 2);
+    bench.transactions.refuse_new(false);
+    bench.receive(request("OPTIONS", "z9hG4bKlater"));
+    CHECK(bench.all<RequestArrived>().size() == 3);
+    CHECK(bench.transactions.counters().refused_overload == 0);
+}

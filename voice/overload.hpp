@@ -1,0 +1,30 @@
+/// Is there more to do than can be done? Judged by the queue that messages wait in before they are read: short bursts,
+/// such as all phones of an office at once, only fill it; when it stays full, what waits is lost or old by the time it is
+/// read, and it is better to say so (RFC 3261 21.5.4) than to answer everybody too late.
+#pragma once
+
+#include "net/time.hpp"
+
+namespace voice {
+
+class Overload {
+public:
+    static constexpr auto kLookEvery = std::chrono::milliseconds(100);
+    static constexpr auto kSustained = std::chrono::seconds(1);
+    static constexpr unsigned kFullPercent = 90;     ///< at every look for kSustained: from now on new requests are refused
+    static constexpr unsigned kDrainedPercent = 50;  ///< at one look: no longer
+
+    /// Whether the queue is to be looked at now; asked whenever something is read.
+    bool look_due(net::Now now) const { return now.steady >= next_look_; }
+    void looked(unsigned full_percent, net::Now now);
+    bool is_overloaded() const { return overloaded_; }
+    std::uint64_t times() const { return times_; }  ///< how often it has come to that
+
+private:
+    bool overloaded_ = false;
+    net::Steady next_look_ = net::Steady::min();
+    net::Steady full_since_ = net::kNever;
+    std::uint64_t times_ = 0;
+};
+
+}  // namespace voice
