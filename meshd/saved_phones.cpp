@@ -4,7 +4,8 @@ namespace meshd {
 namespace {
 
 // u8 format, then for each binding its texts (u16 length and bytes) and numbers, in the order of the struct.
-constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kFormat = 2;
+constexpr std::uint8_t kWithoutPath = 1;
 
 void put(net::Writer& out, std::string_view text) {
     text = text.substr(0, UINT16_MAX);
@@ -29,7 +30,8 @@ net::Bytes to_value(const std::vector<voice::SavedBinding>& bindings) {
         put(out, binding.aor);
         put(out, binding.contact);
         put(out, binding.token);
-        out.u8(binding.transport == voice::Transport::tcp ? 1 : 0);
+        out.u8(static_cast<std::uint8_t>(binding.transport));
+        put(out, binding.path);
         put(out, binding.phone.text());
         put(out, binding.call_id);
         out.u32be(binding.cseq);
@@ -43,13 +45,17 @@ net::Bytes to_value(const std::vector<voice::SavedBinding>& bindings) {
 std::vector<voice::SavedBinding> saved_phones(net::ByteView value) {
     std::vector<voice::SavedBinding> out;
     net::Reader in(value);
-    if (in.u8() != kFormat) return out;
+    const auto format = in.u8();
+    if (format != kFormat && format != kWithoutPath) return out;
     while (in.ok() && in.left() > 0) {
         voice::SavedBinding binding;
         binding.aor = get(in);
         binding.contact = get(in);
         binding.token = get(in);
-        binding.transport = in.u8() == 1 ? voice::Transport::tcp : voice::Transport::udp;
+        const auto transport = in.u8();
+        if (transport > static_cast<std::uint8_t>(voice::Transport::tls)) break;
+        binding.transport = static_cast<voice::Transport>(transport);
+        if (format != kWithoutPath) binding.path = get(in);
         const auto phone = net::Endpoint::parse(get(in));
         binding.call_id = get(in);
         binding.cseq = in.u32be();

@@ -125,15 +125,16 @@ std::optional<Target> Dialogs::last(const Message& request, const Flow& from, co
     for (const auto& name : {token, request.uri().user}) {
         const auto* binding = exchange_.location.by_token(name);
         if (binding == nullptr || (from.side == Side::phone && binding->flow.remote == from.remote)) continue;
+        if (binding->flow_lost) return std::nullopt;
         auto target = lookup_.phone(*binding);
+        target.routes.clear();  // the dialog has a route set of its own
         if (name == token) target.uri = request.uri();
         return target;
     }
     const auto endpoint = request.uri().endpoint();
     if (endpoint && exchange_.is_phone_address(endpoint->address) && !exchange_.is_us(request.uri(), from)) {
-        const bool tcp = request.uri().params.get("transport") == "tcp";
         return Target{Path::local,
-                      exchange_.flow_to(*endpoint, tcp ? Transport::tcp : Transport::udp, Side::phone),
+                      exchange_.flow_to(*endpoint, transport_of(request.uri()), Side::phone),
                       request.uri(),
                       {},
                       {}};

@@ -39,11 +39,20 @@ void Location::remove(const std::string& token, net::Now now) {
     note(aor, now);
 }
 
-void Location::lose_connection(std::uint64_t connection) {
+bool Location::keeps_flow(const NameAddr& contact) {
+    return contact.params.has("+sip.instance") && contact.params.has("reg-id");
+}
+
+void Location::lose_connection(std::uint64_t connection, net::Now now) {
     if (connection == 0) return;
     for (auto& [token, binding] : by_token_) {
         if (binding.flow.connection != connection) continue;
         binding.flow.connection = 0;
+        if (keeps_flow(binding.contact)) {
+            binding.flow_lost = true;
+            note(binding.aor, now);
+            continue;
+        }
         const auto contact = binding.contact.uri.endpoint();
         if (contact && contact->address == binding.flow.remote.address) binding.flow.remote = *contact;
     }
@@ -119,7 +128,10 @@ void Location::forget_expiry(const Binding& binding) {
 
 void Location::note(const Aor& aor, net::Now now) {
     std::optional<net::Wall> until;
-    for (const auto* binding : of(aor)) until = std::max(until.value_or(now.wall), wall_of(binding->expires, now));
+    for (const auto* binding : of(aor)) {
+        if (binding->flow_lost) continue;
+        until = std::max(until.value_or(now.wall), wall_of(binding->expires, now));
+    }
     changes_[aor] = until;
 }
 

@@ -22,6 +22,8 @@ struct Binding {
     NameAddr contact;   ///< as the phone wrote it: where requests for it go, and what it is given back
     std::string token;  ///< stands for this binding in the user part of the URI that others are given
     Flow flow;          ///< where its REGISTER came from; requests go back the same way
+    bool flow_lost = false;      ///< an Outbound phone's connection is gone, and it has not come by another yet
+    std::vector<NameAddr> path;  ///< RFC 3327: what stands between the phone and us, the next to us first
     std::string call_id;
     std::uint32_t cseq = 0;
     net::Steady expires;              ///< toward the phone
@@ -45,8 +47,9 @@ public:
     /// Adds the binding or replaces the one with its token; false if the table is full.
     bool put(Binding binding, net::Now now);
     void remove(const std::string& token, net::Now now);
-    /// A TCP connection is gone: from now on its phones are reached at the port in their Contact, on the same machine.
-    void lose_connection(std::uint64_t connection);
+    /// A TCP or TLS connection is gone: from now on its phones are reached at the port in their Contact, on the same
+    /// machine. Those that keep flows by RFC 5626 are not reached at all until they come by a new one.
+    void lose_connection(std::uint64_t connection, net::Now now);
     void tick(net::Now now);
     net::Steady next_deadline() const;
 
@@ -60,6 +63,9 @@ public:
     const Binding* from(const Flow& flow, const Aor& aor) const;
     std::vector<const Binding*> all() const;
     std::size_t size() const { return by_token_.size(); }
+
+    /// Whether a Contact says that its phone keeps the flow it registers by (RFC 5626 section 4.2): +sip.instance, reg-id.
+    static bool keeps_flow(const NameAddr& contact);
 
     /// One for each address of record that has changed, at most every kTellEvery: whoever hears of it signs, spreads and
     /// stores, and is asked by next_deadline() to come back for what waits.

@@ -52,17 +52,28 @@ bool Lookup::may_speak_for(const Aor& caller, const Flow& flow) const {
 Target Lookup::phone(const Binding& binding) const {
     auto flow = binding.flow;
     flow.side = Side::phone;
-    return {Path::local, flow, binding.contact.uri, {}, binding.token};
+    return {Path::local, flow, binding.contact.uri, binding.path, binding.token};
 }
 
 Target Lookup::centre(const Uri& uri) const {
     return {Path::central, exchange_.to_centre(), uri, {}, {}};
 }
 
+bool Lookup::has_newer_flow(const Binding& binding) const {
+    if (!Location::keeps_flow(binding.contact)) return false;
+    const auto instance = binding.contact.params.get("+sip.instance");
+    const auto others = exchange_.location.of(binding.aor);
+    return std::any_of(others.begin(), others.end(), [&](const auto* other) {
+        return Location::keeps_flow(other->contact) && other->contact.params.get("+sip.instance") == instance &&
+               !other->flow_lost && std::tie(other->expires, other->token) > std::tie(binding.expires, binding.token);
+    });
+}
+
 std::vector<Target> Lookup::phones(const Aor& aor, const Flow& except) const {
     std::vector<Target> out;
     for (const auto* binding : exchange_.location.of(aor)) {
         if (except.side == Side::phone && binding->flow.remote == except.remote) continue;
+        if (binding->flow_lost || has_newer_flow(*binding)) continue;
         out.push_back(phone(*binding));
     }
     return out;

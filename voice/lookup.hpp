@@ -39,6 +39,9 @@ public:
     Target centre(const Uri& uri) const;  ///< requires one
 
 private:
+    /// RFC 5626 section 7: of the flows of one phone one is used.
+    bool has_newer_flow(const Binding& binding) const;
+
     Exchange& exchange_;
 };
 

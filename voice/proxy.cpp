@@ -99,15 +99,20 @@ void Proxy::flow_failed(const Flow& flow, FlowFailure why, net::Now now) {
             case FlowFailure::reset:
                 exchange.monitor->unreachable("it reset the connection", now);
                 break;
+            case FlowFailure::insecure:
+                exchange.monitor->unreachable("it speaks no TLS, or shows a certificate that is not to be trusted", now);
+                break;
             case FlowFailure::closed:
             case FlowFailure::unanswered:
                 break;  // its silence will tell
         }
     }
-    exchange.location.lose_connection(flow.connection);
+    exchange.location.lose_connection(flow.connection, now);
     exchange.transactions.transport_failed(flow, now);
     parts_->settle(now);
 }
+
+void Proxy::set_overloaded(bool overloaded) { parts_->exchange.transactions.refuse_new(overloaded); }
 
 void Proxy::set_centre(const Centre& centre, net::Now now) {
     auto& exchange = parts_->exchange;
@@ -264,7 +269,9 @@ std::vector<SavedBinding> Proxy::saved(const Aor& aor, net::Now now) const {
     const auto wall = [&](net::Steady at) { return now.wall + (at - now.steady); };
     std::vector<SavedBinding> out;
     for (const auto* b : parts_->exchange.location.of(aor)) {
-        out.push_back({b->aor, b->contact.text(), b->token, b->flow.transport, b->flow.remote, b->call_id, b->cseq,
+        std::string path;
+        for (const auto& hop : b->path) path += (path.empty() ? "" : ", ") + hop.text();
+        out.push_back({b->aor, b->contact.text(), b->token, b->flow.transport, path, b->flow.remote, b->call_id, b->cseq,
                        wall(b->expires), wall(b->centre_expires), wall(b->confirmed)});
     }
     return out;
@@ -279,7 +286,9 @@ void Proxy::restore(const std::vector<SavedBinding>& bindings, net::Now now) {
         binding.aor = saved.aor;
         binding.contact = std::move(*contact);
         binding.token = saved.token;
+        if (!saved.path.empty()) binding.path = NameAddr::parse_list(saved.path).value_or(std::vector<NameAddr>{});
         binding.flow = parts_->exchange.flow_to(saved.phone, saved.transport, Side::phone);
+        binding.flow_lost = binding.flow.reliable() && Location::keeps_flow(binding.contact);
         binding.call_id = saved.call_id;
         binding.cseq = saved.cseq;
         binding.expires = steady(saved.expires);
@@ -316,8 +325,16 @@ VoiceView Proxy::voice() const {
     return view;
 }
 
-const ProxyCounters& Proxy::counters() const {
-    return parts_->exchange.counters;
+ProxyCounters Proxy::counters() const {
+    auto counters = parts_->exchange.counters;
+    const auto& transactions = parts_->exchange.transactions.counters();
+    counters.shed = transactions.refused_overload + transactions.refused_full;
+    return counters;
+}
+
+std::size_t Proxy::transactions() const {
+    const auto& transactions = parts_->exchange.transactions;
+    return transactions.server_count() + transactions.client_count();
 }
 
 }  // namespace voice

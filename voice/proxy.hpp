@@ -70,7 +70,7 @@ public:
 };
 
 /// Why a flow does not work. `unanswered` is a TCP connection that could not be opened in time.
-enum class FlowFailure : std::uint8_t { unreachable /*ICMP*/, refused, reset, closed /*orderly*/, unanswered };
+enum class FlowFailure : std::uint8_t { unreachable /*ICMP*/, refused, reset, closed /*orderly*/, unanswered, insecure /*TLS*/ };
 
 struct CallView {
     std::string id;  ///< Call-ID
@@ -112,6 +112,7 @@ struct SavedBinding {
     std::string contact;
     std::string token;
     Transport transport = Transport::udp;
+    std::string path;  ///< as a Path header has it
     net::Endpoint phone;
     std::string call_id;
     std::uint32_t cseq = 0;
@@ -122,6 +123,7 @@ struct SavedBinding {
 /// Messages that were not acted upon, by reason, since the start.
 struct ProxyCounters {
     std::uint64_t received = 0, malformed = 0, stranger = 0, forged = 0, overload = 0, stray = 0;
+    std::uint64_t shed = 0;  ///< answered 503 as there was too much, or no room for a transaction
 };
 
 class Proxy {
@@ -140,6 +142,9 @@ public:
     /// connection is taken, lest strangers use up the room that phones need.
     bool listens_to(const Flow& flow) const;
     void flow_failed(const Flow& flow, FlowFailure why, net::Now now);
+    /// So much waits to be read that it will be lost (see overload.hpp): until this is taken back, what begins something
+    /// new is answered 503 with Retry-After.
+    void set_overloaded(bool overloaded);
     /// The centre's name resolved anew.
     void set_centre(const Centre& centre, net::Now now);
     /// Which of the addresses that its name has now: the present one while it is listed and not lost, else the one behind
@@ -170,7 +175,9 @@ public:
     std::vector<PhoneView> phones(net::Now now) const;
     std::vector<CallView> calls() const;
     VoiceView voice() const;
-    const ProxyCounters& counters() const;
+    ProxyCounters counters() const;
+    /// Transactions that there are now, of both sides.
+    std::size_t transactions() const;
 
 private:
     struct Parts;

@@ -46,7 +46,7 @@ Message Registrar::serve(const Message& request, const Flow& flow, net::Now now)
 
 Message Registrar::outage(const Message& request, const Flow& flow, net::Now now) {
     const auto most = exchange_.settings.outage_expires;
-    if (same_devices(request, flow, now)) return done(apply(request, flow, most, false, now), request, now);
+    if (same_devices(request, flow, now)) return done(apply(request, flow, most, false, now), request, flow, now);
     if (credentials_.provisioned(request.to().uri.address_of_record())) return with_password(request, flow, most, now);
     if (exchange_.centre_busy()) return done(503, request, now);  // it may well know this device
     ++exchange_.counters.forged;
@@ -65,7 +65,7 @@ std::optional<Message> Registrar::refresh(const Message& request, const Flow& fl
     }
     const auto status = apply(request, flow, exchange_.settings.expires, false, now);
     if (status != 200) return std::nullopt;
-    return listing(request, aor, now);
+    return done(status, request, flow, now);
 }
 
 bool Registrar::brings_back(const Message& request, const Flow& flow, net::Now now) const {
@@ -96,7 +96,7 @@ bool Registrar::same_devices(const Message& request, const Flow& flow, net::Now 
 Message Registrar::with_password(const Message& request, const Flow& flow, std::chrono::seconds most, net::Now now) {
     const auto aor = request.to().uri.address_of_record();
     if (auto refusal = credentials_.refusal(request, aor, Credentials::Asker::registrar, now)) return std::move(*refusal);
-    return done(apply(request, flow, most, true, now), request, now);
+    return done(apply(request, flow, most, true, now), request, flow, now);
 }
 
 int Registrar::apply(const Message& request, const Flow& flow, std::chrono::seconds most, bool vouched, net::Now now) {
@@ -136,6 +136,8 @@ int Registrar::apply(const Message& request, const Flow& flow, std::chrono::seco
         }
         binding.contact = contact;
         binding.flow = flow;
+        binding.flow_lost = false;
+        binding.path = request.addresses("Path");
         binding.call_id = request.call_id();
         binding.cseq = cseq;
         binding.expires = now.steady + std::min(std::chrono::seconds(asked_expires_s(request, contact)), most) + kSlack;
@@ -143,6 +145,16 @@ int Registrar::apply(const Message& request, const Flow& flow, std::chrono::seco
         if (!location.put(std::move(binding), now)) return 503;
     }
     return 200;
+}
+
+void Registrar::confirm_flow(const Message& request, const Flow& flow, Message& response) {
+    response.set_addresses("Path", request.addresses("Path"));
+    const auto contacts = request.contacts();
+    const bool keeps = std::any_of(contacts.begin(), contacts.end(), Location::keeps_flow);
+    // Over UDP it would have to be kept alive by STUN, which nobody answers here.
+    if (keeps && flow.reliable() && request.via_count() == 1 && request.lists("Supported", "outbound")) {
+        response.set("Require", "outbound");
+    }
 }
 
 Message Registrar::listing(const Message& request, const Aor& aor, net::Now now) const {
@@ -162,8 +174,12 @@ Message Registrar::reply(const Message& request, int status, std::string_view ph
     return Message::response(request, status, phrase, exchange_.transactions.make_tag());
 }
 
-Message Registrar::done(int status, const Message& request, net::Now now) const {
-    if (status == 200) return listing(request, request.to().uri.address_of_record(), now);
+Message Registrar::done(int status, const Message& request, const Flow& flow, net::Now now) const {
+    if (status == 200) {
+        auto response = listing(request, request.to().uri.address_of_record(), now);
+        confirm_flow(request, flow, response);
+        return response;
+    }
     auto response = reply(request, status);
     if (status == 503) response.set("Retry-After", "30");
     return response;

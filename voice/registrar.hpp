@@ -24,6 +24,9 @@ public:
     Message listing(const Message& request, const Aor& aor, net::Now now) const;
     /// The binding that a Contact in a REGISTER is about: the same URI, or the same device (RFC 5626 section 4.1).
     static const Binding* binding_of(const Exchange& exchange, const Aor& aor, const NameAddr& contact);
+    /// Says in the 200 what else was agreed: the Path that was given (RFC 3327), and that the flow is kept (RFC 5626
+    /// section 6) where the phone asked for that and sits next to us.
+    static void confirm_flow(const Message& request, const Flow& flow, Message& response);
     static std::uint32_t asked_expires_s(const Message& request, const NameAddr& contact);
 
 private:
@@ -33,7 +36,7 @@ private:
     int apply(const Message& request, const Flow& flow, std::chrono::seconds most, bool vouched, net::Now now);
     Message with_password(const Message& request, const Flow& flow, std::chrono::seconds most, net::Now now);
     Message reply(const Message& request, int status, std::string_view phrase = {}) const;
-    Message done(int status, const Message& request, net::Now now) const;
+    Message done(int status, const Message& request, const Flow& flow, net::Now now) const;
 
     Exchange& exchange_;
     Credentials& credentials_;

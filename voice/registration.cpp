@@ -82,6 +82,7 @@ bool Registration::shape(Fork& fork, const Target& target, Message& request, net
         contact.uri = contact_uri(token, local, target.flow.transport);
     }
     if (!contacts.empty()) request.set_contacts(contacts);
+    request.remove("Path");  // it leads from us to the phone
     hide_options(request);
     return true;
 }
@@ -137,6 +138,8 @@ void Registration::learn(const Fork& fork, Message& response, net::Now now) {
             binding.contact = offer->contact;
             binding.token = token;
             binding.flow = fork.from;
+            binding.flow_lost = false;
+            binding.path = request.addresses("Path");
             binding.call_id = request.call_id();
             binding.cseq = request.cseq().number;
             binding.expires = now.steady + told + kSlack;
@@ -175,6 +178,7 @@ void Registration::learn(const Fork& fork, Message& response, net::Now now) {
         response.set_expires_s(std::min(*response.expires_s(), most));
     }
     response.remove("Service-Route");
+    Registrar::confirm_flow(request, fork.from, response);
 }
 
 void Registration::ended(Fork& fork, int, net::Now) {

@@ -104,6 +104,7 @@ void Requests::from_centre(const RequestArrived& event, net::Now now) {
     const auto& request = event.message;
     const auto* binding = exchange_.location.by_token(request.uri().user);
     if (binding == nullptr && request.is("OPTIONS")) return options(event, now);
+    if (binding != nullptr && binding->flow_lost) return exchange_.answer(event.id, 430, now);  // RFC 5626 5.3
     const auto callee = binding != nullptr ? binding->aor : lookup_.callee_of(request.uri());
     const auto targets = binding != nullptr ? std::vector{lookup_.phone(*binding)} : lookup_.phones(callee, event.flow);
     const auto caller = Lookup::caller_of(request);

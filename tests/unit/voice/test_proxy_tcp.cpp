@@ -26,7 +26,7 @@ struct TcpScene : Scene {
         const auto method = start.substr(0, start.find(' '));
         const auto text = start + " SIP/2.0\r\nVia: SIP/2.0/TCP " + at.text() + ";branch=z9hG4bK" +
                           std::to_string(world.random.u64()) + "\r\nFrom: <sip:alice@acme.example>;tag=1\r\nCall-ID: t\r\nCSeq: " +
-                          std::to_string(++cseq) + " " + method + "\r\nContact: <" + contact + ">\r\n" + headers +
+                          std::to_string(++cseq) + " " + method + "\r\nContact: <" + contact + ">" + parameters + "\r\n" + headers +
                           "Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
         return *Message::parse(net::as_bytes(text), true);
     }
@@ -54,6 +54,7 @@ struct TcpScene : Scene {
     net::Endpoint at = *net::Endpoint::parse("10.1.0.50:41000");
     std::uint64_t connection = 5;
     std::string contact = "sip:alice@10.1.0.50:5060;transport=tcp";
+    std::string parameters;  ///< of the Contact
     unsigned cseq = 0;
     std::vector<voice::Flow> flows;
 };
@@ -173,4 +174,75 @@ TEST_CASE("an answer to a request whose connection is gone goes nowhere, and to 
     scene.at.port = 41001;
     CHECK(scene.hears().empty());
     CHECK(scene.bob.count("MESSAGE") == 1);
+}
+
+TEST_CASE("a phone that keeps its flow by RFC 5626 is answered for with 430 when the flow is lost, until it brings another") {
+    TcpScene scene;
+    const auto registers = [&] {
+        return scene.asks(scene.request("REGISTER sip:acme.example",
+                                        "To: <sip:alice@acme.example>\r\nExpires: 3600\r\nSupported: outbound, path\r\n"));
+    };
+    const auto heard = [&](const char* uri) {
+        scene.bob.call(uri);
+        scene.world.run(2s);
+        return scene.bob.last("INVITE");
+    };
+    scene.parameters = ";+sip.instance=\"<urn:uuid:1>\";reg-id=1";
+    REQUIRE(registers() == 200);
+    REQUIRE(scene.centre.contacts("alice").size() == 1);
+    const auto token_uri = scene.centre.contacts("alice").front();
+    REQUIRE(scene.trento.bound.contains("alice@acme.example"));
+
+    scene.lose(FlowFailure::closed);
+    scene.world.run(1s);
+    CHECK_FALSE(scene.trento.bound.contains("alice@acme.example"));  // nor does the mesh send calls here
+    scene.world.by_tcp.clear();
+    CHECK(heard("sip:alice@acme.example") == 430);
+    CHECK(scene.world.by_tcp.empty());  // nobody tries the port in its Contact, which nobody listens on
+
+    scene.connection = 6;
+    scene.at.port = 41001;
+    REQUIRE(registers() == 200);
+    CHECK(scene.centre.contacts("alice") == std::vector<std::string>{token_uri});  // the same binding
+    CHECK(scene.trento.bound.contains("alice@acme.example"));
+    scene.bob.call("sip:alice@acme.example");
+    const auto calls = scene.hears();
+    REQUIRE(calls.size() == 1);
+    CHECK(calls.front().is("INVITE"));
+    CHECK(scene.flows.front().connection == 6);
+}
+
+TEST_CASE("a phone next to us is told that its flow is kept, one behind another proxy or on UDP is not") {
+    TcpScene scene;
+    scene.parameters = ";+sip.instance=\"<urn:uuid:1>\";reg-id=1";
+    const auto required = [&](const std::string& more) {
+        scene.send(scene.request("REGISTER sip:acme.example", "To: <sip:alice@acme.example>\r\nExpires: 3600\r\n" + more));
+        const auto heard = scene.hears();
+        REQUIRE(heard.size() == 1);
+        REQUIRE(heard.front().status() == 200);
+        return std::string(heard.front().get("Require").value_or(""));
+    };
+    CHECK(required("Supported: outbound\r\n") == "outbound");
+    CHECK(required("") == "");
+    CHECK(required("Supported: outbound\r\nVia: SIP/2.0/TCP 10.1.0.99;branch=z9hG4bKx\r\n") == "");
+    scene.parameters = "";
+    CHECK(required("Supported: outbound\r\n") == "");
+}
+
+TEST_CASE("the Path that a REGISTER came by is given back, is not shown to the centre, and leads to the phone") {
+    TcpScene scene;
+    scene.send(scene.request("REGISTER sip:acme.example",
+                             "To: <sip:alice@acme.example>\r\nExpires: 3600\r\nSupported: path\r\n"
+                             "Path: <sip:edge@10.1.0.99;transport=tcp;lr>\r\n"));
+    const auto heard = scene.hears();
+    REQUIRE(heard.size() == 1);
+    REQUIRE(heard.front().status() == 200);
+    CHECK(heard.front().addresses("Path").size() == 1);
+    for (const auto& [at, text] : scene.world.log) CHECK(text.find("Path:") == text.npos);
+    scene.bob.call("sip:alice@acme.example");
+    const auto calls = scene.hears();
+    REQUIRE(calls.size() == 1);
+    REQUIRE(calls.front().routes().size() == 1);
+    CHECK(calls.front().routes().front().uri.text() == "sip:edge@10.1.0.99;transport=tcp;lr");
+    CHECK(calls.front().uri().text() == scene.contact);
 }
