@@ -2,6 +2,7 @@
 
 #include <linux/errqueue.h>
 #include <linux/filter.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
 #include <netinet/udp.h>
@@ -291,6 +292,14 @@ std::optional<Undelivered> Datagram::take_error() {
             return out;
         }
     }
+}
+
+unsigned Datagram::receive_queue_percent() const {
+    std::uint32_t memory[SK_MEMINFO_VARS] = {};
+    socklen_t size = sizeof memory;
+    if (::getsockopt(fd_.get(), SOL_SOCKET, SO_MEMINFO, memory, &size) != 0 || memory[SK_MEMINFO_RCVBUF] == 0) return 0;
+    const std::uint64_t waiting = memory[SK_MEMINFO_RMEM_ALLOC];
+    return static_cast<unsigned>(std::min<std::uint64_t>(100, waiting * 100 / memory[SK_MEMINFO_RCVBUF]));
 }
 
 }  // namespace loop

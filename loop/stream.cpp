@@ -17,6 +17,8 @@
 //       | failed, timed    |  | start()                          | drained, failed, 5 s
 //       v out              v  |                                  v
 //     closed <-------------+  waiting (accepted, not started)  closed
+//
+// With TLS a stream is open before its handshake is done; what is written waits in the session, and the timer runs on.
 
 namespace loop {
 namespace {
@@ -72,6 +74,9 @@ struct Stream::Inner : std::enable_shared_from_this<Inner> {
     void finish(const Closed& why);
     void finish_later(Closed why);
     void release();
+    void begin_handshake();
+    void unprotect(net::ByteView wire);
+    bool push(net::ByteView bytes);
 
     Loop& loop;
     Limits limits;
@@ -80,6 +85,7 @@ struct Stream::Inner : std::enable_shared_from_this<Inner> {
     FileDescriptor socket;
     std::unique_ptr<FdWatch> watch;
     Timer timer;  ///< for connecting, then for draining
+    std::unique_ptr<TlsSession> tls;
     std::vector<std::byte> queue;
     std::size_t queue_sent = 0;  ///< bytes at the queue's start that the kernel has
 };
@@ -114,9 +120,13 @@ void Stream::Inner::connect_finished() {
     ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size);
     if (error == 0 && remote_endpoint(socket.get()).is_none()) return;  // woken too early
     if (error != 0) return finish(closed_by(error));
-    timer.cancel();
     state = State::open;
-    if (events.connected) events.connected();
+    if (tls) {
+        begin_handshake();
+    } else {
+        timer.cancel();
+        if (events.connected) events.connected();
+    }
     if (state == State::open) flush();
 }
 
@@ -130,7 +140,8 @@ void Stream::Inner::read() {
             if (errno == EAGAIN) return;
             return finish(closed_by(errno));
         }
-        events.received(net::ByteView(buffer, static_cast<std::size_t>(size)));
+        const net::ByteView came(buffer, static_cast<std::size_t>(size));
+        tls ? unprotect(came) : events.received(came);
         if (static_cast<std::size_t>(size) < sizeof buffer) return;
     }
 }
@@ -163,7 +174,50 @@ void Stream::Inner::want() {
 
 void Stream::Inner::timed_out() {
     const auto alive = shared_from_this();
-    finish({Closed::Reason::timed_out, state == State::draining ? "the other end takes nothing" : "no answer"});
+    finish({Closed::Reason::timed_out, state == State::draining ? "the other end takes nothing"
+                                       : state == State::open   ? "TLS: the handshake was not finished in time"
+                                                                : "no answer"});
+}
+
+void Stream::Inner::begin_handshake() {
+    timer.after(limits.connect_timeout);
+    push(tls->take_wire());
+}
+
+void Stream::Inner::unprotect(net::ByteView wire) {
+    const bool was_open = tls->state() != TlsSession::State::handshaking;
+    net::Bytes plain;
+    tls->feed(wire, plain);
+    push(tls->take_wire());
+    const bool is_open = tls->state() == TlsSession::State::open || tls->state() == TlsSession::State::closed;
+    if (!was_open && is_open) {
+        timer.cancel();
+        if (events.connected) events.connected();
+    }
+    if (!plain.empty() && state == State::open) events.received(plain);
+    if (state != State::open) return;
+    if (tls->state() == TlsSession::State::failed) return finish({Closed::Reason::insecure, tls->why()});
+    if (tls->state() == TlsSession::State::closed) finish({Closed::Reason::by_peer, "closed by the other end"});
+}
+
+/// Queues what goes on the wire, and writes at once what the kernel takes. False if it was not sent for a reason that
+/// `closed` will tell.
+bool Stream::Inner::push(net::ByteView bytes) {
+    if (state == State::open && queue.empty() && !bytes.empty()) {
+        const auto size = ::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        if (size > 0) bytes = bytes.subspan(static_cast<std::size_t>(size));
+        if (size < 0 && errno != EAGAIN && errno != EINTR) {
+            finish_later(closed_by(errno));
+            return false;
+        }
+    }
+    if (queue_sent > queue.size() / 2) {
+        queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(queue_sent));
+        queue_sent = 0;
+    }
+    queue.insert(queue.end(), bytes.begin(), bytes.end());
+    want();
+    return true;
 }
 
 void Stream::Inner::release() {
@@ -226,39 +280,42 @@ std::unique_ptr<Stream> Stream::adopt(Loop& loop, FileDescriptor socket, const L
     return std::unique_ptr<Stream>(new Stream(std::move(inner)));
 }
 
+void Stream::secure(std::unique_ptr<TlsSession> session) { inner_->tls = std::move(session); }
+
 void Stream::start(Events events) {
     if (inner_->state != Inner::State::waiting) return;
     inner_->events = std::move(events);
     inner_->state = Inner::State::open;
     inner_->watch_now();
+    if (inner_->tls) inner_->begin_handshake();
 }
 
 bool Stream::write(net::ByteView bytes) {
     auto& in = *inner_;
     if (in.state != Inner::State::open && in.state != Inner::State::connecting) return false;
     if (queued_bytes() + bytes.size() > in.limits.queue_bytes) return false;
-    if (in.state == Inner::State::open && in.queue.empty()) {
-        const auto size = ::send(in.socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-        if (size > 0) bytes = bytes.subspan(static_cast<std::size_t>(size));
-        if (size < 0 && errno != EAGAIN && errno != EINTR) {
-            in.finish_later(closed_by(errno));
-            return true;  // as lost as what was on its way: `closed` tells
-        }
+    // What could not be sent is as lost as what was on its way: `closed` tells.
+    if (!in.tls) {
+        in.push(bytes);
+        return true;
     }
-    if (in.queue_sent > in.queue.size() / 2) {
-        in.queue.erase(in.queue.begin(), in.queue.begin() + static_cast<std::ptrdiff_t>(in.queue_sent));
-        in.queue_sent = 0;
-    }
-    in.queue.insert(in.queue.end(), bytes.begin(), bytes.end());
-    in.want();
+    in.tls->write(bytes);
+    // Its first message waits for the connection.
+    if (in.state == Inner::State::open) in.push(in.tls->take_wire());
     return true;
 }
 
-std::size_t Stream::queued_bytes() const { return inner_->queue.size() - inner_->queue_sent; }
+std::size_t Stream::queued_bytes() const {
+    return inner_->queue.size() - inner_->queue_sent + (inner_->tls ? inner_->tls->waiting_bytes() : 0);
+}
 
 void Stream::close_when_drained() {
     auto& in = *inner_;
     if (!is_open()) return;
+    if (in.tls && in.state == Inner::State::open) {
+        in.tls->close();
+        in.push(in.tls->take_wire());
+    }
     const bool nothing_to_send = in.queue.empty() || in.state == Inner::State::connecting;
     in.state = Inner::State::draining;
     in.timer.after(kDrainTimeout);

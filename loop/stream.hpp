@@ -1,4 +1,4 @@
-/// A connected byte stream on a loop, TCP or UNIX: bounded queue out, callbacks in.
+/// A connected byte stream on a loop, TCP, UNIX or TLS over TCP: bounded queue out, callbacks in.
 #pragma once
 
 #include <string>
@@ -6,13 +6,14 @@
 
 #include "loop/file_descriptor.hpp"
 #include "loop/loop.hpp"
+#include "loop/tls_session.hpp"
 #include "net/address.hpp"
 
 namespace loop {
 
 /// Why a stream ended.
 struct Closed {
-    enum class Reason : std::uint8_t { by_peer, by_us, refused, reset, timed_out, unreachable, failed };
+    enum class Reason : std::uint8_t { by_peer, by_us, refused, reset, timed_out, unreachable, insecure /*TLS*/, failed };
     Reason reason = Reason::by_peer;
     std::string text;  ///< for people: "connection refused"
 };
@@ -20,14 +21,15 @@ struct Closed {
 class Stream {
 public:
     struct Events {
-        std::function<void()> connected;                        ///< may be empty; not called for accepted streams
+        /// May be empty; of accepted streams only called for TLS, when the handshake is done.
+        std::function<void()> connected;
         std::function<void(net::ByteView)> received;            ///< borrowed until return
         std::function<void(const Closed&)> closed;              ///< once, and nothing after it; not called after close()
         std::function<void()> drained;                          ///< may be empty: the queue has become empty
     };
     struct Limits {
         std::size_t queue_bytes = 1 << 20;  ///< what may wait to be written
-        net::Duration connect_timeout = std::chrono::seconds(5);
+        net::Duration connect_timeout = std::chrono::seconds(5);  ///< TLS: the handshake included, of accepted ones too
         /// TCP_USER_TIMEOUT: how long sent data may stay unacknowledged before the stream is closed; 0: the system's.
         std::chrono::milliseconds unacknowledged_timeout{0};
     };
@@ -42,6 +44,9 @@ public:
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;
 
+    /// From the first byte on it is TLS: what is written and received is what that protects. Before start(), or right after
+    /// connect_tcp().
+    void secure(std::unique_ptr<TlsSession> session);
     /// For streams from a listener: from now on events are told.
     void start(Events events);
     /// Queues (and writes at once what the kernel takes). False, with nothing taken, if the stream is closed or its
