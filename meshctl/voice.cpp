@@ -8,6 +8,17 @@ void run(Invocation& in) {
     const auto result = in.call("voice");
     if (in.printed_as_json(result)) return;
     in.out << voice_line(result, in.colour) << '\n';
+    const auto tls = result["tls"];
+    if (const auto port = tls["port"].number()) {
+        in.out << "TLS on port " << static_cast<unsigned>(*port) << (tls["own"].flag() ? ", with a certificate of its own" : "") << ": SHA-256 "
+               << printable(tls["fingerprint"].text()) << '\n';
+    }
+    for (const auto& trouble : {tls["trouble"].text(), result["tls_trouble"].text()}) {
+        if (!trouble.empty()) in.hints << printable(trouble) << '\n';
+    }
+    if (const auto refused = static_cast<std::uint64_t>(result["answered_503"].number().value_or(0)); refused > 0) {
+        in.out << refused << " requests were answered 503 for want of room\n";
+    }
 }
 
 }  // namespace

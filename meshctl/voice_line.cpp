@@ -34,6 +34,7 @@ std::string voice_line(const Value& voice, bool colour) {
         const auto elsewhere = voice["elsewhere"].text();
         out += " (" + printable(why) + (elsewhere.empty() ? "" : "; " + printable(elsewhere)) + ")";
     }
+    if (voice["overloaded"].flag()) out += coloured("; overloaded, new calls are refused", Colour::bad, colour);
     return out;
 }
 

@@ -64,6 +64,7 @@ json counters_json(LiveNode& live) {
         out["sip_stranger"] = sip.stranger;
         out["sip_forged"] = sip.forged;
         out["sip_overload"] = sip.overload;
+        out["sip_shed"] = sip.shed;
         out["sip_stray"] = sip.stray;
         const auto& names = proxy->name_counters();
         out["dns_asked"] = names.asked;
@@ -76,6 +77,7 @@ json counters_json(LiveNode& live) {
         out["sip_refused_connections"] = sockets->refused_connections;
         out["sip_stranger_connections"] = sockets->stranger_connections;
         out["sip_broken_streams"] = sockets->broken_streams;
+        out["sip_tls_failed"] = sockets->tls_failed;
         out["sip_idle_connections"] = sockets->idle_connections;
         out["sip_unsent"] = sockets->unsent;
         out["sip_beside_device"] = sockets->beside_device;

@@ -124,7 +124,22 @@ json voice_json(Daemon& daemon) {
     if (voice == nullptr) return {{"mode", "off"}};
     const auto view = voice->voice();
     const auto& centre = daemon.config().voice.centre;
-    return {{"mode", view.mode},
+    json tls = nullptr;
+    if (const auto* phones = member(daemon).sip_tls()) {
+        tls = {{"port", daemon.config().voice.tls.port},
+               {"fingerprint", phones->fingerprint()},
+               {"own", phones->is_own()},
+               {"trouble", phones->trouble()}};
+    }
+    const auto* sockets = member(daemon).sip();
+    const auto counters = voice->counters();
+    return {{"transactions", voice->transactions()},
+            {"overloaded", member(daemon).sip_overloaded()},
+            {"tls", std::move(tls)},
+            {"tls_trouble", sockets != nullptr ? sockets->tls_trouble() : ""},
+            {"connections", sockets != nullptr ? sockets->connections() : 0},
+            {"answered_503", counters.shed + counters.overload},
+            {"mode", view.mode},
             {"why", view.why},
             {"since_s", seconds(daemon.loop().now().steady - view.since.steady)},
             {"centre", centre ? json(centre->uri) : json(nullptr)},

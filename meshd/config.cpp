@@ -81,6 +81,21 @@ void read_enum(const Value& value, Config& out) {
     value.members(kKeys, out);
 }
 
+void read_sip_tls(const Value& value, Config& out) {
+    static constexpr auto kKeys = std::to_array<Value::Key>({
+        {"listen", [](const Value& v, Config& c) { c.voice.tls.port = v.port(); }},
+        {"certificate", [](const Value& v, Config& c) { c.voice.tls.certificate = v.text(); }},
+        {"key", [](const Value& v, Config& c) { c.voice.tls.key = v.text(); }},
+        {"authorities", [](const Value& v, Config& c) { c.voice.tls.authorities = v.text(); }},
+        {"verify_centre", [](const Value& v, Config& c) { c.voice.tls.verify_centre = v.boolean(); }},
+    });
+    out.voice.tls.listens = true;
+    value.members(kKeys, out);
+    if (out.voice.tls.certificate.has_value() != out.voice.tls.key.has_value()) {
+        value.refuse("\"voice.tls\" must name both \"certificate\" and \"key\", or neither: then meshd makes them itself");
+    }
+}
+
 void read_voice(const Value& value, Config& out) {
     static constexpr auto kKeys = std::to_array<Value::Key>({
         {"enabled", [](const Value& v, Config& c) { c.voice.enabled = v.boolean(); }},
@@ -109,6 +124,7 @@ void read_voice(const Value& value, Config& out) {
         {"expires_s", [](const Value& v, Config& c) { c.voice.expires = v.seconds(5, 86400); }},
         {"outage_expires_s", [](const Value& v, Config& c) { c.voice.outage_expires = v.seconds(5, 86400); }},
         {"media_ports", read_media_ports},
+        {"tls", read_sip_tls},
     });
     value.members(kKeys, out);
 }
@@ -161,6 +177,9 @@ void check_together(const Config& config, std::string_view file, unsigned line) 
     }
     if (voice.port == kOverlaySipPort || config.listen_port == kOverlaySipPort) {
         refuse("port 5080 carries SIP between nodes; choose another for \"listen_port\" and \"voice.port\"");
+    }
+    if (voice.tls.listens && (voice.tls.port == voice.port || voice.tls.port == kOverlaySipPort)) {
+        refuse("\"voice.tls.listen\" is " + std::to_string(voice.tls.port) + ", which carries SIP without TLS; choose another");
     }
     for (const auto port : {voice.port, config.listen_port, kOverlaySipPort}) {
         if (port < voice.first_media_port || port > voice.last_media_port) continue;

@@ -23,12 +23,13 @@ struct HostPort {
     auto operator<=>(const HostPort&) const = default;
 };
 
-/// The central SIP server, "sip:HOST[:PORT][;transport=udp|tcp]".
+/// The central SIP server, "sip:HOST[:PORT][;transport=udp|tcp|tls]" or "sips:HOST[:PORT]".
 struct Centre {
     std::string uri;                    ///< as it was written
     std::string host;                   ///< a DNS name or an address; IPv6 without brackets
     std::optional<std::uint16_t> port;  ///< absent: 5060 for an address, else by RFC 3263
-    std::optional<bool> tcp;            ///< absent: UDP for an address, else by RFC 3263
+    std::optional<bool> tcp;            ///< absent: UDP for an address, else by RFC 3263; false for TLS
+    bool tls = false;
     auto operator<=>(const Centre&) const = default;
 };
 
@@ -49,6 +50,16 @@ struct EnumConfig {
     std::vector<net::Endpoint> servers;                 ///< empty: those of /etc/resolv.conf
 };
 
+/// SIP over TLS for phones, and what the centre must show where it is spoken to by TLS.
+struct SipTlsConfig {
+    bool listens = false;                    ///< whether "voice.tls" stands there at all
+    std::uint16_t port = 5061;
+    std::optional<std::string> certificate;  ///< files; absent: one that meshd makes for itself
+    std::optional<std::string> key;
+    std::optional<std::string> authorities;  ///< file of those who may sign the centre's; absent: the machine's
+    bool verify_centre = true;
+};
+
 struct VoiceConfig {
     bool enabled = true;
     std::uint16_t port = 5060;          ///< UDP and TCP, where phones and the centre reach meshd
@@ -58,6 +69,7 @@ struct VoiceConfig {
     std::vector<std::size_t> digests{0};  ///< what challenges offer, the best first: indices into kDigests
     voice::DialPlanSettings dial_plan;
     EnumConfig enum_lookup;
+    SipTlsConfig tls;
     std::chrono::seconds hold_down{60};
     std::chrono::seconds expires{120};
     std::chrono::seconds outage_expires{20};

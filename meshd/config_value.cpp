@@ -101,14 +101,22 @@ std::optional<HostPort> parse_host_port(std::string_view text) {
 std::optional<Centre> parse_centre(std::string_view text) {
     Centre out;
     out.uri = text;
-    if (!net::equals_ignoring_case(text.substr(0, 4), "sip:")) return std::nullopt;
-    text.remove_prefix(4);
+    const auto scheme = net::to_lower(text.substr(0, text.find(':') + 1));
+    if (scheme != "sip:" && scheme != "sips:") return std::nullopt;
+    out.tls = scheme == "sips:";
+    text.remove_prefix(scheme.size());
     if (const auto semicolon = text.find(';'); semicolon != std::string_view::npos) {
         const auto parameter = net::to_lower(text.substr(semicolon + 1));
-        if (parameter != "transport=udp" && parameter != "transport=tcp") return std::nullopt;
-        out.tcp = parameter == "transport=tcp";
+        if (parameter == "transport=tls" || (out.tls && parameter == "transport=tcp")) {
+            out.tls = true;  // sips over TCP is TLS (RFC 3261 26.2.2)
+        } else if (out.tls || (parameter != "transport=udp" && parameter != "transport=tcp")) {
+            return std::nullopt;
+        } else {
+            out.tcp = parameter == "transport=tcp";
+        }
         text = text.substr(0, semicolon);
     }
+    if (out.tls) out.tcp = false;
     const bool has_port =
         text.find(':', text.rfind(']') == std::string_view::npos ? 0 : text.rfind(']')) != std::string_view::npos;
     const auto host_port = parse_host_port(has_port ? std::string(text) : std::string(text) + ":5060");
@@ -116,7 +124,7 @@ std::optional<Centre> parse_centre(std::string_view text) {
     out.host = host_port->host;
     if (has_port) out.port = host_port->port;
     if (net::IpAddress::parse(out.host)) {
-        out.port = out.port.value_or(5060);
+        out.port = out.port.value_or(out.tls ? 5061 : 5060);
         out.tcp = out.tcp.value_or(false);
     }
     return out;

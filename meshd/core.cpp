@@ -55,7 +55,7 @@ void Core::settle(net::Now now) {
     std::move(told.begin(), told.end(), std::back_inserter(node_events_));
 }
 
-net::Endpoint Core::local(const net::Endpoint& remote, voice::Transport, voice::Side side) const {
+net::Endpoint Core::local(const net::Endpoint& remote, voice::Transport transport, voice::Side side) const {
     if (side == voice::Side::mesh) {
         // The same family as the other end: what comes back must come from the address that the mesh knows us by.
         for (const auto& address : node_.self().says.addresses) {
@@ -63,7 +63,7 @@ net::Endpoint Core::local(const net::Endpoint& remote, voice::Transport, voice::
         }
         return {voice_address(node_.self().says), kOverlaySipPort};
     }
-    return {voice_->local_toward(remote.address), voice_->port};
+    return {voice_->local_toward(remote.address), transport == voice::Transport::tls ? voice_->tls_port : voice_->port};
 }
 
 std::optional<net::IpAddress> Core::overlay() const {

@@ -19,6 +19,7 @@ namespace meshd {
 struct CoreVoice {
     voice::ProxySettings settings;  ///< node and domain are filled in from the roster where they are empty
     std::uint16_t port = 5060;      ///< of this node's SIP sockets outside the mesh
+    std::uint16_t tls_port = 5061;
     voice::MediaPorts* media = nullptr;  ///< borrowed for life
     /// Our own address toward another, as the machine's routes stand; none if there is no way.
     std::function<net::IpAddress(const net::IpAddress&)> local_toward;

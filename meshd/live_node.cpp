@@ -14,10 +14,15 @@ constexpr auto kSettleNetwork = std::chrono::milliseconds(150);
 constexpr auto kRetrySegmentsEvery = std::chrono::minutes(5);
 constexpr auto kResolveCentreEvery = std::chrono::minutes(5);
 constexpr auto kResolveCentreAgain = std::chrono::seconds(10);
-constexpr std::uint16_t kSipPort = 5060;  // RFC 3261 section 19.1.2
+constexpr std::uint16_t kSipPort = 5060, kSipsPort = 5061;  // RFC 3261 section 19.1.2
 constexpr const char* kStampValue = "stamp";
 constexpr const char* kCentreValue = "centre";
 constexpr std::string_view kPhonePrefix = "phone:";
+
+voice::Transport transport_of(const Centre& centre) {
+    if (centre.tls) return voice::Transport::tls;
+    return centre.tcp.value_or(false) ? voice::Transport::tcp : voice::Transport::udp;
+}
 
 template <class T>
 T unwrap(net::Result<T> result) {
@@ -118,6 +123,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
             MediaThread::Settings{config_.voice.first_media_port, config_.voice.last_media_port});
         voice.emplace();
         voice->port = config_.voice.port;
+        voice->tls_port = config_.voice.tls.port;
         voice->media = media_.get();
         voice->local_toward = [this](const net::IpAddress& remote) { return local_toward(remote); };
         auto& proxy = voice->settings;
@@ -140,7 +146,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
             if (const auto address = net::IpAddress::parse(centre->host)) {
                 endpoint = {*address, centre->port.value_or(kSipPort)};
             }
-            proxy.centre = voice::Centre{centre->tcp.value_or(false) ? voice::Transport::tcp : voice::Transport::udp, endpoint};
+            proxy.centre = voice::Centre{transport_of(*centre), endpoint};
         }
     }
     const auto stamp = stamp_of(state);
@@ -235,8 +241,26 @@ void LiveNode::start_voice() {
                            [this](const voice::Flow& flow, voice::FlowFailure why) {
                                core_->proxy()->flow_failed(flow, why, loop_.now());
                                pump();
+                           },
+                           [this](bool overloaded) {
+                               spdlog::log(overloaded ? spdlog::level::warn : spdlog::level::info,
+                                           overloaded ? "more SIP comes than can be served: new requests are answered 503"
+                                                      : "SIP is served again as it comes");
+                               core_->proxy()->set_overloaded(overloaded);
                            }});
     names_ = std::make_unique<NameService>(loop_, config_.voice.enum_lookup.servers, *core_->proxy(), [this] { pump(); });
+    const auto& tls = config_.voice.tls;
+    if (tls.listens) {
+        const auto& domain = config_.voice.domain;
+        const auto ours = core_->node().mesh_name() + ".internal";
+        sip_tls_ = std::make_unique<SipTls>(
+            tls, store_.folder(), std::vector{domain.value_or(ours), core_->node().self().says.name + "." + ours});
+        sip_->listen_tls(tls.port, [this] { return sip_tls_->context(loop_.now()); });
+        spdlog::info("SIP over TLS on port {}, certificate SHA-256 {}", tls.port, sip_tls_->fingerprint());
+    }
+    if (const auto& centre = config_.voice.centre; centre && centre->tls) {
+        sip_->set_tls_centre(tls_to_centre(tls), centre->host);
+    }
     set_sip_overlay();
     resolve_centre();
 }
@@ -431,9 +455,9 @@ void LiveNode::resolve_centre() {
             if (complained_.insert(centre->host).second) spdlog::warn("centre: {}: {}", centre->host, answer.error().message);
             return;
         }
-        const net::Endpoint endpoint{core_->proxy()->centre_among(answer->addresses), centre->port.value_or(kSipPort)};
-        core_->proxy()->set_centre(
-            {centre->tcp.value_or(false) ? voice::Transport::tcp : voice::Transport::udp, endpoint}, loop_.now());
+        const net::Endpoint endpoint{core_->proxy()->centre_among(answer->addresses),
+                                     centre->port.value_or(centre->tls ? kSipsPort : kSipPort)};
+        core_->proxy()->set_centre({transport_of(*centre), endpoint}, loop_.now());
         Batch batch;
         batch.values[kCentreValue] = net::copy(net::as_bytes(endpoint.text()));
         store_.submit(std::move(batch), Durability::written);

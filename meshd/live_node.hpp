@@ -11,8 +11,9 @@
 #include "meshd/data_threads.hpp"
 #include "meshd/live_discovery.hpp"
 #include "meshd/media_thread.hpp"
-#include "meshd/sip_sockets.hpp"
 #include "meshd/name_service.hpp"
+#include "meshd/sip_sockets.hpp"
+#include "meshd/sip_tls.hpp"
 #include "meshd/store.hpp"
 #include "tun/addressing.hpp"
 #include "tun/device.hpp"
@@ -46,6 +47,9 @@ public:
     /// What DNS says of a number; nullptr without voice.
     NameService* names() { return names_.get(); }
     const SipSockets::Counters* sip_counters() const { return sip_ ? &sip_->counters() : nullptr; }
+    const SipSockets* sip() const { return sip_.get(); }
+    const SipTls* sip_tls() const { return sip_tls_.get(); }  ///< null where phones have no TLS
+    bool sip_overloaded() const { return sip_ && sip_->overload().is_overloaded(); }
     const MediaThread* media() const { return media_.get(); }
     const tun::Device& device() const { return *device_; }
     const DataThreads& data() const { return *threads_; }
@@ -86,6 +90,7 @@ private:
     std::optional<tun::NetworkWatch> watch_;
     std::unique_ptr<loop::FdWatch> watch_fd_;
     std::unique_ptr<DataThreads> threads_;
+    std::unique_ptr<SipTls> sip_tls_;
     std::unique_ptr<SipSockets> sip_;
     std::unique_ptr<loop::Resolver> resolver_;
     std::unique_ptr<NameService> names_;

@@ -8,6 +8,7 @@ namespace meshd {
 namespace {
 
 constexpr std::uint8_t kDscpSignalling = 24;  // CS3, RFC 4594 section 4.1 as phones and carriers use it for SIP
+constexpr std::size_t kReceiveBufferBytes = 4 << 20;  // all phones of an office register in the same second
 constexpr auto kSweepEvery = std::chrono::seconds(4);
 
 voice::FlowFailure failure(loop::Closed::Reason reason) {
@@ -17,6 +18,7 @@ voice::FlowFailure failure(loop::Closed::Reason reason) {
         case loop::Closed::Reason::refused: return voice::FlowFailure::refused;
         case loop::Closed::Reason::timed_out: return voice::FlowFailure::unanswered;
         case loop::Closed::Reason::unreachable: return voice::FlowFailure::unreachable;
+        case loop::Closed::Reason::insecure: return voice::FlowFailure::insecure;
         case loop::Closed::Reason::reset:
         case loop::Closed::Reason::failed: return voice::FlowFailure::reset;
     }
@@ -44,6 +46,7 @@ std::unique_ptr<SipSockets::Door> SipSockets::open(const net::Endpoint& local, v
     auto door = std::make_unique<Door>();
     loop::UdpOptions options;
     options.dscp = kDscpSignalling;
+    options.receive_buffer_bytes = kReceiveBufferBytes;
     door->udp = std::make_unique<loop::UdpSocket>(
         loop_, local,
         loop::UdpSocket::Events{
@@ -54,6 +57,7 @@ std::unique_ptr<SipSockets::Door> SipSockets::open(const net::Endpoint& local, v
                     ++counters_.beside_device;
                     return;
                 }
+                if (overload_.look_due(loop_.now())) look_at_queues();
                 events_.message({voice::Transport::udp, {datagram.to, port}, datagram.from, 0, side}, datagram.bytes);
             },
             [this, local, side](const loop::Undelivered& news) {
@@ -62,8 +66,21 @@ std::unique_ptr<SipSockets::Door> SipSockets::open(const net::Endpoint& local, v
             }},
         options);
     door->tcp = std::make_unique<loop::TcpListener>(
-        loop_, local, [this, side](std::unique_ptr<loop::Stream> stream) { accepted(std::move(stream), side); });
+        loop_, local, [this, side](std::unique_ptr<loop::Stream> stream) {
+            accepted(std::move(stream), side, voice::Transport::tcp);
+        });
     return door;
+}
+
+void SipSockets::look_at_queues() {
+    unsigned fullest = 0;
+    for (const auto& door : doors_) fullest = std::max(fullest, door->udp->socket().receive_queue_percent());
+    for (const auto& [address, door] : overlay_) {
+        fullest = std::max(fullest, door->udp->socket().receive_queue_percent());
+    }
+    const bool was = overload_.is_overloaded();
+    overload_.looked(fullest, loop_.now());
+    if (overload_.is_overloaded() != was && events_.overloaded) events_.overloaded(!was);
 }
 
 void SipSockets::set_overlay(const std::vector<net::IpAddress>& addresses, std::uint32_t device) {
@@ -76,16 +93,31 @@ void SipSockets::set_overlay(const std::vector<net::IpAddress>& addresses, std::
     }
 }
 
-void SipSockets::accepted(std::unique_ptr<loop::Stream> stream, voice::Side side) {
+void SipSockets::listen_tls(std::uint16_t port, std::function<std::shared_ptr<const loop::TlsContext>()> context) {
+    tls_context_ = std::move(context);
+    const auto take = [this](std::unique_ptr<loop::Stream> stream) {
+        accepted(std::move(stream), voice::Side::phone, voice::Transport::tls);
+    };
+    tls_doors_.push_back(std::make_unique<loop::TcpListener>(loop_, net::Endpoint{kAnyV4, port}, take));
+    if (doors_.size() > 1) tls_doors_.push_back(std::make_unique<loop::TcpListener>(loop_, net::Endpoint{kAnyV6, port}, take));
+}
+
+void SipSockets::set_tls_centre(std::shared_ptr<const loop::TlsContext> context, std::string name) {
+    tls_centre_ = std::move(context);
+    tls_centre_name_ = std::move(name);
+}
+
+void SipSockets::accepted(std::unique_ptr<loop::Stream> stream, voice::Side side, voice::Transport transport) {
     const auto remote = stream->remote();
-    voice::Flow flow{voice::Transport::tcp, stream->local(), remote, 0, side};
+    voice::Flow flow{transport, stream->local(), remote, 0, side};
+    const bool tls = transport == voice::Transport::tls;
     // Before any room is given away: all of it may be had from eight addresses otherwise.
     if (events_.welcome && !events_.welcome(flow)) {
         ++counters_.stranger_connections;
         return;
     }
     const auto known = connections_of_.find(remote.address);
-    if (connections_.size() >= kMaxConnections || (known != connections_of_.end() && known->second >= kMaxOfOneAddress)) {
+    if (connections_.size() >= kMaxConnections || (tls && handshakes_ >= kMaxHandshakes) || (known != connections_of_.end() && known->second >= kMaxOfOneAddress)) {
         ++counters_.refused_connections;
         return;
     }
@@ -96,14 +128,37 @@ void SipSockets::accepted(std::unique_ptr<loop::Stream> stream, voice::Side side
     connection.flow = flow;
     connection.first_message_by = loop_.now().steady + kFirstMessageWithin;
     connection.stream = std::move(stream);
-    by_remote_[{remote, side}] = id;
+    connection.shaking_hands = tls;
+    if (tls) {
+        ++handshakes_;
+        connection.stream->secure(std::make_unique<loop::TlsSession>(tls_context_()));
+    }
+    by_remote_[{remote, side, transport}] = id;
     sweep_by(connection.first_message_by);
     connection.stream->start(events_of(id));
 }
 
 loop::Stream::Events SipSockets::events_of(std::uint64_t id) {
-    return {nullptr, [this, id](net::ByteView bytes) { received(id, bytes); },
-            [this, id](const loop::Closed& closed) { close(id, failure(closed.reason)); }, nullptr};
+    return {[this, id] { secured(id); }, [this, id](net::ByteView bytes) { received(id, bytes); },
+            [this, id](const loop::Closed& why) { closed(id, why); }, nullptr};
+}
+
+void SipSockets::secured(std::uint64_t id) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end() || !found->second.shaking_hands) return;
+    found->second.shaking_hands = false;
+    --handshakes_;
+}
+
+void SipSockets::closed(std::uint64_t id, const loop::Closed& why) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end()) return;
+    const bool late = found->second.shaking_hands && why.reason == loop::Closed::Reason::timed_out;
+    if (why.reason == loop::Closed::Reason::insecure || late) {
+        ++counters_.tls_failed;
+        tls_trouble_ = found->second.flow.remote.text() + ": " + why.text;
+    }
+    close(id, failure(why.reason));
 }
 
 void SipSockets::received(std::uint64_t id, net::ByteView bytes) {
@@ -140,11 +195,12 @@ void SipSockets::close(std::uint64_t id, voice::FlowFailure why) {
     const auto found = connections_.find(id);
     if (found == connections_.end()) return;
     const auto flow = found->second.flow;
+    if (found->second.shaking_hands) --handshakes_;
     connections_.erase(found);
     if (const auto count = connections_of_.find(flow.remote.address); count != connections_of_.end()) {
         if (--count->second == 0) connections_of_.erase(count);
     }
-    const auto remote = by_remote_.find({flow.remote, flow.side});
+    const auto remote = by_remote_.find({flow.remote, flow.side, flow.transport});
     if (remote != by_remote_.end() && remote->second == id) by_remote_.erase(remote);
     tell_failed(flow, why);
 }
@@ -195,7 +251,7 @@ void SipSockets::send(const voice::Outgoing& outgoing) {
     }
     auto id = outgoing.flow.connection;
     if (id == 0) {
-        const auto known = by_remote_.find({outgoing.flow.remote, outgoing.flow.side});
+        const auto known = by_remote_.find({outgoing.flow.remote, outgoing.flow.side, outgoing.flow.transport});
         if (known == by_remote_.end()) {
             connect(outgoing);
             return;
@@ -221,15 +277,27 @@ void SipSockets::connect(const voice::Outgoing& outgoing) {
         tell_failed(outgoing.flow, voice::FlowFailure::unanswered);
         return;
     }
+    // Whose certificate a phone's could be nobody knows: it is reached by the connection that it opened.
+    const bool tls = outgoing.flow.transport == voice::Transport::tls;
+    if (tls && (outgoing.flow.side != voice::Side::centre || !tls_centre_)) {
+        ++counters_.unsent;
+        tell_failed(outgoing.flow, voice::FlowFailure::unreachable);
+        return;
+    }
     const auto id = next_connection_++;
     auto& connection = connections_[id];
     connection.flow = outgoing.flow;
     connection.flow.connection = id;
-    by_remote_[{outgoing.flow.remote, outgoing.flow.side}] = id;
+    by_remote_[{outgoing.flow.remote, outgoing.flow.side, outgoing.flow.transport}] = id;
     ++connections_of_[outgoing.flow.remote.address];
     const auto source = outgoing.flow.side == voice::Side::mesh ? outgoing.flow.local.address : net::IpAddress();
     connection.stream =
         loop::Stream::connect_tcp(loop_, outgoing.flow.remote, events_of(id), loop::Stream::Limits{}, source);
+    if (tls) {
+        ++handshakes_;
+        connection.shaking_hands = true;
+        connection.stream->secure(std::make_unique<loop::TlsSession>(tls_centre_, tls_centre_name_));
+    }
     connection.stream->write(outgoing.bytes);
     connection.ours = true;
     connection.used = loop_.now().steady;

@@ -1,14 +1,16 @@
-/// The sockets that SIP comes and goes by: UDP and TCP on the phones' port, and the same on port 5080 of our overlay
-/// addresses, where only other members can be. Control thread only.
+/// The sockets that SIP comes and goes by: UDP and TCP on the phones' port, TLS on another where that is wanted, and UDP
+/// and TCP on port 5080 of our overlay addresses, where only other members can be. Control thread only.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <tuple>
 
 #include "loop/tcp_listener.hpp"
 #include "loop/timer.hpp"
 #include "loop/udp.hpp"
 #include "voice/flow.hpp"
+#include "voice/overload.hpp"
 #include "voice/proxy.hpp"
 #include "voice/stream.hpp"
 
@@ -23,17 +25,21 @@ public:
         std::function<bool(const voice::Flow&)> welcome;
         /// Never called from within send().
         std::function<void(const voice::Flow&, voice::FlowFailure)> failed;
+        /// More comes by UDP than is read, for a second already; or no longer. May be empty.
+        std::function<void(bool)> overloaded;
     };
     struct Counters {
         std::uint64_t refused_connections = 0;  ///< one too many, of one address or altogether
         std::uint64_t stranger_connections = 0;  ///< from where nobody has business with us
         std::uint64_t broken_streams = 0;       ///< TCP that was no SIP, too large or too slow
+        std::uint64_t tls_failed = 0;           ///< no TLS, no common version, a certificate refused, or too slow
         std::uint64_t idle_connections = 0;     ///< opened by us, and closed again as nobody used them
         std::uint64_t unsent = 0;
         std::uint64_t beside_device = 0;  ///< for an overlay address, but not through the mesh
     };
     static constexpr std::size_t kMaxConnections = 2048;
     static constexpr std::size_t kMaxOfOneAddress = 256;
+    static constexpr std::size_t kMaxHandshakes = 128;  ///< of TLS, at a time
     /// An accepted connection must have sent a whole message by then.
     static constexpr auto kFirstMessageWithin = std::chrono::seconds(32);
     /// One that we opened is closed when nothing has passed for so long: longer than any transaction takes (timer C).
@@ -46,9 +52,16 @@ public:
     /// The device of this index has these addresses now; 0: whatever device. An address that cannot be bound is told by an
     /// exception.
     void set_overlay(const std::vector<net::IpAddress>& addresses, std::uint32_t device);
+    /// TLS for phones, too. `context` is asked for each connection. Throws as the constructor does.
+    void listen_tls(std::uint16_t port, std::function<std::shared_ptr<const loop::TlsContext>()> context);
+    /// TLS to the centre is for this name; without it there is none.
+    void set_tls_centre(std::shared_ptr<const loop::TlsContext> context, std::string name);
     void send(const voice::Outgoing& outgoing);
+    /// Why TLS failed last, for people; empty if it never has.
+    const std::string& tls_trouble() const { return tls_trouble_; }
     const Counters& counters() const { return counters_; }
     std::size_t connections() const { return connections_.size(); }
+    const voice::Overload& overload() const { return overload_; }
 
 private:
     struct Connection {
@@ -58,6 +71,7 @@ private:
         net::Steady first_message_by = net::kNever;
         net::Steady used;   ///< when something last came or went by it
         bool ours = false;  ///< we opened it
+        bool shaking_hands = false;  ///< TLS that is not there yet
     };
     /// UDP and TCP on one local endpoint.
     struct Door {
@@ -65,13 +79,16 @@ private:
         std::unique_ptr<loop::TcpListener> tcp;
     };
     std::unique_ptr<Door> open(const net::Endpoint& local, voice::Side side);
-    void accepted(std::unique_ptr<loop::Stream> stream, voice::Side side);
+    void accepted(std::unique_ptr<loop::Stream> stream, voice::Side side, voice::Transport transport);
     void connect(const voice::Outgoing& outgoing);
     loop::Stream::Events events_of(std::uint64_t id);
     void received(std::uint64_t id, net::ByteView bytes);
+    void closed(std::uint64_t id, const loop::Closed& why);
     void close(std::uint64_t id, voice::FlowFailure why);
+    void secured(std::uint64_t id);
     void send_udp(const voice::Outgoing& outgoing);
     void tell_failed(const voice::Flow& flow, voice::FlowFailure why);
+    void look_at_queues();
     void sweep();
     /// When this connection must be looked at again.
     net::Steady due(const Connection& connection) const;
@@ -87,8 +104,15 @@ private:
     std::uint32_t device_ = 0;  ///< that the overlay's addresses are of
     std::map<std::uint64_t, Connection> connections_;
     std::map<net::IpAddress, std::size_t> connections_of_;
-    std::map<std::pair<net::Endpoint, voice::Side>, std::uint64_t> by_remote_;
+    std::map<std::tuple<net::Endpoint, voice::Side, voice::Transport>, std::uint64_t> by_remote_;
+    std::vector<std::unique_ptr<loop::TcpListener>> tls_doors_;
+    std::function<std::shared_ptr<const loop::TlsContext>()> tls_context_;
+    std::shared_ptr<const loop::TlsContext> tls_centre_;
+    std::string tls_centre_name_;
+    std::string tls_trouble_;
+    std::size_t handshakes_ = 0;
     std::uint64_t next_connection_ = 1;
+    voice::Overload overload_;
     loop::Timer sweep_timer_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  ///< deferred calls look whether this still stands
 };

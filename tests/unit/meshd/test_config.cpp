@@ -70,7 +70,9 @@ TEST_CASE("every setting is read, with comments between") {
     "centre": "sip:203.0.113.5:5070;transport=tcp",
     "hold_down_s": 5, "expires_s": 100, "outage_expires_s": 10,
     "digests": ["SHA-256", "MD5"],
-    "media_ports": [30000, 30999]
+    "media_ports": [30000, 30999],
+    "tls": {"listen": 5071, "certificate": "/etc/meshd/sip.crt", "key": "/etc/meshd/sip.key",
+            "authorities": "/etc/meshd/ca.crt", "verify_centre": false}
   }
 }
 // the end)",
@@ -104,6 +106,12 @@ TEST_CASE("every setting is read, with comments between") {
     CHECK(config.voice.outage_expires == std::chrono::seconds(10));
     CHECK(config.voice.hold_down == std::chrono::seconds(5));
     CHECK(config.voice.digests == std::vector<std::size_t>{1, 0});
+    CHECK(config.voice.tls.listens);
+    CHECK(config.voice.tls.port == 5071);
+    CHECK(config.voice.tls.certificate == "/etc/meshd/sip.crt");
+    CHECK(config.voice.tls.key == "/etc/meshd/sip.key");
+    CHECK(config.voice.tls.authorities == "/etc/meshd/ca.crt");
+    CHECK_FALSE(config.voice.tls.verify_centre);
     CHECK(config.voice.first_media_port == 30000);
     CHECK(config.voice.last_media_port == 30999);
     CHECK_FALSE(parse_config(R"({"mdns": false})", "x").mdns.enabled);
@@ -120,6 +128,16 @@ TEST_CASE("an unknown key is refused with its line and the key that was meant") 
     CHECK_THAT(refusal(R"({"voice": {"digests": ["MD5", "MD5"]}})"), Contains("twice"));
     CHECK_THAT(refusal("{\"colour\": 3}"), Contains("the ones there are here: listen_port, bootstrap, mdns"));
     CHECK_THAT(refusal("{\"MTU\": 1300}"), Contains("did you mean \"mtu\"?"));
+}
+
+TEST_CASE("TLS for phones is off unless it stands there, has a port of its own, and a key where it has a certificate") {
+    CHECK_FALSE(parse_config("{}", "x").voice.tls.listens);
+    const auto config = parse_config(R"({"voice": {"tls": {}}})", "x");
+    CHECK(config.voice.tls.listens);
+    CHECK(config.voice.tls.port == 5061);
+    CHECK(config.voice.tls.verify_centre);
+    CHECK_THAT(refusal(R"({"voice": {"tls": {"listen": 5060}}})"), Contains("carries SIP without TLS"));
+    CHECK_THAT(refusal(R"({"voice": {"tls": {"key": "/k"}}})"), Contains("must name both"));
 }
 
 TEST_CASE("a key that stands twice is refused and both places are named") {
@@ -204,9 +222,16 @@ TEST_CASE("a central server is a SIP URI with a host, and at most a port and a t
     CHECK(centre("sip:203.0.113.5")->tcp == false);
     CHECK(centre("SIP:[2001:db8::5];transport=TCP")->host == "2001:db8::5");
     CHECK(centre("sip:[2001:db8::5]:5070")->port == 5070);
+    CHECK_FALSE(centre("sip:sip.acme.example")->tls);
+    for (const auto* tls : {"sips:203.0.113.5", "sip:203.0.113.5;transport=tls", "sips:203.0.113.5;transport=tcp"}) {
+        INFO(tls);
+        CHECK(centre(tls)->tls);
+        CHECK(centre(tls)->tcp == false);
+        CHECK(centre(tls)->port == 5061);
+    }
     for (const auto* bad :
-         {"203.0.113.5", "sips:a.example", "sip:", "sip:alice@a.example", "sip:a.example:0", "sip:a b",
-          "sip:a.example;transport=tls", "sip:a.example;lr", "sip:300.1.1.1", "sip:2001:db8::5"}) {
+         {"203.0.113.5", "sips:", "sips:a.example;transport=udp", "sip:", "sip:alice@a.example", "sip:a.example:0", "sip:a b",
+          "sip:a.example;transport=sctp", "sip:a.example;lr", "sip:300.1.1.1", "sip:2001:db8::5"}) {
         INFO(bad);
         CHECK_FALSE(centre(bad));
     }

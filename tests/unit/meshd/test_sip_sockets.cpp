@@ -1,8 +1,13 @@
 #include <net/if.h>
+#include <sys/stat.h>
 
 #include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include "meshd/sip_sockets.hpp"
+#include "meshd/sip_tls.hpp"
 
 using namespace std::chrono_literals;
 
@@ -38,8 +43,17 @@ struct Fixture {
     meshd::SipSockets sockets{loop, port,
                               {[this](const voice::Flow& flow, net::ByteView) { came_by.push_back(flow); },
                                [](const voice::Flow& flow) { return flow.remote.address == kPhone; },
-                               [this](const voice::Flow&, voice::FlowFailure) { ++lost; }}};
+                               [this](const voice::Flow&, voice::FlowFailure) { ++lost; },
+                               nullptr}};
     Fixture() { watchdog.after(10s); }
+};
+
+struct Folder {
+    Folder() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
+    ~Folder() { std::filesystem::remove_all(path); }
+    std::string file(const std::string& name) const { return path + "/" + name; }
+    void write(const std::string& name, const std::string& text) const { std::ofstream(file(name)) << text; }
+    std::string path = "/tmp/meshd-test-XXXXXX";
 };
 
 }  // namespace
@@ -97,7 +111,8 @@ TEST_CASE("a connection that we opened is closed when nobody has used it for lon
                                    CHECK(flow.connection != 0);
                                    CHECK(why == voice::FlowFailure::closed);
                                    ++f.closed;
-                               }},
+                               },
+                               nullptr},
                               50ms);
     const net::Endpoint remote{kPhone, f.port, 0};
     const voice::Outgoing out{{voice::Transport::tcp, {}, remote, 0, voice::Side::phone}, net::copy(net::as_bytes(kOptions))};
@@ -127,4 +142,102 @@ TEST_CASE("a double line end on TCP is answered by one, before any message and b
     stream->write(net::as_bytes(std::string(kOptions) + "\r\n\r\n" + std::string(kOptions)));
     f.run_until([&] { return f.came_by.size() == 2 && heard == "\r\n\r\n"; });
     CHECK(f.closed == 0);
+}
+
+TEST_CASE("SIP comes and goes over TLS, and garbage there is counted and closed") {
+    Fixture f;
+    Folder folder;
+    const meshd::SipTlsConfig config;
+    meshd::SipTls tls(config, folder.path, {"acme.example"});
+    const auto port = some_port(f.loop);
+    f.sockets.listen_tls(port, [&] { return tls.context(f.loop.now()); });
+    std::string heard;
+    const auto connect = [&](bool secure) {
+        auto stream = loop::Stream::connect_tcp(f.loop, {kPhone, port, 0},
+                                                {nullptr, [&](net::ByteView bytes) { heard += net::as_text(bytes); },
+                                                 [&](const loop::Closed&) { ++f.closed; }, nullptr},
+                                                {}, kPhone);
+        if (secure) stream->secure(std::make_unique<loop::TlsSession>(*loop::TlsContext::client({false, {}})));
+        stream->write(net::as_bytes(kOptions));
+        return stream;
+    };
+    const auto phone = connect(true);
+    f.run_until([&] { return f.came_by.size() == 1; });
+    const auto flow = f.came_by.front();
+    CHECK(flow.transport == voice::Transport::tls);
+    CHECK(flow.local.port == port);
+    f.sockets.send({flow, net::copy(net::as_bytes("answer"))});
+    f.run_until([&] { return heard == "answer"; });
+    const auto garbage = connect(false);
+    f.run_until([&] { return f.closed == 1; });
+    CHECK(f.came_by.size() == 1);
+    CHECK(f.sockets.counters().tls_failed == 1);
+    CHECK(f.sockets.tls_trouble().find("TLS: ") != std::string::npos);
+    // Nobody's certificate could be known: a phone is not called by a connection of ours.
+    f.sockets.send({{voice::Transport::tls, {}, {kPhone, f.port, 0}, 0, voice::Side::phone}, net::copy(net::as_bytes("x"))});
+    const auto lost = f.lost;
+    f.run_until([&] { return f.lost == lost + 1; });
+}
+
+TEST_CASE("TLS to the centre is for its name, and fails as insecure where another answers") {
+    Fixture f;
+    Folder folder;
+    const meshd::SipTlsConfig config;
+    meshd::SipTls tls(config, folder.path, {"sip.acme.example"});
+    const auto port = some_port(f.loop);
+    f.sockets.listen_tls(port, [&] { return tls.context(f.loop.now()); });
+    std::ifstream pem(folder.file("sip-tls.pem"));
+    folder.write("authorities.pem", std::string(std::istreambuf_iterator<char>(pem), {}));
+    meshd::SipTlsConfig trust;
+    trust.authorities = folder.file("authorities.pem");
+    std::vector<voice::FlowFailure> failures;
+    meshd::SipSockets sockets(f.loop, some_port(f.loop),
+                              {[](const voice::Flow&, net::ByteView) {}, nullptr,
+                               [&](const voice::Flow&, voice::FlowFailure why) { failures.push_back(why); }, nullptr});
+    const voice::Outgoing out{{voice::Transport::tls, {}, {kPhone, port, 0}, 0, voice::Side::centre},
+                              net::copy(net::as_bytes(kOptions))};
+    sockets.set_tls_centre(meshd::tls_to_centre(trust), "other.example");
+    sockets.send(out);
+    f.run_until([&] { return failures.size() == 1; });
+    CHECK(failures.front() == voice::FlowFailure::insecure);
+    CHECK(f.came_by.empty());
+    sockets.set_tls_centre(meshd::tls_to_centre(trust), "sip.acme.example");
+    sockets.send(out);
+    f.run_until([&] { return f.came_by.size() == 1; });
+    CHECK(failures.size() == 1);
+}
+
+TEST_CASE("our own certificate is made once, for our eyes only, and one that a person named is read again when it changes") {
+    Folder folder;
+    net::Now now{net::Steady(1000s), {}};
+    meshd::SipTlsConfig config;
+    const auto first = meshd::SipTls(config, folder.path, {"acme.example"}).fingerprint();
+    CHECK(meshd::SipTls(config, folder.path, {"acme.example"}).fingerprint() == first);
+    struct stat at = {};
+    REQUIRE(::stat(folder.file("sip-tls.pem").c_str(), &at) == 0);
+    CHECK((at.st_mode & 0777) == 0600);
+
+    const auto put = [&](const loop::SelfSigned& made) {
+        folder.write("c.pem", made.certificate);
+        folder.write("k.pem", made.key);
+    };
+    put(*loop::make_self_signed({"one.example"}));
+    config.certificate = folder.file("c.pem");
+    config.key = folder.file("k.pem");
+    meshd::SipTls tls(config, folder.path, {"acme.example"});
+    const auto named = tls.context(now)->fingerprint();
+    CHECK(named != first);
+    folder.write("k.pem", "half a ke");
+    now.steady += 4s;
+    CHECK(tls.context(now)->fingerprint() == named);
+    CHECK(tls.trouble().empty());  // it has not looked yet
+    now.steady += 2s;
+    CHECK(tls.context(now)->fingerprint() == named);
+    CHECK(tls.trouble().find("the TLS key cannot be read") != std::string::npos);
+    put(*loop::make_self_signed({"second.example"}));
+    now.steady += 6s;
+    CHECK(tls.context(now)->fingerprint() != named);
+    CHECK(tls.trouble().empty());
+    config.certificate = folder.file("nowhere.pem");
+    CHECK_THROWS_WITH(meshd::SipTls(config, folder.path, {}), Catch::Contains("voice.tls.certificate"));
 }
