@@ -208,3 +208,19 @@ TEST_CASE("the loopback interface and the way to loopback are known") {
     CHECK(loop::local_address_toward(*IpAddress::parse("127.9.9.9")) == *IpAddress::parse("127.0.0.1"));
     CHECK(loop::local_address_toward({}).is_none());
 }
+
+TEST_CASE("a socket tells how full the queue of what nobody has read is") {
+    const net::Endpoint any{net::IpAddress::v4(127, 0, 0, 1), 0};
+    loop::UdpOptions options;
+    options.receive_buffer_bytes = 65536;
+    auto reader = *loop::Datagram::open(any, options);
+    const auto writer = *loop::Datagram::open(any);
+    CHECK(reader.receive_queue_percent() == 0);
+    const net::Bytes datagram(1000);
+    for (unsigned i = 0; i < 1000; ++i) writer.send(reader.local(), datagram);
+    CHECK(reader.receive_queue_percent() >= 90);
+    net::Bytes buffer(2000);
+    while (reader.receive(buffer)) {
+    }
+    CHECK(reader.receive_queue_percent() < 50);
+}
