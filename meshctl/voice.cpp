@@ -1,4 +1,7 @@
+#include <cstdint>
+
 #include "meshctl/command.hpp"
+#include "meshctl/terminal.hpp"
 #include "meshctl/voice_line.hpp"
 
 namespace meshctl {
