@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Two offices without any central server: meshd is the registrar, and calls go over the mesh."""
+import hashlib
 import socket
+import ssl
 import time
 
 import harness
@@ -25,11 +27,11 @@ class RegistrarTest(harness.NodesTest):
         for number, node in enumerate(self.nodes.values(), 1):
             bridge(node.space, "lan", f"192.168.{number}.1/24")
             node.space.forward()
-            node.configure({**node.settings, "voice": {"domain": DOMAIN}})
+            node.configure({**node.settings, "voice": {"domain": DOMAIN, "tls": {}}})
         self.mesh(self.nodes)
         self.voices = Voices(self.folder)
 
-    def phone(self, office, person, password):
+    def phone(self, office, person, password, port=5060, transport="udp"):
         number = list(self.nodes).index(office) + 1
         space = Space(person)
         cable(space, "eth0", self.nodes[office].space, person)
@@ -38,8 +40,8 @@ class RegistrarTest(harness.NodesTest):
         self.lans[office] = self.lans.get(office, 10) + 1
         space.set_up("eth0", f"192.168.{number}.{self.lans[office]}/24")
         space.default_route(f"192.168.{number}.1")
-        return Phone(space, "eth0", person, password, DOMAIN, f"192.168.{number}.1:5060", self.voices, self.folder,
-                     f"{self.folder}/logs")
+        return Phone(space, "eth0", person, password, DOMAIN, f"192.168.{number}.1:{port}", self.voices, self.folder,
+                     f"{self.folder}/logs", transport)
 
     def test_phones_register_with_their_password_only_and_call_over_the_mesh(self):
         self.nodes["a"].add_user(f"alice@{DOMAIN}", "word-of-alice", "--node", "a", "--number", "201")
@@ -68,6 +70,48 @@ class RegistrarTest(harness.NodesTest):
             call.hang_up()
         wait_until("the end of all calls", lambda: not self.nodes["a"].ask("calls")["calls"], 5)
         for phone in (alice, bob, liar):
+            phone.stop()
+
+    def test_a_phone_comes_by_tls_and_is_called_by_its_connection(self):
+        self.nodes["a"].add_user(f"alice@{DOMAIN}", "word-of-alice", "--node", "a")
+        self.nodes["a"].add_user(f"bob@{DOMAIN}", "word-of-bob", "--node", "b")
+        wait_until("the users to spread", lambda: len(self.nodes["b"].ask("user", "list")["users"]) == 2, 5)
+        alice = self.phone("a", "alice", "word-of-alice", 5061, "tls")
+        bob = self.phone("b", "bob", "word-of-bob")
+        bob.wait_registered()
+        alice.wait_for("REGISTER_OK", 0, 15)
+        for office, person in (("a", "bob"), ("b", "alice")):
+            wait_until(f"the news of {person}'s phone", lambda: any(
+                p["aor"] == f"{person}@{DOMAIN}" for p in self.nodes[office].ask("phones")["phones"]), 5)
+
+        shown = alice.space.inside(lambda: ssl.get_server_certificate(("192.168.1.1", 5061)))
+        digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(shown)).hexdigest().upper()
+        tls = self.nodes["a"].ask("voice")["tls"]
+        self.assertEqual(tls["fingerprint"].replace(":", ""), digest)
+        self.assertEqual((tls["port"], tls["own"]), (5061, True))
+
+        for caller, callee in ((bob, alice), (alice, bob)):
+            began_s = time.time()
+            caller.command("dial", f"sip:{callee.person}@{DOMAIN}")
+            callee.answer(began_s)
+            for phone in (caller, callee):
+                phone.wait_for("CALL_ESTABLISHED", began_s, 10)
+            time.sleep(LISTEN_S)
+            for ear, mouth in ((caller, callee), (callee, caller)):
+                self.assertGreaterEqual(self.voices.recognised(mouth.person, ear.heard(began_s))[0], RECOGNISED_SHARE)
+            caller.hang_up()
+            for phone in (caller, callee):
+                phone.wait_for("CALL_CLOSED", began_s, 5)
+        self.assertFalse(alice.sniffer.sip, "what passes there cannot be read")
+
+        def garbage():
+            with socket.create_connection(("192.168.1.1", 5061)) as s:
+                s.sendall(MALFORMED[0])
+                while s.recv(2000):
+                    pass
+        alice.space.inside(garbage)
+        self.assertIn("TLS: ", self.nodes["a"].ask("voice")["tls_trouble"])
+        for phone in (alice, bob):
             phone.stop()
 
     def test_malformed_messages_get_400_or_silence(self):
