@@ -121,7 +121,10 @@ void Node::send_ip(net::ByteView packet, net::Now now) {
     switch (out.verdict) {
         case Outbound::Verdict::send: datagrams_.push_back({out.endpoint, net::copy(out.bytes)}); break;
         case Outbound::Verdict::no_session: {
-            const auto found = links_.find(out.peer);
+            // Only where a handshake begins: whoever is behind us may send many packets to a member that is gone.
+            const auto status = wireguard_.status(out.peer);
+            const bool begins = status && status->state != PeerStatus::State::connecting;
+            const auto found = begins ? links_.find(out.peer) : links_.end();
             if (found != links_.end()) wireguard_.set_candidates(out.peer, endpoints_for(found->second));
             wireguard_.send(out.peer, packet, now);
             break;

@@ -28,7 +28,15 @@ void UpwardQueue::frame(Upward::ControlFrame frame, mesh::DropCounters& drops) {
 }
 
 void UpwardQueue::packet(Upward::Packet packet, mesh::DropCounters& drops) {
-    add(waiting_.packets, std::move(packet), max_frames_, mesh::Drop::control_queue_full, drops);
+    wake_after([&] {
+        if (waiting_.packets.size() >= max_frames_ || packets_of_[packet.peer] >= packet_share_of(max_frames_)) {
+            drops.add(mesh::Drop::control_queue_full);
+            return false;
+        }
+        ++packets_of_[packet.peer];
+        waiting_.packets.push_back(std::move(packet));
+        return true;
+    });
 }
 
 void UpwardQueue::handshake(Upward::Handshake handshake, mesh::DropCounters& drops, net::Steady now) {
@@ -64,6 +72,7 @@ template <class Item>
 void UpwardQueue::add(std::vector<Item>& queue, Item item, std::size_t most, mesh::Drop reason,
                       mesh::DropCounters& drops) {
     wake_after([&] {
+    packets_of_.clear();
         if (queue.size() >= most) {
             drops.add(reason);
             return false;

@@ -1,6 +1,6 @@
 /// What the data threads hand up to the control thread: bounded queues, of members' control frames, of packets that wait
-/// for a session, of strangers' handshakes, so that none starves the other; and of the frames no member has more than its
-/// share.
+/// for a session, of strangers' handshakes, so that none starves the other; and of frames and packets no member has more
+/// than its share.
 #pragma once
 
 #include <algorithm>
@@ -46,6 +46,10 @@ class UpwardQueue {
 public:
     /// One member's frames take so much of their queue, that of `max_frames`.
     static constexpr std::size_t share_of(std::size_t max_frames) { return std::max<std::size_t>(max_frames / 8, 1); }
+    /// And the packets that wait for its session: never more than are kept for it.
+    static constexpr std::size_t packet_share_of(std::size_t max_frames) {
+        return std::min(share_of(max_frames), mesh::WireGuard::kMaxStagedPackets);
+    }
 
     /// `wake` is called on the thread that adds, once until take(): it must be quick and thread safe.
     UpwardQueue(std::size_t max_frames, std::size_t max_handshakes, std::function<void()> wake)
@@ -71,7 +75,8 @@ private:
     const std::function<void()> wake_;
     std::mutex mutex_;
     Upward waiting_;
-    std::map<net::TunnelKey, std::size_t> frames_of_;  ///< how many of waiting_.frames are whose
+    // How many of waiting_'s are whose.
+    std::map<net::TunnelKey, std::size_t> frames_of_, packets_of_;
     bool woken_ = false;
     net::Steady loaded_until_ = net::Steady::min();
 };

@@ -12,6 +12,8 @@ net::TunnelKey member(std::uint8_t number) {
 
 meshd::Upward::ControlFrame frame(std::uint8_t number) { return {member(number), net::Bytes(8), {}}; }
 
+meshd::Upward::Packet packet(std::uint8_t number) { return {member(number), net::Bytes(20)}; }
+
 constexpr std::size_t kFrames = 64;
 
 }  // namespace
@@ -44,4 +46,19 @@ TEST_CASE("all members together have no more frames than the queue takes, nor na
     for (int i = 0; i < 200; ++i) queue.frame(frame(static_cast<std::uint8_t>(i)), drops);
     CHECK(queue.take({}).frames.size() == kFrames);
     CHECK(drops.get(mesh::Drop::control_queue_full) == 200 - kFrames);
+}
+
+TEST_CASE("packets for a member that is gone leave room for those that wait for others") {
+    const std::size_t most = GENERATE(as<std::size_t>(), kFrames, 2048);
+    meshd::UpwardQueue queue(most, 16, {});
+    mesh::DropCounters drops;
+    const auto share = std::min(most / 8, mesh::WireGuard::kMaxStagedPackets);
+    for (int turn = 0; turn < 2; ++turn) {  // what has been taken is forgotten
+        const auto before = drops.get(mesh::Drop::control_queue_full);
+        for (std::size_t i = 0; i < 2 * most; ++i) queue.packet(packet(1), drops);
+        CHECK(drops.get(mesh::Drop::control_queue_full) - before == 2 * most - share);
+        for (std::size_t i = 0; i < share; ++i) queue.packet(packet(2), drops);
+        CHECK(queue.take({}).packets.size() == 2 * share);
+        CHECK(drops.get(mesh::Drop::control_queue_full) - before == 2 * most - share);
+    }
 }
