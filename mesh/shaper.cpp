@@ -18,6 +18,13 @@ constexpr std::int64_t kCreditPerSecond = 1000;
 // Voice alone may be more than the uplink takes; bulk must not pay for that for ever. What it sends itself it pays for.
 constexpr std::int64_t kDebtPerSecond = 20;
 
+// So much of its share voice may send at once: every call's packet, and a message of signalling.
+constexpr net::Duration kVoiceBurst = std::chrono::milliseconds(50);
+constexpr std::size_t kVoiceBurstBytes = 4 * kLargePacketBytes;
+// A packet needs room for so many of its size. By that large ones, which are no voice, leave room for small ones.
+constexpr std::uint64_t kVoiceRoomFor = 3;
+constexpr std::size_t kTunnelBytes = 32 + 40 + 8;  // WireGuard's and the underlay's headers
+
 constexpr std::uint64_t kLeastRate = 1000, kMostRate = 8'000'000'000;  // the latter times a second in ns fits in 63 bits
 
 constexpr std::size_t kLeastQueueBytes = 64 * 1024;
@@ -61,6 +68,19 @@ net::Steady Uplink::open_at(net::Steady now) {
     refill(now);
     if (credit_ > 0) return now;
     return now + time_of(static_cast<std::uint64_t>(1 - credit_), rate_);
+}
+
+bool Uplink::admits_voice(std::size_t bytes, net::Steady now) {
+    const auto share = std::max<std::uint64_t>(rate_ * kVoiceSharePercent / 100, 1);
+    const auto burst = std::max(kVoiceBurst, time_of(kVoiceBurstBytes, share));
+    const std::lock_guard lock(mutex_);
+    const auto from = std::max(voice_full_at_, now);
+    if (from - now + time_of(kVoiceRoomFor * (bytes + kTunnelBytes), share) > burst) {
+        over_share_.fetch_add(1, std::memory_order_relaxed);
+        return false;
+    }
+    voice_full_at_ = from + time_of(bytes + kTunnelBytes, share);
+    return true;
 }
 
 Shaper::Shaper(std::uint64_t rate_bytes_per_s)

@@ -4,6 +4,7 @@
 ///   bulk packet -> Shaper::push ... pop, when Uplink has credit -> sealed, sent      voice -> sent, Uplink::spend
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <mutex>
 #include <optional>
@@ -16,12 +17,18 @@ namespace mesh {
 /// What may be sent now: a token bucket that all lanes draw from. Thread safe.
 class Uplink {
 public:
+    static constexpr std::uint64_t kVoiceSharePercent = 70;
+
     explicit Uplink(std::uint64_t rate_bytes_per_s);
 
     /// So many bytes leave now, IP and UDP headers included. Voice does not ask; it takes from bulk's credit.
     void spend(std::size_t bytes, net::Steady now);
     /// From when on bulk may send: `now` or before if at once.
     net::Steady open_at(net::Steady now);
+    /// Whether an inner packet of so many bytes may go as voice. Any host may call its bulk voice: what is above
+    /// kVoiceSharePercent of the rate is to wait like bulk, and is counted (policing, RFC 3246 section 1.2 and RFC 2474).
+    bool admits_voice(std::size_t bytes, net::Steady now);
+    std::uint64_t voice_over_share() const { return over_share_.load(std::memory_order_relaxed); }
     std::uint64_t rate_bytes_per_s() const { return rate_; }
 
 private:
@@ -32,6 +39,10 @@ private:
     std::mutex mutex_;
     std::int64_t credit_;      ///< bytes; below zero it is a debt
     net::Steady filled_ = net::Steady::min();
+
+    // Voice's share.
+    net::Steady voice_full_at_ = net::Steady::min();  ///< when its bucket is full again
+    std::atomic<std::uint64_t> over_share_{0};
 };
 
 /// Bulk packets that wait for the uplink. One thread's.

@@ -50,6 +50,10 @@ void run(Invocation& in) {
     if (const auto rate = result["uplink_rate_bit_s"].number()) {
         in.out << "uplink          shaped to " << *rate / 1e6 << " Mbit/s\n";
     }
+    if (const auto over = result["voice_over_share"].number(); over && *over > 0) {
+        in.hints << static_cast<std::uint64_t>(*over) << " packets that were marked as voice waited for the uplink, being more "
+                 << "than 70 % of it.\n";
+    }
     if (const auto why = result["voice_queue_trouble"].text(); !why.empty()) in.hints << printable(why) << '\n';
     if (const auto why = result["longest_wait_trouble"].text(); !why.empty()) {
         in.hints << "Nothing keeps short what waits to be encrypted: " << printable(why) << '\n';

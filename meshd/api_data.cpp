@@ -33,6 +33,7 @@ json data_json(const LiveNode& live) {
             {"dscp", live.data_config().dscp == net::OuterDscp::copy ? "copy" : "voice"},
             {"longest_wait_us", {{"out", us_json(waits.out)}, {"voice_out", us_json(waits.voice_out)}, {"in", us_json(waits.in)}}},
             {"longest_wait_trouble", live.device().arrivals_trouble()},
+            {"voice_over_share", threads.voice_over_share()},
             {"uplink_rate_bit_s", rate == 0 ? json(nullptr) : json(rate)}};
 }
 

@@ -50,6 +50,8 @@ public:
     bool sends_segments() const;  ///< false, too, once the kernel has refused
     /// UDP_SEGMENT once more, where it is wanted and the kernel has refused it.
     void retry_segments();
+    /// How many packets that were marked as voice waited for the uplink like bulk, being more than voice's share of it.
+    std::uint64_t voice_over_share() const { return uplink_ ? uplink_->voice_over_share() : 0; }
     bool single() const { return settings_.single; }
     /// How long packets waited in queues of the kernel's: the longest of this second and the one before.
     struct Waits {

@@ -47,7 +47,7 @@ OutboundLane::OutboundLane(mesh::Lane lane, tun::Queue& queue, LaneSockets socke
       patience_(lane == mesh::Lane::voice ? kVoicePatience : kBulkPatience),
       wait_(lane, mesh::Drop::waited_in_device),
       packet_(tun::Queue::kBufferBytes) {
-    if (uplink_ != nullptr && lane_ != mesh::Lane::voice) shaper_.emplace(uplink_->rate_bytes_per_s());
+    if (uplink_ != nullptr) shaper_.emplace(uplink_->rate_bytes_per_s());
 }
 
 Turn OutboundLane::run(net::Steady now) {
@@ -69,8 +69,9 @@ Turn OutboundLane::run(net::Steady now) {
             if (!wait_.keeps(packet, clock.now() - came->at, came->bytes_behind, clock.now(), *table->drops)) continue;
             clock.worked(received->size);
         }
-        // Where the device has one queue, voice comes by it too, and does not wait either.
-        const bool waits = shaper_ && !is_voice(packet);
+        // Where the device has one queue, voice comes by it too, and does not wait either; unless it is more than voice
+        // can be.
+        const bool waits = shaper_ && !(is_voice(packet) && uplink_->admits_voice(packet.size(), now));
         waits ? this->queue(*table, received->offload, packet, now) : carry(*table, received->offload, packet, now);
     }
     if (!table) return turn;

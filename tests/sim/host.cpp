@@ -124,7 +124,7 @@ void Host::send_overlay(const net::IpAddress& to, std::uint16_t from_port, std::
     for (const auto& own : node().self().says.addresses) {
         if (own.bits() != to.bits()) continue;
         auto packet = udp_packet(own, to, from_port, to_port, payload, traffic_class);
-        if (!shaper_ || net::is_voice(traffic_class)) {
+        if (!shaper_ || (net::is_voice(traffic_class) && uplink_->admits_voice(packet.size(), now().steady))) {
             node().send_ip(packet, now());
             return drain();
         }

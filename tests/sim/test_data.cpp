@@ -211,3 +211,43 @@ TEST_CASE("beside bulk that a line of 1 Mbit/s cannot take, voice waits for thre
     CHECK(plain.most > 500ms);
     CHECK(plain.up == 2);  // slow is not dead
 }
+
+TEST_CASE("a host behind an office that marks its bulk as voice does not fill the modem in front of a call") {
+    Offices offices(1, true);
+    constexpr std::uint64_t kMegabit = 125'000;
+    auto& world = offices.world;
+    auto &trento = *offices.trento, &london = *offices.london;
+    REQUIRE(world.run_until([&] { return world.full_mesh(); }, 10s));
+    world.run_for(5s);
+    world.lines[trento.address] = {.rate_bytes_per_s = kMegabit, .buffer_bytes = 128 * 1024};
+    trento.shape(kMegabit * 95 / 100);
+    constexpr std::uint8_t kVoice = 46 << 2;
+    const net::Bytes bulk(1200);
+    std::vector<net::Steady> sent;
+    for (int i = 0; i < 15 * 100; ++i) {
+        for (int k = 0; k < 2; ++k) trento.send_overlay(overlay(london), 1, 9, bulk, kVoice);
+        if (i % 2 == 0) {
+            sent.push_back(world.now().steady);
+            net::Writer payload;
+            payload.u64be(sent.size() - 1).zeros(164);
+            trento.send_overlay(overlay(london), 1, 8, payload.take(), kVoice);
+        }
+        world.run_for(10ms);
+    }
+    world.run_for(5s);
+    std::size_t heard = 0, bulk_bytes = 0;
+    net::Duration most{};
+    for (const auto& inner : london.inner) {
+        if (inner.to_port == 8) {
+            ++heard;
+            most = std::max(most, inner.at - sent[net::Reader(inner.payload).u64be()] - world.weather.delay);
+        } else {
+            bulk_bytes += inner.payload.size();
+        }
+    }
+    CHECK(heard == sent.size());
+    CHECK(most < 80ms);  // more than half a second where all of it passes for voice
+    CHECK(bulk_bytes > 15 * 80'000);
+    CHECK(dropped(trento, mesh::Drop::uplink_full) > 500);
+    CHECK(trento.peers_up() == 2);
+}

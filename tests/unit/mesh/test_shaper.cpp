@@ -164,3 +164,37 @@ TEST_CASE("an uplink faster than anything is none") {
         now += 1s;
     }
 }
+
+TEST_CASE("of what calls itself voice, no more than its share goes as voice, and the rest is counted") {
+    const auto rate = GENERATE(as<std::uint64_t>(), 125'000, 1'250'000);
+    Uplink uplink(rate);
+    net::Steady now{1h};
+    std::uint64_t bulk_bytes = 0, refused = 0, calls_refused = 0;
+    const auto begin = now;
+    for (; now < begin + 10s; now += 1ms) {
+        for (std::uint64_t offered = 0; offered < 2 * rate / 1000; offered += 1400) {
+            if (uplink.admits_voice(1400, now)) {
+                bulk_bytes += 1400 + 80;
+            } else {
+                ++refused;
+            }
+        }
+        if ((now - begin) % 20ms == 0ms) calls_refused += uplink.admits_voice(200, now) ? 0 : 1;
+    }
+    const auto call_bytes = (500 - calls_refused) * 280;
+    CHECK(static_cast<double>(bulk_bytes + call_bytes) <= static_cast<double>(rate) * 0.7 * 10.1 + 6001);
+    CHECK(static_cast<double>(bulk_bytes + call_bytes) >= static_cast<double>(rate) * 0.7 * 9.8);
+    CHECK(refused > 0);
+    CHECK(calls_refused == 0);  // large packets leave room for those of a call
+    CHECK(uplink.voice_over_share() == refused + calls_refused);
+}
+
+TEST_CASE("calls within voice's share go as voice, their packets all at once as well") {
+    constexpr std::uint64_t kMegabit = 125'000;
+    Uplink uplink(kMegabit);
+    net::Steady now{1h};
+    for (int turn = 0; turn < 500; ++turn, now += 20ms) {
+        for (int call = 0; call < 6; ++call) CHECK(uplink.admits_voice(200, now));  // 84,000 bytes a second of 87,500
+    }
+    CHECK(uplink.voice_over_share() == 0);
+}

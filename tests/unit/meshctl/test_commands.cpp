@@ -344,6 +344,10 @@ TEST_CASE("the data path's switches take on or off, and say how long that lasts"
     CHECK_THAT(outcome.out, Contains("shown outside: every packet's"));
     CHECK_THAT(outcome.out, Contains("to be encrypted: 1.2 ms, to be decrypted: 0.1 ms"));
     CHECK(outcome.err.empty());
+    std::string with_more = kData;
+    with_more.insert(with_more.size() - 1, R"(,"voice_over_share":12)");
+    asked({"data"}, with_more, &outcome);
+    CHECK_THAT(outcome.err, Contains("12 packets that were marked as voice waited"));
     asked({"data", "--udp-offloads", "off"}, kData, &outcome);
     CHECK_THAT(outcome.err, Contains("Until meshd restarts"));
     const auto ran = meshctl_run({"data", "--udp-offloads", "no"});
