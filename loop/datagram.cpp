@@ -101,6 +101,10 @@ net::Result<Datagram> Datagram::open(const net::Endpoint& local, const UdpOption
     }
     // Where fragments are allowed, IPv4 routers may make them too: a path that swallows "fragmentation needed" then
     // still carries large datagrams. Not IP_PMTUDISC_DONT: by that one is not told of it either (ip(7), udp_err()).
+    // IPv6 stays at its default, IPV6_PMTUDISC_WANT: there no router makes fragments. What must cross a path of under
+    // 1,360 bytes all the same (IPv6 packets of 1,280 inside, any to a peer whose path is not probed) is cut up by our
+    // own kernel, by what routers have told it; with OMIT or INTERFACE it would ignore them, and tell us nothing of them
+    // (udpv6_err()). Whoever forges that costs fragments and sends one by one for ten minutes, but no packet.
     if (options.never_fragment) {
         ok = ok && (v6 ? set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO)
                        : set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO));
@@ -204,7 +208,15 @@ SendResult Datagram::send_whole(const net::Endpoint& to, net::ByteView bytes) co
     socklen_t size = sizeof usual;
     if (::getsockopt(fd(), level, option, &usual, &size) != 0) return SendResult::failed;
     if (!set(fd(), level, option, v6 ? IPV6_PMTUDISC_PROBE : IP_PMTUDISC_PROBE)) return SendResult::failed;
-    const auto result = send(to, bytes);
+    auto result = send(to, bytes);
+    if (result == SendResult::too_big) {
+        // What routers say may be forged, and as often as somebody likes; the interface says it again. Without RECVERR
+        // the kernel gives a socket that is not connected no errors of earlier datagrams (ip(7)).
+        const int receive_errors = v6 ? IPV6_RECVERR : IP_RECVERR;
+        set(fd(), level, receive_errors, 0);
+        result = send(to, bytes);
+        set(fd(), level, receive_errors, 1);
+    }
     set(fd(), level, option, usual);
     return result;
 }

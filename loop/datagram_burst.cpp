@@ -143,6 +143,7 @@ std::size_t SendBurst::send_some(const Datagram& socket, std::size_t first, std:
     }
     for (auto i = first; i < last; ++i) messages_->set(i - first, sends_[i], buffer_.data() + sends_[i].offset);
     const auto count = static_cast<unsigned>(last - first);
+    int too_big = 0;
     for (int errors = 0; errors < 3;) {
         const auto taken = ::sendmmsg(socket.fd(), messages_->headers.data(), count, MSG_NOSIGNAL);
         if (taken > 0) return static_cast<std::size_t>(taken);
@@ -153,8 +154,9 @@ std::size_t SendBurst::send_some(const Datagram& socket, std::size_t first, std:
         ++errors;
         // EIO: this kernel, or the interface that it would leave by, makes no checksums of segments.
         if (errno == EIO) set_segments(false);
-        // EINVAL, EMSGSIZE: larger segments than this way takes; the kernel may fragment a single one.
-        if (errno == EIO || errno == EINVAL || errno == EMSGSIZE) {
+        // EINVAL, EMSGSIZE: larger segments than this way takes; the kernel may fragment a single one. One EMSGSIZE may
+        // be an earlier datagram's: a router's word, which anyone may forge.
+        if (errno == EIO || errno == EINVAL || (errno == EMSGSIZE && ++too_big == 2)) {
             lost += send_each(socket, sends_[first], patience);
             return 1;
         }

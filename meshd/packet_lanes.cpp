@@ -202,7 +202,7 @@ Turn InboundLane::run(net::Steady now) {
                 // Told so that poll() does not return for it for ever. Who is unreachable, the timers find out: ICMP
                 // may be forged. What is too big is looked into.
                 const bool too_big = error->reason == loop::Undelivered::Reason::too_big && error->mtu_bytes != 0;
-                if (too_big) upward_.too_big({error->to, error->mtu_bytes});
+                if (too_big) upward_.too_big({error->to, error->mtu_bytes}, now);
             }
             return Turn::idle;
         }

@@ -12,6 +12,7 @@ constexpr net::Duration kLoadedFor = std::chrono::seconds(1);
 
 // Anyone may forge them, and each only makes a peer's path be looked at sooner: a few are enough.
 constexpr std::size_t kMaxTooBig = 16;
+constexpr net::Duration kTooBigEvery = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -45,10 +46,17 @@ void UpwardQueue::handshake(Upward::Handshake handshake, mesh::DropCounters& dro
     if (waiting_.handshakes.size() >= max_handshakes_ / kLoadedFraction) loaded_until_ = now + kLoadedFor;
 }
 
-void UpwardQueue::too_big(const Upward::TooBig& news) {
+void UpwardQueue::too_big(const Upward::TooBig& news, net::Steady now) {
     wake_after([&] {
-        if (waiting_.too_big.size() >= kMaxTooBig) return false;
-        waiting_.too_big.push_back(news);
+        auto& waiting = waiting_.too_big;
+        const auto same = std::find_if(waiting.begin(), waiting.end(), [&](const auto& one) { return one.to == news.to; });
+        if (same != waiting.end()) {
+            same->underlay_bytes = std::min(same->underlay_bytes, news.underlay_bytes);
+        } else if (waiting.size() < kMaxTooBig) {
+            waiting.push_back(news);
+        }
+        if (now < too_big_from_) return false;
+        too_big_from_ = now + kTooBigEvery;
         return true;
     });
 }
@@ -64,6 +72,7 @@ Upward UpwardQueue::take(net::Steady now) {
     const std::lock_guard lock(mutex_);
     woken_ = false;
     frames_of_.clear();
+    packets_of_.clear();
     waiting_.under_load = now < loaded_until_;
     return std::exchange(waiting_, {});
 }
@@ -72,7 +81,6 @@ template <class Item>
 void UpwardQueue::add(std::vector<Item>& queue, Item item, std::size_t most, mesh::Drop reason,
                       mesh::DropCounters& drops) {
     wake_after([&] {
-    packets_of_.clear();
         if (queue.size() >= most) {
             drops.add(reason);
             return false;

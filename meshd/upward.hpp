@@ -58,7 +58,8 @@ public:
     void frame(Upward::ControlFrame frame, mesh::DropCounters& drops);
     void packet(Upward::Packet packet, mesh::DropCounters& drops);
     void handshake(Upward::Handshake handshake, mesh::DropCounters& drops, net::Steady now);
-    void too_big(const Upward::TooBig& news);
+    /// Wakes at most every 100 ms: anyone may forge them. What is not told by then waits for whatever wakes next.
+    void too_big(const Upward::TooBig& news, net::Steady now);
     void tick();
 
     /// All there is, and readiness for the next wake.
@@ -79,6 +80,7 @@ private:
     std::map<net::TunnelKey, std::size_t> frames_of_, packets_of_;
     bool woken_ = false;
     net::Steady loaded_until_ = net::Steady::min();
+    net::Steady too_big_from_ = net::Steady::min();  ///< when one may wake again
 };
 
 }  // namespace meshd

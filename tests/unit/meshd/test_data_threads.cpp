@@ -13,6 +13,7 @@
 
 #include <condition_variable>
 #include <filesystem>
+#include <thread>
 
 #include "loop/clock.hpp"
 #include "loop/file_descriptor.hpp"
@@ -299,7 +300,7 @@ TEST_CASE("strangers fill their own queue only, are counted, and put us under lo
 namespace {
 
 /// As a router would: what was sent from `from` to `to`, both of the loopback interface, does not fit `mtu_bytes`.
-void forge_too_big(const net::Endpoint& from, const net::Endpoint& to, std::uint16_t mtu_bytes) {
+bool forge_too_big(const net::Endpoint& from, const net::Endpoint& to, std::uint16_t mtu_bytes) {
     const bool v6 = to.address.is_v6();
     net::Writer out;
     if (v6) {
@@ -318,10 +319,9 @@ void forge_too_big(const net::Endpoint& from, const net::Endpoint& to, std::uint
         message[3] = static_cast<std::byte>(sum & 0xff);
     }
     const loop::FileDescriptor socket(::socket(v6 ? AF_INET6 : AF_INET, SOCK_RAW, v6 ? int{IPPROTO_ICMPV6} : int{IPPROTO_ICMP}));
-    REQUIRE(socket.is_open());
     const auto address = loop::to_socket_address({to.address, 0});
-    REQUIRE(::sendto(socket.get(), message.data(), message.size(), 0, address.get(), address.length) ==
-            static_cast<ssize_t>(message.size()));
+    return ::sendto(socket.get(), message.data(), message.size(), 0, address.get(), address.length) ==
+           static_cast<ssize_t>(message.size());
 }
 
 }  // namespace
@@ -335,7 +335,7 @@ TEST_CASE("what a router or this machine finds too big reaches the control threa
     const auto from = two.alice.endpoint(v6), to = two.bob.endpoint(v6);
     mesh::Datagram probe{.to = to, .bytes = net::Bytes(1300), .never_fragment = true};
     REQUIRE(two.alice.threads->send(probe));
-    forge_too_big(from, to, 1280);
+    REQUIRE(forge_too_big(from, to, 1280));
     REQUIRE(two.work_until([&] { return !two.alice.too_big.empty(); }));
     CHECK(two.alice.too_big[0].to == to);
     CHECK(two.alice.too_big[0].underlay_bytes == 1280);
@@ -352,6 +352,60 @@ TEST_CASE("what a router or this machine finds too big reaches the control threa
     probe.never_fragment = false;
     probe.bytes.resize(2000);
     CHECK(two.alice.threads->send(probe));
+}
+
+TEST_CASE("a burst is one send, and a probe leaves, though somebody forges \"too big\" all the time") {
+    if (!test::enter_own_network()) return;
+    const bool v6 = GENERATE(false, true);
+    const auto any = *net::Endpoint::parse(v6 ? "[::1]:0" : "127.0.0.1:0");
+    auto receiver = loop::Datagram::open(any, {.receive_buffer_bytes = 1 << 20, .receive_offload = true});
+    auto sender = loop::Datagram::open(any);
+    if (!receiver || !sender) return;
+    const auto to = receiver->local();
+    loop::SendBurst sends;
+    loop::ReceiveBurst received;
+    for (int i = 0; i < 20; ++i) {
+        std::fill_n(sends.room(1000).begin(), 1000, std::byte{1});
+        sends.add(to, 0, 1000);
+    }
+    REQUIRE(forge_too_big(sender->local(), to, 1280));
+    REQUIRE(sends.send(&*sender, &*sender, 1s) == 0);
+    pollfd wait{receiver->fd(), POLLIN, 0};
+    REQUIRE(::poll(&wait, 1, 20000) == 1);
+    const auto items = received.receive(*receiver);
+    REQUIRE(items.size() == 1);
+    CHECK(items[0].bytes.size() == 20000);
+
+    // Over IPv6 the kernel believes it, and sends fragments one by one; all arrive.
+    for (int i = 0; i < 20; ++i) {
+        std::fill_n(sends.room(1400).begin(), 1400, std::byte{1});
+        sends.add(to, 0, 1400);
+    }
+    CHECK(sends.send(&*sender, &*sender, 1s) == 0);
+    std::size_t arrived = 0;
+    while (arrived < 28000) {
+        REQUIRE(::poll(&wait, 1, 20000) == 1);
+        for (const auto& item : received.receive(*receiver)) arrived += item.bytes.size();
+    }
+    CHECK(arrived == 28000);
+
+    // One error pends before the first attempt, another before the second, as taking one off the queue sets the next.
+    std::atomic<bool> stop{false};
+    std::thread forger([&] {
+        while (!stop) (void)forge_too_big(sender->local(), to, 1280);
+    });
+    std::thread taker([&] {
+        while (!stop) (void)sender->take_error();
+    });
+    int refused = 0;
+    for (int i = 0; i < 3000; ++i) {
+        refused += sender->send_whole(to, net::Bytes(500)) == loop::SendResult::too_big ? 1 : 0;
+        (void)received.receive(*receiver);
+    }
+    stop = true;
+    forger.join();
+    taker.join();
+    CHECK(refused == 0);
 }
 
 TEST_CASE("nothing is sent into the overlay") {

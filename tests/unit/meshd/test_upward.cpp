@@ -62,3 +62,27 @@ TEST_CASE("packets for a member that is gone leave room for those that wait for 
         CHECK(drops.get(mesh::Drop::control_queue_full) - before == 2 * most - share);
     }
 }
+
+TEST_CASE("what is said to be too big wakes at most every 100 ms, and is kept once for each place") {
+    using namespace std::chrono_literals;
+    int wakes = 0;
+    meshd::UpwardQueue queue(kFrames, 16, [&] { ++wakes; });
+    net::Steady now{1h};
+    const auto at = [](std::uint16_t port) { return net::Endpoint{net::IpAddress::v4(192, 0, 2, 1), port}; };
+    for (int i = 0; i < 1000; ++i) {
+        queue.too_big({at(1), i == 500 ? 1280U : 1400U}, now);
+        if (i == 999) queue.too_big({at(2), 1300}, now);
+        const auto told = queue.take(now).too_big;
+        CHECK(told.size() == (i == 999 ? 2 : 1));
+        now += 1ms;
+    }
+    CHECK(wakes == 10);
+    queue.too_big({at(1), 1400}, now);
+    queue.too_big({at(1), 1280}, now);
+    queue.too_big({at(1), 1300}, now);
+    const auto told = queue.take(now).too_big;
+    REQUIRE(told.size() == 1);
+    CHECK(told[0].underlay_bytes == 1280);
+    for (std::uint16_t port = 1; port < 100; ++port) queue.too_big({at(port), 1300}, now);
+    CHECK(queue.take(now).too_big.size() == 16);
+}
