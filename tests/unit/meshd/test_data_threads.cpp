@@ -442,9 +442,13 @@ TEST_CASE("a superpacket crosses in segments and is put together again, under bo
 
     // The bursts at the other end may divide it otherwise; together it is what was sent.
     net::Bytes payload;
+    std::size_t superpackets = 0;
     REQUIRE(two.work_until([&] {
         while (const auto part = two.bob.read()) {
-            if (part->size() > 1400) CHECK(two.bob.offload.gso == tun::Gso::tcp4);
+            if (part->size() > 1400) {
+                ++superpackets;
+                CHECK(two.bob.offload.gso == tun::Gso::tcp4);
+            }
             if (aes) CHECK(two.bob.offload.needs_checksum);
             CHECK(net::Reader(net::ByteView(*part).subspan(24)).u32be() == payload.size());  // TCP's sequence
             payload.insert(payload.end(), part->begin() + 40, part->end());
@@ -452,6 +456,8 @@ TEST_CASE("a superpacket crosses in segments and is put together again, under bo
         return payload.size() >= packet.payload.size();
     }));
     CHECK(payload == packet.payload);
+    // One send of UDP_SEGMENT is one receive of UDP_GRO, on the loopback interface.
+    if (two.alice.threads->sends_segments() && two.bob.threads->receives_merged()) CHECK(superpackets > 0);
     CHECK(two.bob.wireguard.drops().get(mesh::Drop::device_error) == 0);
 }
 
@@ -631,18 +637,82 @@ TEST_CASE("the DSCP of voice is shown outside, that of the rest only where all a
     CHECK(shown(kBulk) == (settings.dscp == net::OuterDscp::copy ? kBulk : 1));
 }
 
-TEST_CASE("a mark of congestion on the way reaches the packet inside") {
+namespace {
+
+/// A router on the way from one node to the other, which marks what it passes on as congested.
+class Marking {
+public:
+    Marking(Node& from, const net::Endpoint& to, const net::TunnelKey& peer)
+        : socket_(*loop::Datagram::open(*net::Endpoint::parse("127.0.0.1:0"))), to_(to) {
+        from.wireguard.set_endpoint(peer, socket_.local());
+        from.turn();
+    }
+    std::size_t pass_on() {
+        std::size_t passed = 0;
+        for (const auto& item : incoming_.receive(socket_)) {
+            CHECK(net::ecn_of(item.traffic_class) != net::Ecn::ce);
+            std::copy(item.bytes.begin(), item.bytes.end(), outgoing_.room(item.bytes.size()).begin());
+            outgoing_.add(to_, static_cast<std::uint8_t>(net::Ecn::ce), item.bytes.size(), true);
+            ++passed;
+        }
+        REQUIRE(outgoing_.send(&socket_, nullptr, 1s) == 0);
+        return passed;
+    }
+
+private:
+    loop::Datagram socket_;
+    net::Endpoint to_;
+    loop::ReceiveBurst incoming_;
+    loop::SendBurst outgoing_;
+};
+
+}  // namespace
+
+TEST_CASE("a mark of congestion on the way reaches the packet inside, or drops one whose sender knows no marks") {
     mesh::start_crypto();
     Two two(false);
     auto packet = ip_packet("10.0.0.1", "10.0.0.2", 100);
-    net::set_ecn(packet, net::Ecn::ce);  // as a router in front of the tunnel does; outside it is copied
+    two.alice.write(packet);
+    REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));
+    Marking way(two.alice, two.bob.endpoint(false), two.bob.wireguard.own_key());
+    const auto congested = [&] { return two.bob.wireguard.drops().get(mesh::Drop::congested); };
+
+    net::set_ecn(packet, net::Ecn::ect0);
     two.alice.write(packet);
     std::optional<net::Bytes> arrived;
-    REQUIRE(two.work_until([&] { return (arrived = two.bob.read()).has_value(); }));
-    CHECK(*arrived == packet);
-    two.alice.write(packet);
-    REQUIRE(two.work_until([&] { return (arrived = two.bob.read()).has_value(); }));
+    REQUIRE(two.work_until([&] {
+        way.pass_on();
+        return (arrived = two.bob.read()).has_value();
+    }));
     CHECK(net::ecn_of(net::traffic_class_of(*arrived)) == net::Ecn::ce);
+    net::set_ecn(packet, net::Ecn::ce);
+    CHECK(*arrived == packet);  // its checksum, too
+    CHECK(congested() == 0);
+
+    net::set_ecn(packet, net::Ecn::not_ect);
+    two.alice.write(packet);
+    REQUIRE(two.work_until([&] {
+        way.pass_on();
+        return congested() > 0;
+    }));
+    CHECK(congested() == 1);
+    CHECK_FALSE(two.bob.read());
+}
+
+TEST_CASE("what a socket has no room for is counted") {
+    mesh::start_crypto();
+    Two two(false);
+    two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 100));
+    REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));
+    const auto sender = *loop::Datagram::open(*net::Endpoint::parse("127.0.0.1:0"));
+    net::Bytes junk(60000);
+    const auto counted = [&] { return two.bob.wireguard.drops().get(mesh::Drop::receive_buffer_full) > 0; };
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    while (!counted() && std::chrono::steady_clock::now() < end) {
+        two.bob.threads->swap_table(two.bob.wireguard.table());
+        for (int i = 0; i < 1000; ++i) (void)sender.send(two.bob.endpoint(false), junk);
+    }
+    CHECK(counted());
 }
 
 TEST_CASE("stopping twice does no harm, and a device that is gone ends nothing else") {
