@@ -111,7 +111,7 @@ net::Result<Datagram> Datagram::open(const net::Endpoint& local, const UdpOption
     } else if (!v6) {
         ok = ok && set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
     }
-    ok = ok && set(fd, SOL_SOCKET, SO_SELECT_ERR_QUEUE, 1);
+    ok = ok && set(fd, SOL_SOCKET, SO_SELECT_ERR_QUEUE, 1) && set(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
     if (options.reuse_port) ok = ok && set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (options.receive_buffer_bytes != 0) {
         // Above net.core.rmem_max, if we may (CAP_NET_ADMIN); else as much of it as there is.

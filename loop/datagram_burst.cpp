@@ -255,6 +255,11 @@ std::span<const ReceiveBurst::Item> ReceiveBurst::receive(const Datagram& socket
                 int segment = 0;
                 std::memcpy(&segment, CMSG_DATA(note), sizeof segment);
                 if (segment > 0) item.segment_bytes = static_cast<std::size_t>(segment);
+            } else if (note->cmsg_level == SOL_SOCKET && note->cmsg_type == SO_RXQ_OVFL) {
+                std::uint32_t told = 0;
+                std::memcpy(&told, CMSG_DATA(note), sizeof told);
+                overflowed_ += static_cast<std::uint32_t>(told - told_);
+                told_ = told;
             } else if (note->cmsg_level == IPPROTO_IP && note->cmsg_type == IP_TOS) {
                 std::memcpy(&item.traffic_class, CMSG_DATA(note), 1);
             } else if (note->cmsg_level == IPPROTO_IPV6 && note->cmsg_type == IPV6_TCLASS) {

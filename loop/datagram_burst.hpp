@@ -92,6 +92,8 @@ public:
     /// What waits, at most as many items as there are buffers; empty if nothing does.
     std::span<const Item> receive(const Datagram& socket);
     std::uint64_t truncated() const { return truncated_; }
+    /// How many datagrams its socket had no room for, as told by those that came after them. Of one socket's burst.
+    std::uint64_t overflowed() const { return overflowed_; }
 
 private:
     struct Messages;
@@ -99,6 +101,8 @@ private:
     std::vector<Item> items_;
     std::unique_ptr<Messages> messages_;
     std::uint64_t truncated_ = 0;
+    std::uint64_t overflowed_ = 0;
+    std::uint32_t told_ = 0;  ///< by the kernel last: its count of 32 bits, from the socket's beginning
 };
 
 }  // namespace loop

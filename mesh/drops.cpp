@@ -35,6 +35,8 @@ std::string_view name_of(Drop reason) {
         case Drop::control_queue_full: return "control_queue_full";
         case Drop::stranger_queue_full: return "stranger_queue_full";
         case Drop::socket_error: return "socket_error";
+        case Drop::receive_buffer_full: return "receive_buffer_full";
+        case Drop::truncated: return "truncated";
         case Drop::device_error: return "device_error";
         case Drop::count_: break;
     }

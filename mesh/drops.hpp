@@ -15,7 +15,7 @@ enum class Drop : std::uint8_t {
     unknown_index,         ///< no session or handshake of that index
     not_authentic,         ///< data that the session's key does not open
     replayed,              ///< counter seen before, or older than the window
-    expired_session,       ///< session past 180 s or its last message
+    expired_session,       ///< session past 180 s or its last message, in either direction
     bad_source,            ///< inner source not among its peer's allowed IPs
     bad_inner_packet,      ///< neither IP nor a control frame, or cut short
     ip_from_joiner,        ///< IP from a peer that may only send control frames
@@ -44,6 +44,8 @@ enum class Drop : std::uint8_t {
     control_queue_full,    ///< the control thread lags behind
     stranger_queue_full,   ///< more strangers' handshakes than we can look at
     socket_error,          ///< the kernel would not send it
+    receive_buffer_full,   ///< it came faster than the data threads take it from their sockets
+    truncated,             ///< longer than our buffer
     device_error,          ///< the TUN device would not take it
     count_                 ///< number of reasons, itself none
 };

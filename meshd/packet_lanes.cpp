@@ -125,7 +125,10 @@ void OutboundLane::send(const mesh::ForwardingTable& table, const mesh::Way& way
         auto* const end = std::copy(segment->header.begin(), segment->header.end(), room.data() + kHeadroom);
         std::copy(segment->payload.begin(), segment->payload.end(), end);
         const auto datagram = mesh::seal(table, way, {room, kHeadroom, segment->bytes()}, now, lane_, flags);
-        if (datagram.empty()) continue;
+        if (datagram.empty()) {  // the session's last message went by just now
+            table.drops->add(mesh::Drop::expired_session);
+            continue;
+        }
         burst_.add(way.endpoint, outer_class, datagram.size(), !way.peer->trains);
         total += datagram.size();
         outer_headers += outer_header;
@@ -207,6 +210,7 @@ Turn InboundLane::run(net::Steady now) {
             return Turn::idle;
         }
         if (!table) continue;
+        count_lost(*table);
         const auto refused = queue_.refused();
         carry_all(*table, items, now, clock);
         coalescer_.flush(queue_);
@@ -221,6 +225,14 @@ Turn InboundLane::run(net::Steady now) {
 void InboundLane::give_up_what_is_refused() {
     if (queue_.refused_tcp() >= most_refused_tcp_.load(std::memory_order_relaxed)) tcp_.store(false, std::memory_order_relaxed);
     if (queue_.refused_udp() >= most_refused_udp_.load(std::memory_order_relaxed)) udp_.store(false, std::memory_order_relaxed);
+}
+
+void InboundLane::count_lost(const mesh::ForwardingTable& table) {
+    const auto overflowed = burst_.overflowed(), truncated = burst_.truncated();
+    if (overflowed != overflowed_) table.drops->add(mesh::Drop::receive_buffer_full, overflowed - overflowed_);
+    if (truncated != truncated_) table.drops->add(mesh::Drop::truncated, truncated - truncated_);
+    overflowed_ = overflowed;
+    truncated_ = truncated;
 }
 
 void InboundLane::carry_all(const mesh::ForwardingTable& table, std::span<const loop::ReceiveBurst::Item> items,

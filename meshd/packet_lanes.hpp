@@ -129,6 +129,8 @@ public:
     bool joins_udp() const { return udp_.load(std::memory_order_relaxed); }
 
 private:
+    /// What the socket or the burst had no room for.
+    void count_lost(const mesh::ForwardingTable& table);
     /// What a datagram has waited, and what waits behind it, at a time.
     struct Waiting {
         net::Duration waited{};
@@ -149,6 +151,7 @@ private:
     UpwardQueue& upward_;
     QueueWait wait_;
     loop::ReceiveBurst burst_;
+    std::uint64_t overflowed_ = 0, truncated_ = 0;  ///< of burst_, counted so far
     tun::Coalescer coalescer_;
     std::atomic<bool> tcp_, udp_;
     std::atomic<std::uint64_t> most_refused_tcp_{kMostRefused}, most_refused_udp_{kMostRefused};

@@ -161,3 +161,23 @@ TEST_CASE("how long a datagram has waited in the socket's buffer is told, put to
     REQUIRE(items.size() == 1);
     CHECK(items[0].waited == 0ns);
 }
+
+TEST_CASE("what a socket had no room for is told by what comes after it") {
+    const auto socket = open("127.0.0.1:0", {.receive_buffer_bytes = 4096});
+    const auto sender = open("127.0.0.1:0");
+    const net::Bytes datagram(1000);
+    loop::ReceiveBurst burst(2);
+    std::uint64_t sent = 0, came = 0;
+    const auto take_all = [&] {
+        for (auto items = burst.receive(socket); !items.empty(); items = burst.receive(socket)) came += items.size();
+    };
+    for (int turn = 0; turn < 3; ++turn) {
+        for (int i = 0; i < 100; ++i, ++sent) REQUIRE(sender.send(socket.local(), datagram) == loop::SendResult::sent);
+        take_all();
+        ++sent;
+        REQUIRE(sender.send(socket.local(), datagram) == loop::SendResult::sent);
+        take_all();
+        CHECK(came < sent);
+        CHECK(burst.overflowed() == sent - came);
+    }
+}
