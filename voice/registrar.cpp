@@ -48,7 +48,7 @@ Message Registrar::outage(const Message& request, const Flow& flow, net::Now now
     const auto most = exchange_.settings.outage_expires;
     if (same_devices(request, flow, now)) return done(apply(request, flow, most, false, now), request, flow, now);
     if (credentials_.provisioned(request.to().uri.address_of_record())) return with_password(request, flow, most, now);
-    if (exchange_.centre_busy()) return done(503, request, now);  // it may well know this device
+    if (exchange_.centre_busy()) return done(503, request, flow, now);  // it may well know this device
     ++exchange_.counters.forged;
     return reply(request, 403, "Unknown device, and the centre is away");
 }
