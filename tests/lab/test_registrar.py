@@ -34,6 +34,7 @@ class RegistrarTest(harness.NodesTest):
     def phone(self, office, person, password, port=5060, transport="udp"):
         number = list(self.nodes).index(office) + 1
         space = Space(person)
+        self.addCleanup(space.remove)
         cable(space, "eth0", self.nodes[office].space, person)
         self.addCleanup(self.nodes[office].space.ip, "link", "del", "dev", person)
         plug(self.nodes[office].space, "lan", person)
@@ -73,24 +74,23 @@ class RegistrarTest(harness.NodesTest):
             phone.stop()
 
     def test_a_phone_comes_by_tls_and_is_called_by_its_connection(self):
-        self.nodes["a"].add_user(f"alice@{DOMAIN}", "word-of-alice", "--node", "a")
-        self.nodes["a"].add_user(f"bob@{DOMAIN}", "word-of-bob", "--node", "b")
+        self.nodes["a"].add_user(f"dave@{DOMAIN}", "word-of-dave", "--node", "a")
+        self.nodes["a"].add_user(f"erin@{DOMAIN}", "word-of-erin", "--node", "b")
         wait_until("the users to spread", lambda: len(self.nodes["b"].ask("user", "list")["users"]) == 2, 5)
-        alice = self.phone("a", "alice", "word-of-alice", 5061, "tls")
-        bob = self.phone("b", "bob", "word-of-bob")
-        bob.wait_registered()
-        alice.wait_for("REGISTER_OK", 0, 15)
-        for office, person in (("a", "bob"), ("b", "alice")):
+        dave = self.phone("a", "dave", "word-of-dave", 5061, "tls")
+        erin = self.phone("b", "erin", "word-of-erin")
+        erin.wait_registered()
+        for office, person in (("a", "erin"), ("b", "dave")):
             wait_until(f"the news of {person}'s phone", lambda: any(
                 p["aor"] == f"{person}@{DOMAIN}" for p in self.nodes[office].ask("phones")["phones"]), 5)
 
-        shown = alice.space.inside(lambda: ssl.get_server_certificate(("192.168.1.1", 5061)))
+        shown = dave.space.inside(lambda: ssl.get_server_certificate(("192.168.1.1", 5061)))
         digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(shown)).hexdigest().upper()
         tls = self.nodes["a"].ask("voice")["tls"]
         self.assertEqual(tls["fingerprint"].replace(":", ""), digest)
         self.assertEqual((tls["port"], tls["own"]), (5061, True))
 
-        for caller, callee in ((bob, alice), (alice, bob)):
+        for caller, callee in ((erin, dave), (dave, erin)):
             began_s = time.time()
             caller.command("dial", f"sip:{callee.person}@{DOMAIN}")
             callee.answer(began_s)
@@ -102,16 +102,16 @@ class RegistrarTest(harness.NodesTest):
             caller.hang_up()
             for phone in (caller, callee):
                 phone.wait_for("CALL_CLOSED", began_s, 5)
-        self.assertFalse(alice.sniffer.sip, "what passes there cannot be read")
+        self.assertFalse(dave.sniffer.sip, "what passes there cannot be read")
 
         def garbage():
             with socket.create_connection(("192.168.1.1", 5061)) as s:
                 s.sendall(MALFORMED[0])
                 while s.recv(2000):
                     pass
-        alice.space.inside(garbage)
+        dave.space.inside(garbage)
         self.assertIn("TLS: ", self.nodes["a"].ask("voice")["tls_trouble"])
-        for phone in (alice, bob):
+        for phone in (dave, erin):
             phone.stop()
 
     def test_malformed_messages_get_400_or_silence(self):
