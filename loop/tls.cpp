@@ -178,9 +178,4 @@ net::Result<SelfSigned> make_self_signed(const std::vector<std::string>& names) 
     return out;
 }
 
-void wipe(std::string& secret) {
-    OPENSSL_cleanse(secret.data(), secret.size());
-    secret.clear();
-}
-
 }  // namespace loop

@@ -47,7 +47,4 @@ struct SelfSigned {
 };
 net::Result<SelfSigned> make_self_signed(const std::vector<std::string>& names);
 
-/// Overwrites what a secret text held, as the compiler may not leave out.
-void wipe(std::string& secret);
-
 }  // namespace loop

@@ -9,16 +9,19 @@
 #include <stdexcept>
 
 #include "loop/file_descriptor.hpp"
+#include "net/wiped.hpp"
 
 namespace meshd {
 namespace {
 
 constexpr std::size_t kMaxFileBytes = 1 << 20;
+constexpr std::string_view kOwnFile = "sip-tls.pem";
 
 net::Result<std::string> text_of(const std::string& path) {
     const loop::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file.is_open()) return net::fail("cannot read " + path + ": " + std::strerror(errno));
     std::string text(kMaxFileBytes, '\0');
+    const net::WipedAtEnd wipe(text);  // it may be a key
     std::size_t size = 0;
     for (;;) {
         const auto got = ::read(file.get(), text.data() + size, text.size() - size);
@@ -27,43 +30,20 @@ net::Result<std::string> text_of(const std::string& path) {
         if (got == 0) break;
         size += static_cast<std::size_t>(got);
     }
-    std::string out(text.data(), size);
-    loop::wipe(text);  // it may have been a key
-    return out;
-}
-
-/// Whole or not at all, for nobody else's eyes.
-void keep(const std::string& path, const std::string& text) {
-    const auto fresh = path + ".new";
-    ::unlink(fresh.c_str());
-    const loop::FileDescriptor file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    bool good = file.is_open();
-    for (std::size_t done = 0; good && done < text.size();) {
-        const auto put = ::write(file.get(), text.data() + done, text.size() - done);
-        good = put > 0;
-        if (good) done += static_cast<std::size_t>(put);
-    }
-    if (!good || ::fsync(file.get()) != 0 || ::rename(fresh.c_str(), path.c_str()) != 0) {
-        throw std::runtime_error("cannot write " + path + ": " + std::strerror(errno));
-    }
+    return std::string(text.data(), size);
 }
 
 }  // namespace
 
-SipTls::SipTls(const SipTlsConfig& config, const std::string& state_folder, const std::vector<std::string>& names)
-    : config_(config), own_(state_folder + "/sip-tls.pem") {
-    if (is_own() && ::access(own_.c_str(), F_OK) != 0) {
+SipTls::SipTls(const SipTlsConfig& config, const StateFolder& state, const std::vector<std::string>& names)
+    : config_(config), own_(state.file(kOwnFile)) {
+    if (is_own() && !state.has(kOwnFile)) {
         auto made = loop::make_self_signed(names);
         if (!made) throw std::runtime_error(made.error().message);
+        const net::WipedAtEnd wipe_key(made->key);
         auto both = made->key + made->certificate;
-        loop::wipe(made->key);
-        try {
-            keep(own_, both);
-        } catch (...) {
-            loop::wipe(both);
-            throw;
-        }
-        loop::wipe(both);
+        const net::WipedAtEnd wipe_both(both);
+        state.write(kOwnFile, net::as_bytes(both));
     }
     seen_ = seen();
     auto loaded = load();
@@ -89,8 +69,8 @@ net::Result<std::shared_ptr<const loop::TlsContext>> SipTls::load() const {
     if (!certificate) return net::fail(certificate.error().message + "; \"voice.tls.certificate\" names it");
     auto key = text_of(config_.key.value_or(own_));
     if (!key) return net::fail(key.error().message + "; \"voice.tls.key\" names it");
+    const net::WipedAtEnd wipe(*key);
     auto context = loop::TlsContext::server(*certificate, *key);
-    loop::wipe(*key);
     if (!context) return net::fail(config_.certificate.value_or(own_) + ": " + context.error().message);
     return context;
 }

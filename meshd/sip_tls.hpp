@@ -4,6 +4,7 @@
 
 #include "loop/tls.hpp"
 #include "meshd/config.hpp"
+#include "meshd/state_folder.hpp"
 #include "net/time.hpp"
 
 namespace meshd {
@@ -11,8 +12,8 @@ namespace meshd {
 class SipTls {
 public:
     /// `config` is borrowed for life; `names` are for a certificate of our own. Throws std::runtime_error with what to do
-    /// if the files cannot be used.
-    SipTls(const SipTlsConfig& config, const std::string& state_folder, const std::vector<std::string>& names);
+    /// if the files cannot be used, StateError if our own cannot be kept.
+    SipTls(const SipTlsConfig& config, const StateFolder& state, const std::vector<std::string>& names);
 
     /// For the next connection. Files that have changed and are no good are left alone, and trouble() says why.
     std::shared_ptr<const loop::TlsContext> context(net::Now now);

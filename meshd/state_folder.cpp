@@ -94,18 +94,12 @@ void StateFolder::sync() const {
     if (::fsync(folder_.get()) != 0) fail("cannot sync the state folder " + path_, errno);
 }
 
-void StateFolder::write_secret(std::string_view name, net::ByteView secret) const {
+void StateFolder::write(std::string_view name, net::ByteView contents) const {
     const auto final_path = file(name), temporary = final_path + ".new";
-    auto text = net::to_base64(secret);
-    const net::WipedAtEnd wipe(text);
     ::unlink(temporary.c_str());
     {
         const FileDescriptor out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-        const auto write = [&] {
-            return out.is_open() && write_all(out.get(), net::as_bytes(text)) &&
-                   write_all(out.get(), net::as_bytes("\n")) && ::fsync(out.get()) == 0;
-        };
-        if (!write()) {
+        if (!out.is_open() || !write_all(out.get(), contents) || ::fsync(out.get()) != 0) {
             const int error = errno;
             ::unlink(temporary.c_str());
             fail("cannot write " + final_path, error);
@@ -118,6 +112,16 @@ void StateFolder::write_secret(std::string_view name, net::ByteView secret) cons
     }
     if (::rename(temporary.c_str(), final_path.c_str()) != 0) fail("cannot write " + final_path, errno);
     sync();
+}
+
+void StateFolder::write_secret(std::string_view name, net::ByteView secret) const {
+    auto text = net::to_base64(secret);
+    const net::WipedAtEnd wipe_text(text);
+    std::string line;
+    line.reserve(text.size() + 1);  // no copy is left where it grew
+    line.append(text).push_back('\n');
+    const net::WipedAtEnd wipe_line(line);
+    write(name, net::as_bytes(line));
 }
 
 bool StateFolder::read_secret(std::string_view name, std::span<std::byte> out) const {

@@ -29,7 +29,9 @@ public:
     bool has(std::string_view name) const;
 
     /// Writes a file of mode 0600 so that after a crash there is the old one or the new one: temporary file, fsync,
-    /// rename, fsync of the folder. A file it takes the place of is kept as NAME.old.
+    /// rename, fsync of the folder. A file it takes the place of is kept as NAME.old. Throws StateError.
+    void write(std::string_view name, net::ByteView contents) const;
+    /// The same, as base64 in one line.
     void write_secret(std::string_view name, net::ByteView secret) const;
     /// Fills all of `out`; false if there is no such file. Throws StateError if it has another size than `out`, or
     /// anybody but its owner may read it.

@@ -41,7 +41,7 @@ public:
 
     /// What was there at start, to be taken once.
     StoredState take_loaded() { return std::move(loaded_); }
-    const std::string& folder() const { return folder_.path(); }
+    const StateFolder& folder() const { return folder_; }
 
     /// Control thread. `safe` is posted once the batch is; an empty batch is safe when all before it are. A batch with
     /// an identity is always synced; there may be only one in a folder's life (StateError).

@@ -147,8 +147,9 @@ TEST_CASE("a double line end on TCP is answered by one, before any message and b
 TEST_CASE("SIP comes and goes over TLS, and garbage there is counted and closed") {
     Fixture f;
     Folder folder;
+    const meshd::StateFolder state(folder.path);
     const meshd::SipTlsConfig config;
-    meshd::SipTls tls(config, folder.path, {"acme.example"});
+    meshd::SipTls tls(config, state, {"acme.example"});
     const auto port = some_port(f.loop);
     f.sockets.listen_tls(port, [&] { return tls.context(f.loop.now()); });
     std::string heard;
@@ -182,8 +183,9 @@ TEST_CASE("SIP comes and goes over TLS, and garbage there is counted and closed"
 TEST_CASE("TLS to the centre is for its name, and fails as insecure where another answers") {
     Fixture f;
     Folder folder;
+    const meshd::StateFolder state(folder.path);
     const meshd::SipTlsConfig config;
-    meshd::SipTls tls(config, folder.path, {"sip.acme.example"});
+    meshd::SipTls tls(config, state, {"sip.acme.example"});
     const auto port = some_port(f.loop);
     f.sockets.listen_tls(port, [&] { return tls.context(f.loop.now()); });
     std::ifstream pem(folder.file("sip-tls.pem"));
@@ -209,10 +211,11 @@ TEST_CASE("TLS to the centre is for its name, and fails as insecure where anothe
 
 TEST_CASE("our own certificate is made once, for our eyes only, and one that a person named is read again when it changes") {
     Folder folder;
+    const meshd::StateFolder state(folder.path);
     net::Now now{net::Steady(1000s), {}};
     meshd::SipTlsConfig config;
-    const auto first = meshd::SipTls(config, folder.path, {"acme.example"}).fingerprint();
-    CHECK(meshd::SipTls(config, folder.path, {"acme.example"}).fingerprint() == first);
+    const auto first = meshd::SipTls(config, state, {"acme.example"}).fingerprint();
+    CHECK(meshd::SipTls(config, state, {"acme.example"}).fingerprint() == first);
     struct stat at = {};
     REQUIRE(::stat(folder.file("sip-tls.pem").c_str(), &at) == 0);
     CHECK((at.st_mode & 0777) == 0600);
@@ -224,7 +227,7 @@ TEST_CASE("our own certificate is made once, for our eyes only, and one that a p
     put(*loop::make_self_signed({"one.example"}));
     config.certificate = folder.file("c.pem");
     config.key = folder.file("k.pem");
-    meshd::SipTls tls(config, folder.path, {"acme.example"});
+    meshd::SipTls tls(config, state, {"acme.example"});
     const auto named = tls.context(now)->fingerprint();
     CHECK(named != first);
     folder.write("k.pem", "half a ke");
@@ -239,5 +242,5 @@ TEST_CASE("our own certificate is made once, for our eyes only, and one that a p
     CHECK(tls.context(now)->fingerprint() != named);
     CHECK(tls.trouble().empty());
     config.certificate = folder.file("nowhere.pem");
-    CHECK_THROWS_WITH(meshd::SipTls(config, folder.path, {}), Catch::Contains("voice.tls.certificate"));
+    CHECK_THROWS_WITH(meshd::SipTls(config, state, {}), Catch::Contains("voice.tls.certificate"));
 }
