@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <unistd.h>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -13,13 +14,23 @@ namespace {
 
 constexpr std::int64_t kApplicationId = 0x6d657368;  // "mesh", in the file's header
 
-constexpr const char* kSchema = R"(
+// What brings a database from the version of its index to the next one. Only ever added to: a new table is a new step.
+constexpr std::array kSteps = {R"(
 CREATE TABLE identity (id INTEGER PRIMARY KEY CHECK (id = 1), mesh_id BLOB NOT NULL, mesh_name TEXT NOT NULL,
                        node_key BLOB NOT NULL, has_root INTEGER NOT NULL) STRICT;
 CREATE TABLE records (key BLOB PRIMARY KEY, wire BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE endpoints (node BLOB PRIMARY KEY, tunnel BLOB NOT NULL, endpoint TEXT NOT NULL, seen INTEGER NOT NULL) STRICT;
 CREATE TABLE state (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
-)";
+)"};
+
+/// In one transaction, all or nothing.
+void bring_up_to_date(Sqlite& sqlite) {
+    sqlite.run("BEGIN");
+    const auto version = static_cast<std::size_t>(sqlite.number("PRAGMA user_version"));
+    for (std::size_t step = version; step < kSteps.size(); ++step) sqlite.run(kSteps[step]);
+    sqlite.run("PRAGMA user_version=" + std::to_string(kSteps.size()));
+    sqlite.run("COMMIT");
+}
 
 /// The public half of an Ed25519 secret key as libsodium keeps it.
 net::NodeKey public_half(const net::NodeSecret& secret) {
@@ -38,11 +49,8 @@ void create(const StateFolder& folder) {
     {
         Sqlite sqlite(temporary);
         sqlite.run("PRAGMA synchronous=FULL");
-        sqlite.run("BEGIN");
-        sqlite.run(kSchema);
         sqlite.run("PRAGMA application_id=" + std::to_string(kApplicationId));
-        sqlite.run("PRAGMA user_version=" + std::to_string(Database::kSchemaVersion));
-        sqlite.run("COMMIT");
+        bring_up_to_date(sqlite);
     }
     if (std::rename(temporary.c_str(), path.c_str()) != 0) {
         throw StateError("cannot create " + path + ": " + std::strerror(errno));
@@ -80,6 +88,7 @@ Database::Database(const StateFolder& folder) : folder_(folder), sqlite_(ready(f
     sqlite_.run("PRAGMA locking_mode=EXCLUSIVE");
     check();
     sqlite_.run("PRAGMA journal_mode=WAL");
+    bring_up_to_date(sqlite_);
     sqlite_.run("PRAGMA cache_size=-512");
     Batch probe;
     probe.values["opened"] = net::copy(net::as_bytes("1"));
@@ -95,9 +104,10 @@ void Database::check() {
                          " is damaged: it is empty, or no state of meshd. Restore it from a backup; or move the " +
                          "whole folder away and join the mesh anew");
     }
-    if (version > kSchemaVersion) {
+    const auto known = static_cast<std::int64_t>(kSteps.size());
+    if (version > known) {
         throw StateError(path + " was written by a newer meshd (schema " + std::to_string(version) +
-                         ", this one knows " + std::to_string(kSchemaVersion) +
+                         ", this one knows " + std::to_string(known) +
                          "): install that version or a newer one");
     }
     Statement integrity(sqlite_, "PRAGMA integrity_check(1)");

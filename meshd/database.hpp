@@ -11,7 +11,7 @@ namespace meshd {
 class Database {
 public:
     /// Opens state.db, or makes one in a folder that has neither it nor keys, and checks it: its pages, its schema,
-    /// that it goes with the key files, and that it can be written. Throws StateError rather than begin with less than
+    /// that it goes with the key files, and that it can be written. One of an older meshd gets the tables that are new. Throws StateError rather than begin with less than
     /// what was acknowledged.
     explicit Database(const StateFolder& folder);
 
@@ -20,7 +20,6 @@ public:
     /// without, a power cut may take it (a crash of meshd does not). Throws StateError.
     void write(const Batch& batch, bool synced);
 
-    static constexpr int kSchemaVersion = 1;
     static constexpr const char* kFile = "state.db";
     static constexpr const char* kNodeKeyFile = "node.key";
     static constexpr const char* kTunnelKeyFile = "tunnel.key";
