@@ -17,27 +17,11 @@ constexpr net::Duration kTooBigEvery = std::chrono::milliseconds(100);
 }  // namespace
 
 void UpwardQueue::frame(Upward::ControlFrame frame, mesh::DropCounters& drops) {
-    wake_after([&] {
-        if (waiting_.frames.size() >= max_frames_ || frames_of_[frame.peer] >= share_of(max_frames_)) {
-            drops.add(mesh::Drop::control_queue_full);
-            return false;
-        }
-        ++frames_of_[frame.peer];
-        waiting_.frames.push_back(std::move(frame));
-        return true;
-    });
+    add_of(waiting_.frames, std::move(frame), frames_of_, share_of(max_frames_), drops);
 }
 
 void UpwardQueue::packet(Upward::Packet packet, mesh::DropCounters& drops) {
-    wake_after([&] {
-        if (waiting_.packets.size() >= max_frames_ || packets_of_[packet.peer] >= packet_share_of(max_frames_)) {
-            drops.add(mesh::Drop::control_queue_full);
-            return false;
-        }
-        ++packets_of_[packet.peer];
-        waiting_.packets.push_back(std::move(packet));
-        return true;
-    });
+    add_of(waiting_.packets, std::move(packet), packets_of_, packet_share_of(max_frames_), drops);
 }
 
 void UpwardQueue::handshake(Upward::Handshake handshake, mesh::DropCounters& drops, net::Steady now) {
@@ -75,6 +59,21 @@ Upward UpwardQueue::take(net::Steady now) {
     packets_of_.clear();
     waiting_.under_load = now < loaded_until_;
     return std::exchange(waiting_, {});
+}
+
+template <class Item>
+void UpwardQueue::add_of(std::vector<Item>& queue, Item item, std::map<net::TunnelKey, std::size_t>& counts,
+                         std::size_t share, mesh::DropCounters& drops) {
+    wake_after([&] {
+        auto& count = counts[item.peer];
+        if (queue.size() >= max_frames_ || count >= share) {
+            drops.add(mesh::Drop::control_queue_full);
+            return false;
+        }
+        ++count;
+        queue.push_back(std::move(item));
+        return true;
+    });
 }
 
 template <class Item>

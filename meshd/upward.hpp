@@ -66,6 +66,10 @@ public:
     Upward take(net::Steady now);
 
 private:
+    /// What a member sent, or what waits for it: `share` of a queue is one member's.
+    template <class Item>
+    void add_of(std::vector<Item>& queue, Item item, std::map<net::TunnelKey, std::size_t>& counts, std::size_t share,
+                mesh::DropCounters& drops);
     template <class Item>
     void add(std::vector<Item>& queue, Item item, std::size_t most, mesh::Drop reason, mesh::DropCounters& drops);
     template <class Change>
