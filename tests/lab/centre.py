@@ -1,6 +1,5 @@
 """The central SIP server of the lab: Debian's Kamailio, a registrar and proxy that asks for passwords."""
 import os
-import socket
 
 from network import wait_until
 
@@ -94,17 +93,8 @@ class Kamailio:
         message = (f"OPTIONS sip:{self.address} SIP/2.0\r\nVia: SIP/2.0/UDP {self.address}:5999;branch=z9hG4bKlab\r\n"
                    f"From: <sip:lab@{self.address}>;tag=1\r\nTo: <sip:{self.address}>\r\nCall-ID: lab\r\n"
                    "CSeq: 1 OPTIONS\r\nMax-Forwards: 5\r\nContent-Length: 0\r\n\r\n")
-
-        def ask():
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-                s.bind((self.address, 5999))
-                s.settimeout(0.2)
-                s.sendto(message.encode(), (self.address, self.port))
-                try:
-                    return s.recv(2000).startswith(b"SIP/2.0 200")
-                except OSError:
-                    return False
-        return self.space.inside(ask)
+        answer = self.space.answer(message.encode(), (self.address, self.port), source=(self.address, 5999))
+        return (answer or b"").startswith(b"SIP/2.0 200")
 
     def kill(self):
         """As a machine that loses its power: its children die with it, by their ids."""

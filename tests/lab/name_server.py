@@ -2,7 +2,6 @@
 import json
 import os
 import re
-import socket
 
 from centre import MODULES
 from network import wait_until
@@ -62,16 +61,7 @@ class NameServer:
 
     def answers(self):
         query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04e164\x04arpa\x00\x00\x06\x00\x01"
-
-        def ask():
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-                s.settimeout(0.2)
-                s.sendto(query, (self.address, 53))
-                try:
-                    return s.recv(2000)[:4] == b"\x12\x34\x85\x00"
-                except OSError:
-                    return False
-        return self.space.inside(ask)
+        return (self.space.answer(query, (self.address, 53)) or b"")[:4] == b"\x12\x34\x85\x00"
 
     def stop(self):
         for program in self.programs:
@@ -97,18 +87,9 @@ class Oracle:
         message = (f"OPTIONS sip:{number}@{self.address} SIP/2.0\r\nVia: SIP/2.0/UDP {self.address}:5999;branch=z9hG4bK{number[1:]}\r\n"
                    f"From: <sip:lab@{self.address}>;tag=1\r\nTo: <sip:{self.address}>\r\nCall-ID: lab{number}\r\n"
                    "CSeq: 1 OPTIONS\r\nMax-Forwards: 5\r\nContent-Length: 0\r\n\r\n")
-
-        def ask():
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-                s.bind((self.address, 5999))
-                s.settimeout(patience_s)
-                s.sendto(message.encode(), (self.address, 5060))
-                try:
-                    found = re.search(rb"X-Answer: ([^\r\n]*)\r\n", s.recv(4000))
-                    return found and found.group(1).decode(errors="replace")
-                except OSError:
-                    return None
-        return self.space.inside(ask)
+        answer = self.space.answer(message.encode(), (self.address, 5060), patience_s, (self.address, 5999))
+        found = answer and re.search(rb"X-Answer: ([^\r\n]*)\r\n", answer)
+        return found and found.group(1).decode(errors="replace")
 
     def stop(self):
         self.program.end(patience_s=10)

@@ -2,6 +2,7 @@
 import os
 import queue
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -141,6 +142,20 @@ class Space:
         for gateway in gateways:
             self.ip("-6" if ":" in gateway else "-4", "route", "add", "default", "via", gateway)
 
+    def answer(self, message, to, patience_s=0.2, source=None):
+        """What somebody at `to`, an IPv4 address and port, answers a datagram from here; None if nothing comes."""
+        def ask():
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                if source:
+                    s.bind(source)
+                s.settimeout(patience_s)
+                s.sendto(message, to)
+                try:
+                    return s.recv(4000)
+                except OSError:
+                    return None
+        return self.inside(ask)
+
     def ping_ms(self, address, count=1, wait_s=1, interval_s=0.2):
         """Worst round trip, or None where an answer is missing."""
         text = self.run("ping", "-n", "-q", "-c", str(count), "-W", str(wait_s), "-i", str(interval_s), address,
@@ -148,6 +163,17 @@ class Space:
         if not text or f"{count} received" not in text:
             return None
         return float(text.rsplit("=", 1)[1].split("/")[2])
+
+
+def clear(programs, spaces):
+    """Ends the programs, one way or another, and removes the namespaces."""
+    for program in programs:
+        try:
+            program.end()
+        except Failed:
+            pass  # killed, which is as good
+    for space in spaces:
+        space.remove()
 
 
 def cable(a, device_a, b, device_b, mtu_bytes=1500):

@@ -3,7 +3,7 @@ import os
 import subprocess
 import time
 
-from network import Failed, bridge, cable, plug, wait_until
+from network import Failed, bridge, cable, clear, plug, wait_until
 from node import wait_full_mesh
 from tunnels import Machine, node
 
@@ -60,13 +60,7 @@ class Star:
                     program.kill()
 
     def close(self):
-        for program in self.daemons:
-            try:
-                program.end()
-            except Failed:
-                pass  # killed, which is as good here
-        for space in self.spaces:
-            space.remove()
+        clear(self.daemons, self.spaces)
 
 
 def peak_mb(programs, folder, turn, data):

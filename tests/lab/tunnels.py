@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import time
 
-from network import Failed, Space, cable, run, wait_until
+from network import Failed, Space, cable, clear, run, wait_until
 from node import Node, wait_full_mesh
 from wireguard import StockPeer
 
@@ -102,13 +102,7 @@ class Link:
         return OVERLAY[1]
 
     def close(self):
-        for program in self.daemons + self.others:
-            try:
-                program.end()
-            except Failed:
-                pass  # killed, which is as good here
-        for space in self.spaces:
-            space.remove()
+        clear(self.daemons + self.others, self.spaces)
 
 
 def no_tunnel(link):
