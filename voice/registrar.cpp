@@ -44,8 +44,9 @@ Message Registrar::serve(const Message& request, const Flow& flow, net::Now now)
     return with_password(request, flow, exchange_.settings.expires, now);
 }
 
-Message Registrar::outage(const Message& request, const Flow& flow, net::Now now) {
-    const auto most = exchange_.settings.outage_expires;
+Message Registrar::outage(const Message& request, const Flow& flow, net::Now now, std::chrono::seconds later) {
+    const auto soon = exchange_.settings.outage_expires;
+    const auto most = std::max(soon, std::min(soon + later, exchange_.settings.expires));
     if (same_devices(request, flow, now)) return done(apply(request, flow, most, false, now), request, flow, now);
     if (credentials_.provisioned(request.to().uri.address_of_record())) return with_password(request, flow, most, now);
     if (exchange_.centre_busy()) return done(503, request, flow, now);  // it may well know this device

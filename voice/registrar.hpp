@@ -13,7 +13,8 @@ public:
     /// The answer where there is no centre: a password decides.
     Message serve(const Message& request, const Flow& flow, net::Now now);
     /// The answer while the centre is away: same device and flow as it accepted, or a provisioned password, or 403.
-    Message outage(const Message& request, const Flow& flow, net::Now now);
+    /// `later`: so much longer than in an outage it shall stay away, up to the usual time.
+    Message outage(const Message& request, const Flow& flow, net::Now now, std::chrono::seconds later = {});
     /// The answer from here while the centre is up, if the request only refreshes what it will remember for long.
     std::optional<Message> refresh(const Message& request, const Flow& flow, net::Now now);
 

@@ -44,8 +44,12 @@ void Registration::arrived(const RequestArrived& event, net::Now now) {
         transactions.respond(event.id, *local, now);
         return;
     }
-    if (exchange_.centre_busy() || !admit(request, event.flow, now)) {
+    if (exchange_.centre_busy()) {
         transactions.respond(event.id, registrar_.outage(request, event.flow, now), now);
+        return;
+    }
+    if (!admit(request, event.flow, now)) {
+        transactions.respond(event.id, registrar_.outage(request, event.flow, now, turn(now)), now);
         return;
     }
     Fork fork(event.id, request, event.flow, this);
@@ -67,6 +71,16 @@ bool Registration::admit(const Message& request, const Flow& flow, net::Now now)
     std::erase_if(admitted_, [&](const auto& entry) { return entry.second <= now.steady; });
     admitted_[std::string(request.call_id())] = now.steady + kAnswersChallenge;
     return true;
+}
+
+std::chrono::seconds Registration::turn(net::Now now) {
+    const auto& settings = exchange_.settings;
+    const auto room = settings.expires - settings.outage_expires;
+    last_turn_ = std::max(last_turn_, now.steady) + std::chrono::nanoseconds(std::chrono::seconds(1)) / std::max(1U, settings.refreshes_per_second);
+    // Phones come again when half to nine tenths of their time is over.
+    const auto later = std::chrono::ceil<std::chrono::seconds>(2 * (last_turn_ - now.steady));
+    if (later >= room) last_turn_ = now.steady;  // the next ones share the turns of the first
+    return later;
 }
 
 bool Registration::shape(Fork& fork, const Target& target, Message& request, net::Now) {

@@ -35,6 +35,8 @@ private:
     /// After an outage all phones come at once: whether this one may go on to the centre now. Those that may not are
     /// answered here, and come again soon.
     bool admit(const Message& request, const Flow& flow, net::Now now);
+    /// How much later than others one shall come again that may not go on now: all that came at once come one by one.
+    std::chrono::seconds turn(net::Now now);
     void learn(const Fork& fork, Message& response, net::Now now);
 
     Exchange& exchange_;
@@ -43,6 +45,7 @@ private:
     std::unordered_map<ServerId, std::vector<Offered>> offered_;
     double admissions_ = 0;
     net::Steady admitted_at_;
+    net::Steady last_turn_;  ///< given to who had to wait, as if it came at once
     std::unordered_map<std::string, net::Steady> admitted_;  ///< by Call-ID, a few seconds each
 };
 
