@@ -302,3 +302,92 @@ TEST_CASE("a call whose media has died on both sides is ended on both sides") {
     CHECK_FALSE(offices.bob.in_call());
     CHECK(offices.quiet());
 }
+
+namespace {
+
+/// 500 phones in trento, registered.
+struct Storm : Offices {
+    explicit Storm(std::uint64_t seed) : Offices(seed) {
+        for (unsigned i = 0; i < 500; ++i) {
+            const auto user = "u" + std::to_string(i);
+            centre.passwords[user] = "secret";
+            const net::Endpoint at{net::IpAddress::v4(10, 1, static_cast<std::uint8_t>(1 + i / 250),
+                                                      static_cast<std::uint8_t>(1 + i % 250)), 5060, 0};
+            phones.push_back(std::make_unique<test::Phone>(line, user, at, *net::Endpoint::parse("192.0.2.1:5060")));
+        }
+        all_register();
+        REQUIRE(until([&] { return registered() == 500; }, 20s));
+    }
+    void all_register() {
+        for (const auto& phone : phones) {
+            phone->history.clear();
+            phone->register_now();
+        }
+    }
+    std::size_t registered() const {
+        return static_cast<std::size_t>(
+            std::count_if(phones.begin(), phones.end(), [](const auto& phone) { return phone->last("REGISTER") == 200; }));
+    }
+    /// Answers to a REGISTER since all began to, other than 200 and the challenge.
+    std::size_t failures() const {
+        std::size_t count = 0;
+        for (const auto& phone : phones) {
+            for (const auto& told : phone->history) {
+                count += told.method == "REGISTER" && told.status != 200 && told.status != 401 ? 1 : 0;
+            }
+        }
+        return count;
+    }
+    std::size_t known_to_the_centre() const {
+        return static_cast<std::size_t>(std::count_if(phones.begin(), phones.end(), [&](const auto& phone) {
+            return centre.contacts(phone->contact_user).size() == 1;
+        }));
+    }
+
+    std::vector<std::unique_ptr<test::Phone>> phones;
+};
+
+}  // namespace
+
+TEST_CASE("500 phones that register at once after a restart of meshd are all registered, and none is refused") {
+    Storm storm(11);
+    storm.run(2 * voice::Location::kTellEvery);  // what was learnt is written
+    storm.trento->crash();
+    storm.run(2s);
+    storm.trento->start();
+    storm.all_register();
+    CHECK(storm.until([&] { return storm.registered() == 500; }, 10s));
+    CHECK(storm.failures() == 0);
+    CHECK(storm.known_to_the_centre() == 500);
+}
+
+TEST_CASE("500 phones that register at once while the centre restarts are all registered, and it learns them anew") {
+    Storm storm(12);
+    const auto away = GENERATE(3500ms, 10000ms);
+    CAPTURE(away.count());
+    storm.centre.alive = false;
+    storm.centre.forget();
+    storm.run(1s);
+    storm.all_register();
+    storm.run(away - 1000ms);
+    storm.centre.alive = true;
+    CHECK(storm.until([&] { return storm.registered() == 500; }, 10s));
+    // Their own refreshes bring them back, 100 a second, once the centre is believed again.
+    CHECK(storm.until([&] { return storm.known_to_the_centre() == 500 && storm.registered() == 500; }, 300s));
+    CHECK(storm.failures() == 0);
+}
+
+TEST_CASE("500 phones that register at once after a restart of meshd and the centre are all registered") {
+    Storm storm(13);
+    storm.run(2 * voice::Location::kTellEvery);
+    storm.centre.alive = false;
+    storm.centre.forget();
+    storm.trento->crash();
+    storm.run(2s);
+    storm.trento->start();
+    storm.all_register();
+    storm.run(2s);
+    storm.centre.alive = true;
+    CHECK(storm.until([&] { return storm.registered() == 500 && storm.known_to_the_centre() == 500; }, 30s));
+    CHECK(storm.failures() == 0);
+}
