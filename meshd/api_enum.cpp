@@ -53,7 +53,7 @@ json leads_json(const voice::NameFound& found) {
     for (const auto& lead : found.leads) {
         auto hops = json::array();
         for (const auto& hop : lead.at.hops) {
-            hops.push_back({{"transport", name_of(hop.carrier)}, {"at", hop.endpoint.text()}, {"name", hop.name}});
+            hops.push_back({{"transport", via_name(hop.transport)}, {"at", hop.endpoint.text()}, {"name", hop.name}});
         }
         out.push_back({{"uri", lead.uri.text()}, {"hops", std::move(hops)}, {"why", lead.at.why}});
     }

@@ -11,21 +11,19 @@ constexpr std::size_t kMaxServices = 8;    // NAPTR records that are followed
 constexpr std::size_t kMaxTargets = 16;    // SRV records that are followed
 
 struct Service {
-    Carrier carrier;
+    Transport transport;
     std::string_view naptr;  ///< RFC 3263 section 4.1
     std::string_view srv;
 };
 constexpr Service kServices[] = {
-    {Carrier::udp, "SIP+D2U", "_sip._udp."},
-    {Carrier::tcp, "SIP+D2T", "_sip._tcp."},
-    {Carrier::tls, "SIPS+D2T", "_sips._tcp."},
+    {Transport::udp, "SIP+D2U", "_sip._udp."},
+    {Transport::tcp, "SIP+D2T", "_sip._tcp."},
+    {Transport::tls, "SIPS+D2T", "_sips._tcp."},
 };
 
-const Service& service_of(Carrier carrier) {
-    return *std::find_if(std::begin(kServices), std::end(kServices), [&](const auto& s) { return s.carrier == carrier; });
+const Service& service_of(Transport transport) {
+    return *std::find_if(std::begin(kServices), std::end(kServices), [&](const auto& s) { return s.transport == transport; });
 }
-
-std::uint16_t default_port(Carrier carrier) { return carrier == Carrier::tls ? 5061 : 5060; }
 
 class Search {
 public:
@@ -35,50 +33,50 @@ public:
     Located uri(const Uri& uri) {
         secure_ = uri.scheme == "sips";
         const auto maddr = uri.params.get("maddr");
-        const auto transport = uri.params.get("transport");
-        std::optional<Carrier> carrier;
-        if (transport) {
-            carrier = carrier_of(*transport);
-            if (!carrier) return refused("there is no way to speak transport=" + std::string(*transport));
+        const auto named = uri.params.get("transport");
+        std::optional<Transport> transport;
+        if (named) {
+            transport = transport_of(*named);
+            if (!transport) return refused("there is no way to speak transport=" + std::string(*named));
         }
-        return place(std::string(maddr.value_or(uri.host)), uri.port, carrier);
+        return place(std::string(maddr.value_or(uri.host)), uri.port, transport);
     }
 
     Located response(const Via& via) {
-        const auto carrier = carrier_of(net::to_lower(via.transport));
-        if (!carrier) return refused("there is no way to speak " + via.transport);
-        return place(std::string(via.host), via.port, carrier);
+        const auto transport = transport_of(net::to_lower(via.transport));
+        if (!transport) return refused("there is no way to speak " + via.transport);
+        return place(std::string(via.host), via.port, transport);
     }
 
 private:
     static Located refused(std::string why) { return {{}, std::move(why)}; }
 
-    std::optional<Carrier> carrier_of(std::string_view transport) const {
-        if (net::equals_ignoring_case(transport, "udp")) return secure_ ? std::nullopt : std::optional(Carrier::udp);
-        if (net::equals_ignoring_case(transport, "tcp")) return secure_ ? Carrier::tls : Carrier::tcp;
-        if (net::equals_ignoring_case(transport, "tls")) return Carrier::tls;  // deprecated, and everywhere
+    std::optional<Transport> transport_of(std::string_view name) const {
+        if (net::equals_ignoring_case(name, "udp")) return secure_ ? std::nullopt : std::optional(Transport::udp);
+        if (net::equals_ignoring_case(name, "tcp")) return secure_ ? Transport::tls : Transport::tcp;
+        if (net::equals_ignoring_case(name, "tls")) return Transport::tls;  // deprecated, and everywhere
         return std::nullopt;
     }
-    bool speaks(Carrier carrier) const {
-        return std::find(settings_.carriers.begin(), settings_.carriers.end(), carrier) != settings_.carriers.end();
+    bool speaks(Transport transport) const {
+        return std::find(settings_.transports.begin(), settings_.transports.end(), transport) != settings_.transports.end();
     }
 
     /// Section 4.1, then 4.2.
-    Located place(const std::string& host, std::uint16_t port, std::optional<Carrier> carrier) {
-        const auto plain = carrier.value_or(secure_ ? Carrier::tls : Carrier::udp);
+    Located place(const std::string& host, std::uint16_t port, std::optional<Transport> transport) {
+        const auto plain = transport.value_or(secure_ ? Transport::tls : Transport::udp);
         const auto address = net::IpAddress::parse(host);
         const auto name = address ? std::nullopt : dns_name(host);
         if (!address && !name) return refused("'" + host + "' is neither an address nor a name");
         if (address || port != 0) {
-            if (!speaks(plain)) return refused("there is no way to speak " + std::string(name_of(plain)));
+            if (!speaks(plain)) return refused("there is no way to speak " + std::string(via_name(plain)));
             const auto there = port != 0 ? port : default_port(plain);
             if (address) {
                 add(plain, *address, there, "");
             } else {
                 host_addresses(plain, *name, there);
             }
-        } else if (carrier) {
-            if (!speaks(plain)) return refused("there is no way to speak " + std::string(name_of(plain)));
+        } else if (transport) {
+            if (!speaks(plain)) return refused("there is no way to speak " + std::string(via_name(plain)));
             if (!srv(plain, std::string(service_of(plain).srv) + *name)) host_addresses(plain, *name, default_port(plain));
         } else {
             by_name(*name, plain);
@@ -87,7 +85,7 @@ private:
     }
 
     /// No transport and no port are given: NAPTR, else SRV of each transport, else the addresses.
-    void by_name(const std::string& name, Carrier plain) {
+    void by_name(const std::string& name, Transport plain) {
         const auto* answer = facts_.find({name, DnsType::naptr});
         if (answer == nullptr) return;
         auto naptrs = answer->naptrs;
@@ -103,29 +101,29 @@ private:
             if (service == std::end(kServices) || !net::equals_ignoring_case(naptr.flags, "s")) continue;
             if (!naptr.regexp.empty() || naptr.replacement.empty()) continue;
             any = true;  // a server that offers SIP by NAPTR offers it in no other way
-            if (!speaks(service->carrier) || (secure_ && service->carrier != Carrier::tls)) continue;
+            if (!speaks(service->transport) || (secure_ && service->transport != Transport::tls)) continue;
             if (++followed > kMaxServices) break;
-            srv(service->carrier, naptr.replacement);
+            srv(service->transport, naptr.replacement);
         }
         if (any) {
             if (followed == 0) why_ = "it offers none of the transports that there are here";
             return;
         }
         bool found = false;
-        for (const auto carrier : settings_.carriers) {
-            if (secure_ && carrier != Carrier::tls) continue;
-            found |= srv(carrier, std::string(service_of(carrier).srv) + name);
+        for (const auto transport : settings_.transports) {
+            if (secure_ && transport != Transport::tls) continue;
+            found |= srv(transport, std::string(service_of(transport).srv) + name);
         }
         if (found) return;
         if (!speaks(plain)) {
-            why_ = "there is no way to speak " + std::string(name_of(plain));
+            why_ = "there is no way to speak " + std::string(via_name(plain));
             return;
         }
         host_addresses(plain, name, default_port(plain));
     }
 
     /// True if there are SRV records, be it only the one that says no.
-    bool srv(Carrier carrier, const std::string& name) {
+    bool srv(Transport transport, const std::string& name) {
         const auto* answer = facts_.find({name, DnsType::srv});
         if (answer == nullptr) return true;  // whether there are any is not known yet
         if (answer->srvs.empty()) return false;
@@ -140,7 +138,7 @@ private:
         for (const auto& record : in_order(std::move(records), random_)) {
             if (record.target.empty()) continue;
             none = false;
-            host_addresses(carrier, record.target, record.port);
+            host_addresses(transport, record.target, record.port);
         }
         if (none) why_ = "its SRV record says that it does not offer SIP";
         return true;
@@ -152,23 +150,23 @@ private:
         if (settings_.ipv4) facts_.find({name, DnsType::a});
     }
 
-    void host_addresses(Carrier carrier, const std::string& name, std::uint16_t port) {
+    void host_addresses(Transport transport, const std::string& name, std::uint16_t port) {
         // RFC 2782 wants a name as target. Zones that have an address there mean it.
-        if (const auto address = net::IpAddress::parse(name)) return add(carrier, *address, port, "");
+        if (const auto address = net::IpAddress::parse(name)) return add(transport, *address, port, "");
         ask_addresses(name);
         if (!facts_.complete()) return;
         if (settings_.ipv6) {
-            for (const auto& address : facts_.find({name, DnsType::aaaa})->addresses) add(carrier, address, port, name);
+            for (const auto& address : facts_.find({name, DnsType::aaaa})->addresses) add(transport, address, port, name);
         }
         if (settings_.ipv4) {
-            for (const auto& address : facts_.find({name, DnsType::a})->addresses) add(carrier, address, port, name);
+            for (const auto& address : facts_.find({name, DnsType::a})->addresses) add(transport, address, port, name);
         }
     }
 
-    void add(Carrier carrier, const net::IpAddress& address, std::uint16_t port, const std::string& name) {
-        const Hop hop{carrier, {address, port, 0}, name};
+    void add(Transport transport, const net::IpAddress& address, std::uint16_t port, const std::string& name) {
+        const Hop hop{transport, {address, port, 0}, name};
         const bool known = std::any_of(out_.hops.begin(), out_.hops.end(), [&](const auto& other) {
-            return other.carrier == hop.carrier && other.endpoint == hop.endpoint;
+            return other.transport == hop.transport && other.endpoint == hop.endpoint;
         });
         if (!known && port != 0 && out_.hops.size() < kMaxHops) out_.hops.push_back(hop);
     }
@@ -189,14 +187,7 @@ private:
 
 }  // namespace
 
-std::string_view name_of(Carrier carrier) {
-    switch (carrier) {
-        case Carrier::udp: return "UDP";
-        case Carrier::tcp: return "TCP";
-        case Carrier::tls: return "TLS";
-    }
-    return "";
-}
+std::uint16_t default_port(Transport transport) { return transport == Transport::tls ? 5061 : 5060; }
 
 Located locate(const Uri& uri, const LocateSettings& settings, DnsFacts& facts, net::Random& random) {
     if (!uri.is_sip()) return {{}, "'" + uri.scheme + ":' is no SIP URI"};

@@ -3,22 +3,20 @@
 
 #include "net/random.hpp"
 #include "voice/dns_facts.hpp"
+#include "voice/flow.hpp"
 #include "voice/message.hpp"
 
 namespace voice {
 
-enum class Carrier : std::uint8_t { udp, tcp, tls };
-std::string_view name_of(Carrier carrier);
-
 /// What we can speak.
 struct LocateSettings {
-    std::vector<Carrier> carriers = {Carrier::udp, Carrier::tcp};  ///< the one that is liked best first
+    std::vector<Transport> transports = {Transport::udp, Transport::tcp};  ///< the one that is liked best first
     bool ipv4 = true;
     bool ipv6 = true;
 };
 
 struct Hop {
-    Carrier carrier = Carrier::udp;
+    Transport transport = Transport::udp;
     net::Endpoint endpoint;
     std::string name;  ///< the host whose address it is, for people; empty where the address itself was given
     bool operator==(const Hop&) const = default;
@@ -30,6 +28,8 @@ struct Located {
 };
 
 inline constexpr std::size_t kMaxHops = 16;
+
+std::uint16_t default_port(Transport transport);  ///< RFC 3261 section 19.1.2
 
 /// Counts only if `facts` is complete afterwards. `random` chooses among equals by their weights (RFC 2782); nothing is
 /// drawn before all answers are there.

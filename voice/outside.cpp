@@ -41,13 +41,12 @@ std::vector<Target> Outside::targets(const NameFound& found, const Flow& except,
             continue;
         }
         for (const auto& hop : lead.at.hops) {
-            if (hop.carrier == Carrier::tls || !may_be_called(hop.endpoint)) continue;
-            const auto transport = hop.carrier == Carrier::tcp ? Transport::tcp : Transport::udp;
+            if (hop.transport == Transport::tls || !may_be_called(hop.endpoint)) continue;
             exchange_.outside.add(hop.endpoint, now);
             auto uri = lead.uri;
             uri.headers.clear();  // RFC 3261 section 19.1.1: no Request-URI has headers, or a method
             uri.params.remove("method");
-            out.push_back({Path::outside, exchange_.flow_to(hop.endpoint, transport, Side::outside), std::move(uri), {}, {}});
+            out.push_back({Path::outside, exchange_.flow_to(hop.endpoint, hop.transport, Side::outside), std::move(uri), {}, {}});
         }
     }
     return out;

@@ -8,7 +8,7 @@ using namespace voice;
 namespace {
 
 struct Bench : Zone {
-    LocateSettings settings{{Carrier::udp, Carrier::tcp, Carrier::tls}, true, true};
+    LocateSettings settings{{Transport::udp, Transport::tcp, Transport::tls}, true, true};
     net::SeededRandom random{1};
 
     /// "UDP 192.0.2.1:5060" of each hop; why, if there is none.
@@ -22,7 +22,7 @@ struct Bench : Zone {
 private:
     static std::vector<std::string> text(const Located& located) {
         std::vector<std::string> out;
-        for (const auto& hop : located.hops) out.push_back(std::string(name_of(hop.carrier)) + " " + hop.endpoint.text());
+        for (const auto& hop : located.hops) out.push_back(std::string(via_name(hop.transport)) + " " + hop.endpoint.text());
         if (out.empty()) out.push_back(located.why);
         return out;
     }
@@ -71,7 +71,7 @@ TEST_CASE("the example of RFC 3263 section 4 leads to its servers") {
     bench.host("last.example.com", "192.0.2.4");
 
     SECTION("without TLS: TCP, then UDP") {
-        bench.settings.carriers = {Carrier::tcp, Carrier::udp};
+        bench.settings.transports = {Transport::tcp, Transport::udp};
         auto hops = bench.locate("sip:user@example.com");
         REQUIRE(hops.size() == 3);
         std::sort(hops.begin(), hops.begin() + 2);
@@ -80,7 +80,7 @@ TEST_CASE("the example of RFC 3263 section 4 leads to its servers") {
     SECTION("with TLS that comes first") { CHECK(bench.locate("sip:user@example.com").front() == "TLS 192.0.2.3:5061"); }
     SECTION("a SIPS URI goes by TLS only") {
         CHECK(bench.locate("sips:user@example.com") == Texts{"TLS 192.0.2.3:5061"});
-        bench.settings.carriers = {Carrier::udp, Carrier::tcp};
+        bench.settings.transports = {Transport::udp, Transport::tcp};
         CHECK(bench.locate("sips:user@example.com") == Texts{"it offers none of the transports that there are here"});
     }
     SECTION("with a transport given, its SRV is asked for at once") {
@@ -148,7 +148,7 @@ TEST_CASE("what cannot be spoken or found is said") {
     CHECK(bench.locate("sips:a@example.com;transport=udp") == Texts{"there is no way to speak transport=udp"});
     CHECK(bench.locate("sip:a@example.com") == Texts{"no address is known for example.com"});
     CHECK(bench.locate("tel:+1555") == Texts{"'tel:' is no SIP URI"});
-    bench.settings.carriers = {Carrier::udp};
+    bench.settings.transports = {Transport::udp};
     CHECK(bench.locate("sip:a@192.0.2.1;transport=tcp") == Texts{"there is no way to speak TCP"});
 }
 
