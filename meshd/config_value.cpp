@@ -124,7 +124,7 @@ std::optional<Centre> parse_centre(std::string_view text) {
     out.host = host_port->host;
     if (has_port) out.port = host_port->port;
     if (net::IpAddress::parse(out.host)) {
-        out.port = out.port.value_or(out.tls ? 5061 : 5060);
+        out.port = out.port.value_or(voice::default_port(out.tls ? voice::Transport::tls : voice::Transport::udp));
         out.tcp = out.tcp.value_or(false);
     }
     return out;

@@ -14,7 +14,6 @@ constexpr auto kSettleNetwork = std::chrono::milliseconds(150);
 constexpr auto kRetrySegmentsEvery = std::chrono::minutes(5);
 constexpr auto kResolveCentreEvery = std::chrono::minutes(5);
 constexpr auto kResolveCentreAgain = std::chrono::seconds(10);
-constexpr std::uint16_t kSipPort = 5060, kSipsPort = 5061;  // RFC 3261 section 19.1.2
 constexpr const char* kStampValue = "stamp";
 constexpr const char* kCentreValue = "centre";
 constexpr std::string_view kPhonePrefix = "phone:";
@@ -144,7 +143,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
                 endpoint = net::Endpoint::parse(net::as_text(known->second)).value_or(net::Endpoint{});
             }
             if (const auto address = net::IpAddress::parse(centre->host)) {
-                endpoint = {*address, centre->port.value_or(kSipPort)};
+                endpoint = {*address, centre->port.value_or(voice::default_port(transport_of(*centre)))};
             }
             proxy.centre = voice::Centre{transport_of(*centre), endpoint};
         }
@@ -456,7 +455,7 @@ void LiveNode::resolve_centre() {
             return;
         }
         const net::Endpoint endpoint{core_->proxy()->centre_among(answer->addresses),
-                                     centre->port.value_or(centre->tls ? kSipsPort : kSipPort)};
+                                     centre->port.value_or(voice::default_port(transport_of(*centre)))};
         core_->proxy()->set_centre({transport_of(*centre), endpoint}, loop_.now());
         Batch batch;
         batch.values[kCentreValue] = net::copy(net::as_bytes(endpoint.text()));
