@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <tuple>
 
 #include "net/text.hpp"
 
@@ -159,6 +160,13 @@ std::optional<DnsAnswer> parse_dns_answer(const DnsQuestion& question, net::Byte
     out.kind = taken > 0 ? DnsAnswer::Kind::found : DnsAnswer::Kind::nothing;
     if (taken == 0) out.ttl = negative_ttl(raw);
     return out;
+}
+
+std::vector<Naptr> in_order(std::vector<Naptr> records) {
+    std::stable_sort(records.begin(), records.end(), [](const Naptr& a, const Naptr& b) {
+        return std::tie(a.order, a.preference) < std::tie(b.order, b.preference);
+    });
+    return records;
 }
 
 std::optional<std::string> dns_name(std::string_view text) {

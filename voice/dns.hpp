@@ -63,6 +63,9 @@ inline constexpr std::size_t kMaxDnsRecords = 64;
 /// the server says that it could not find out.
 std::optional<DnsAnswer> parse_dns_answer(const DnsQuestion& question, net::ByteView message);
 
+/// RFC 3403 section 4.1: by order, then by preference; equals stay as they came in the message.
+std::vector<Naptr> in_order(std::vector<Naptr> records);
+
 /// Lower case, the root's dot gone. nullopt unless it is letters, digits, '-' and '_' in labels of at most 63, 253 together.
 std::optional<std::string> dns_name(std::string_view text);
 

@@ -50,11 +50,7 @@ public:
         path_.push_back(name);
         out_.domains.push_back({name, answer->kind, facts_.is_stale(question), answer->skipped});
         out_.skipped += answer->skipped;
-        auto records = answer->naptrs;
-        // Equals stay as they came in the message.
-        std::stable_sort(records.begin(), records.end(), [](const Naptr& a, const Naptr& b) {
-            return a.order != b.order ? a.order < b.order : a.preference < b.preference;
-        });
+        auto records = in_order(answer->naptrs);
         std::optional<std::uint16_t> decided;  // RFC 3403 section 4.1: higher orders do not count once one has matched
         for (auto& naptr : records) {
             if (out_.records.size() >= kMaxEnumRecords) {

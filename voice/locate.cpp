@@ -88,10 +88,7 @@ private:
     void by_name(const std::string& name, Transport plain) {
         const auto* answer = facts_.find({name, DnsType::naptr});
         if (answer == nullptr) return;
-        auto naptrs = answer->naptrs;
-        std::stable_sort(naptrs.begin(), naptrs.end(), [](const Naptr& a, const Naptr& b) {
-            return a.order != b.order ? a.order < b.order : a.preference < b.preference;
-        });
+        const auto naptrs = in_order(answer->naptrs);
         bool any = false;
         std::size_t followed = 0;
         for (const auto& naptr : naptrs) {
