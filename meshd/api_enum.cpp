@@ -89,13 +89,12 @@ void look_up(Daemon& daemon, const Params& params, Answer& answer) {
     }
     const auto dialled = params.text("number");
     const auto number = number_of(daemon, dialled);
-    static constexpr const char* kUses[] = {"never", "without-centre", "always"};  // as voice::OutsideUse
     const auto waiting = shared(answer);
     const bool begun = live.names()->look_up(number, [&daemon, waiting, dialled](const voice::NameFound& found) {
         const auto& config = daemon.config().voice;
         waiting->result({{"number", found.number},
                          {"user", user_of(daemon, dialled)},
-                         {"use", kUses[static_cast<std::size_t>(config.enum_lookup.use)]},
+                         {"use", kEnumUses[static_cast<std::size_t>(config.enum_lookup.use)]},
                          {"centre", config.centre.has_value()},
                          {"domains", domains_json(found.said)},
                          {"records", records_json(found.said)},

@@ -65,9 +65,8 @@ void read_dial_plan(const Value& value, Config& out) {
 }
 
 void read_enum(const Value& value, Config& out) {
-    static constexpr auto kUses = std::to_array<std::string_view>({"never", "without-centre", "always"});  // OutsideUse
     static constexpr auto kKeys = std::to_array<Value::Key>({
-        {"use", [](const Value& v, Config& c) { c.voice.enum_lookup.use = static_cast<voice::OutsideUse>(v.choice(kUses)); }},
+        {"use", [](const Value& v, Config& c) { c.voice.enum_lookup.use = static_cast<voice::OutsideUse>(v.choice(kEnumUses)); }},
         {"suffixes",
          [](const Value& v, Config& c) {
              c.voice.enum_lookup.suffixes.clear();

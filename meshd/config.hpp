@@ -43,6 +43,9 @@ struct MdnsConfig {
 /// As RFC 8760 names them, and as voice::DigestAlgorithm counts them.
 inline constexpr auto kDigests = std::to_array<std::string_view>({"MD5", "SHA-256", "SHA-512-256"});
 
+/// As voice::OutsideUse counts them.
+inline constexpr auto kEnumUses = std::to_array<std::string_view>({"never", "without-centre", "always"});
+
 /// Numbers and addresses of others, found by DNS.
 struct EnumConfig {
     voice::OutsideUse use = voice::OutsideUse::without_centre;
