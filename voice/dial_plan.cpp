@@ -2,12 +2,10 @@
 
 #include <algorithm>
 
+#include "voice/characters.hpp"
+
 namespace voice {
 namespace {
-
-bool all_digits(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
 
 std::optional<std::string> number(const std::string& text) {
     auto parsed = parse_e164(text);

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "net/text.hpp"
+#include "voice/characters.hpp"
 
 namespace voice {
 namespace {
@@ -179,7 +180,7 @@ std::optional<std::string> dns_name(std::string_view text) {
             label = 0;
             continue;
         }
-        const bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+        const bool fits = is_alnum(c) || c == '-' || c == '_';
         if (!fits || ++label > 63) return std::nullopt;
     }
     return label == 0 ? std::nullopt : std::optional(net::to_lower(text));

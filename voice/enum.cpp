@@ -1,15 +1,13 @@
 #include "voice/enum.hpp"
 
 #include <algorithm>
-#include <cctype>
 
 #include "net/text.hpp"
+#include "voice/characters.hpp"
 #include "voice/substitution.hpp"
 
 namespace voice {
 namespace {
-
-bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
 /// RFC 6116 section 3.4.3, Services: type and subtypes are 1 to 32 letters, digits and '-'.
 bool is_service(std::string_view text) {
@@ -28,7 +26,7 @@ bool is_service(std::string_view text) {
 /// "scheme:" of a URI that is one: printable ASCII, something behind the colon. Empty if it is none.
 std::string scheme_of(std::string_view uri) {
     const auto colon = uri.find(':');
-    if (colon == uri.npos || colon == 0 || colon + 1 == uri.size() || !std::isalpha(static_cast<unsigned char>(uri[0]))) return {};
+    if (colon == uri.npos || colon == 0 || colon + 1 == uri.size() || !is_alpha(uri[0])) return {};
     for (const char c : uri) {
         if (c <= ' ' || c > '~' || c == '<' || c == '>' || c == '"') return {};
     }
@@ -168,7 +166,7 @@ std::string_view name_of(EnumVerdict verdict) {
 std::string enum_domain(std::string_view e164, std::string_view suffix) {
     std::string out;
     for (auto c = e164.rbegin(); c != e164.rend(); ++c) {
-        if (*c < '0' || *c > '9') continue;
+        if (!is_digit(*c)) continue;
         out += *c;
         out += '.';
     }

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "voice/characters.hpp"
+
 namespace voice {
 namespace {
 
@@ -127,7 +129,7 @@ private:
                 return bracket();
             case '\\':
                 if (rest_.empty()) return fail("a backslash at the end");
-                if (rest_.front() >= '0' && rest_.front() <= '9') return fail("a back-reference inside the expression");
+                if (is_digit(rest_.front())) return fail("a back-reference inside the expression");
                 return literal(next());
             default:
                 return literal(c);
@@ -188,7 +190,7 @@ private:
         auto text = rest_.substr(1);
         const auto digits = [&] {
             std::size_t count = 0;
-            while (count < text.size() && text[count] >= '0' && text[count] <= '9') ++count;
+            while (count < text.size() && is_digit(text[count])) ++count;
             text.remove_prefix(count);
             return count;
         };
@@ -209,7 +211,7 @@ private:
         }
         const auto number = [&] {
             unsigned value = 0;
-            while (!rest_.empty() && rest_.front() >= '0' && rest_.front() <= '9') {
+            while (!rest_.empty() && is_digit(rest_.front())) {
                 value = std::min(value * 10 + static_cast<unsigned>(next() - '0'), 10000U);
             }
             return value;

@@ -3,16 +3,10 @@
 #include <algorithm>
 
 #include "net/text.hpp"
+#include "voice/characters.hpp"
 
 namespace voice {
 namespace {
-
-bool is_token(std::string_view text) {
-    constexpr std::string_view kMore = "-.!%*_+`'~";
-    return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || kMore.find(c) != kMore.npos;
-    });
-}
 
 bool is_space(char c) { return c == ' ' || c == '\t'; }
 
@@ -146,7 +140,7 @@ double NameAddr::q() const {
     double q = 0;
     double scale = 0.1;
     for (const char c : value->substr(std::min<std::size_t>(2, value->size()))) {
-        if (c < '0' || c > '9') return 1;
+        if (!is_digit(c)) return 1;
         q += (c - '0') * scale;
         scale /= 10;
     }

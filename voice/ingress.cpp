@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "net/text.hpp"
+#include "voice/characters.hpp"
 #include "voice/message.hpp"
 #include "voice/plain.hpp"
 
@@ -51,13 +52,6 @@ private:
 };
 
 namespace {
-
-bool is_token(std::string_view text) {
-    constexpr std::string_view kMore = "-.!%*_+`'~";
-    return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || kMore.find(c) != kMore.npos;
-    });
-}
 
 /// Controls have no place in a header, save the tab, and (RFC 3261 25.1) behind a backslash in quotes.
 bool has_stray_control(std::string_view value) {

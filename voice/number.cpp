@@ -2,10 +2,11 @@
 
 #include <algorithm>
 
+#include "voice/characters.hpp"
+
 namespace voice {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_separator(char c) { return c == '-' || c == '.' || c == '(' || c == ')' || c == ' '; }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "net/address.hpp"
 #include "net/text.hpp"
+#include "voice/characters.hpp"
 
 namespace voice {
 
@@ -37,8 +38,7 @@ constexpr std::array<std::string_view, 14> kMethods{"INVITE",    "ACK",    "BYE"
                                                     "OPTIONS",   "INFO",   "PRACK", "UPDATE",  "SUBSCRIBE",
                                                     "NOTIFY",    "REFER",  "MESSAGE", "PUBLISH"};
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_word(char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' || c == '_'; }
+bool is_word(char c) { return is_alnum(c) || c == '-' || c == '.' || c == '_'; }
 
 template <class Allowed>
 bool all_of(std::string_view text, Allowed allowed) {

@@ -3,6 +3,8 @@
 #include <optional>
 #include <utility>
 
+#include "voice/characters.hpp"
+
 namespace voice {
 namespace {
 
@@ -68,7 +70,7 @@ net::Result<Substitution> Substitution::parse(std::string_view text) {
         }
         if (++i == replacement->size()) return net::fail("the replacement ends in a backslash");
         c = (*replacement)[i];
-        if (c < '0' || c > '9' || c == delimiter) {
+        if (!is_digit(c) || c == delimiter) {
             literal += c;
             continue;
         }

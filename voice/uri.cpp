@@ -4,23 +4,16 @@
 #include <array>
 
 #include "net/text.hpp"
+#include "voice/characters.hpp"
 
 namespace voice {
 namespace {
 
-bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
-
 constexpr std::string_view kMark = "-_.!~*'()";
 constexpr std::string_view kUserUnreserved = "&=+$,;?/";
 
-bool is_token(std::string_view text) {
-    constexpr std::string_view kMore = "-.!%*_+`'~";
-    return !text.empty() &&
-           std::all_of(text.begin(), text.end(), [&](char c) { return is_alnum(c) || kMore.find(c) != kMore.npos; });
-}
-
 std::optional<unsigned> hex_digit(char c) {
-    if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
+    if (is_digit(c)) return static_cast<unsigned>(c - '0');
     if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a' + 10);
     if (c >= 'A' && c <= 'F') return static_cast<unsigned>(c - 'A' + 10);
     return std::nullopt;
@@ -229,7 +222,7 @@ std::optional<Uri> Uri::parse(std::string_view text) {
     uri.scheme = net::to_lower(text.substr(0, colon));
     if (!std::all_of(uri.scheme.begin(), uri.scheme.end(),
                      [](char c) { return is_alnum(c) || c == '+' || c == '-' || c == '.'; }) ||
-        (uri.scheme[0] >= '0' && uri.scheme[0] <= '9')) {
+        is_digit(uri.scheme[0])) {
         return std::nullopt;
     }
     auto rest = text.substr(colon + 1);
