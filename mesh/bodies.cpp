@@ -9,7 +9,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kMaxAddresses = 8, kMaxSubnets = 32, kMaxGroups = 32, kMaxEndpoints = 16, kMaxNumbers = 16;
-constexpr std::size_t kMaxNodes = 32, kMaxCredentials = 1024, kMaxWhy = 200, kMaxBindings = 128;
+constexpr std::size_t kMaxNodes = 32, kMaxCredentials = 1024, kMaxWhy = 200;
+constexpr std::size_t kBindingBytes = 10;  // u64 user, u16 seconds after the first to end
 
 // Writing.
 
@@ -84,9 +85,13 @@ struct ToJson {
         return out;
     }
     Json operator()(const Bindings& b) const {
-        auto out = Json::object();
-        out["b"] = array_json(b.bindings, [](const Binding& one) { return Json::array({one.aor, one.until}); });
-        return out;
+        std::int64_t first = b.bindings.empty() ? 0 : INT64_MAX;
+        for (const auto& one : b.bindings) first = std::min(first, one.until);
+        net::Writer out;
+        for (const auto& one : b.bindings) {
+            out.u64be(one.user).u16be(static_cast<std::uint16_t>(std::min(one.until - first, Bindings::kSpan_s)));
+        }
+        return Json::object({{"t", first}, {"u", binary(out.view())}});
     }
 };
 
@@ -251,15 +256,14 @@ std::optional<Body> read_user(const RecordKey& key, Fields& in) {
 
 std::optional<Body> read_bindings(const RecordKey& key, Fields& in) {
     Bindings b;
-    b.bindings = in.list<Binding>("b", kMaxBindings, [&](const Json& one) {
-        in.want(one.is_array() && one.size() == 2 && one[1].is_number_unsigned());
-        Binding binding;
-        if (!in.good()) return binding;
-        binding.aor = in.text_of(one[0], kMaxSubjectBytes);
-        binding.until = static_cast<std::int64_t>(std::min<std::uint64_t>(one[1].get<std::uint64_t>(), INT64_MAX / 4));
-        return binding;
-    });
-    in.want(key.subject.size() == 33);
+    const auto first = in.time("t", true);
+    const auto bytes = in.bytes("u", Bindings::kMost * kBindingBytes, true);
+    in.want(bytes.size() % kBindingBytes == 0 && key.subject.size() == 33);
+    for (net::Reader read(bytes); in.good() && read.left() > 0;) {
+        const auto user = read.u64be();
+        in.want(b.bindings.empty() || b.bindings.back().user < user);
+        b.bindings.push_back({user, first + read.u16be()});
+    }
     return b;
 }
 

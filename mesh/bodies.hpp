@@ -86,13 +86,16 @@ struct NodeInfo {
     bool operator==(const NodeInfo&) const = default;
 };
 
+/// By its id and not its name, in ten bytes: so 256 shards of kMaxRecordBytes hold an office of 20,000 phones.
 struct Binding {
-    std::string aor;
+    std::uint64_t user = 0;  ///< user_id() of the address of record
     std::int64_t until = 0;  ///< Unix seconds
     auto operator<=>(const Binding&) const = default;
 };
 struct Bindings {
-    std::vector<Binding> bindings;
+    static constexpr std::size_t kMost = 160;
+    static constexpr std::int64_t kSpan_s = 65535;  ///< that their ends may lie apart; later ones are cut to that
+    std::vector<Binding> bindings;  ///< by rising ids
     bool operator==(const Bindings&) const = default;
 };
 
@@ -114,6 +117,8 @@ bool is_node_name(std::string_view name);  ///< also the rule for a mesh's name
 /// "Bob@Acme.Example" with the domain in lower case; nullopt if it is no address of record (no scheme, no port).
 std::optional<std::string> normal_aor(std::string_view text);
 bool is_number(std::string_view text);  ///< "+390461...", "201", "*21"
+/// Names a user whose record everybody has. An admin chooses who is a user, so nobody else can make two alike.
+std::uint64_t user_id(std::string_view aor);
 std::uint8_t shard_of(std::string_view aor);
 
 // Addresses.

@@ -48,9 +48,12 @@ bool is_number(std::string_view text) {
     return std::all_of(digits.begin(), digits.end(), [](char c) { return (c >= '0' && c <= '9') || c == '*' || c == '#'; });
 }
 
-std::uint8_t shard_of(std::string_view aor) {
-    return std::to_integer<std::uint8_t>(blake2s({net::as_bytes("meshd shard 1"), net::as_bytes(aor)}).bytes[0]);
+std::uint64_t user_id(std::string_view aor) {
+    const auto hash = blake2s({net::as_bytes("meshd user 1"), net::as_bytes(aor)});
+    return net::Reader(hash.view()).u64be();
 }
+
+std::uint8_t shard_of(std::string_view aor) { return static_cast<std::uint8_t>(user_id(aor) >> 56); }
 
 // RFC 4193 section 3.2: fd, then a global id of 40 bits.
 net::Prefix overlay_prefix(const net::NodeKey& mesh_id) {

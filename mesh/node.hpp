@@ -389,7 +389,7 @@ private:
     };
     mutable std::map<std::uint64_t, OpenedVoiceKey> opened_voice_keys_;  ///< opening costs more than all else of a password
 
-    std::map<std::uint8_t, std::map<std::string, std::int64_t>> bindings_;  ///< by shard: who, until when
+    std::map<std::uint8_t, std::map<std::uint64_t, std::int64_t>> bindings_;  ///< by shard: whose id, until when
     std::set<std::uint8_t> shards_to_sign_;
     std::map<std::uint8_t, net::Steady> shards_to_extend_;  ///< not urgent, but by then
     net::Steady next_extension_ = net::kNever;              ///< the first of them

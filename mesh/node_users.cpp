@@ -8,7 +8,6 @@ namespace mesh {
 namespace {
 
 constexpr std::string_view kVoiceKeyDomain = "meshd voice key 1";
-constexpr std::size_t kMaxShardBytes = kMaxRecordBytes - 256;  // envelope and CBOR's own bytes aside
 
 net::Bytes credentials_of(std::string_view aor) { return net::copy(net::as_bytes("meshd credentials 1 " + std::string(aor))); }
 
@@ -170,22 +169,23 @@ const std::vector<Binding>& Node::signed_bindings(std::uint8_t shard) const {
 
 void Node::set_binding(const std::string& aor, std::optional<std::int64_t> until, net::Now now) {
     if (normal_aor(aor) != aor || (until && *until < 0)) return;
+    const auto user = user_id(aor);
     const auto shard = shard_of(aor);
     auto& here = bindings_[shard];
-    const bool known = here.contains(aor);
+    const bool known = here.contains(user);
     if (!until) {
-        here.erase(aor);
+        here.erase(user);
         if (known) shards_to_sign_.insert(shard);
         return;
     }
-    here[aor] = *until;
+    here[user] = *until;
     if (!known) {
         shards_to_sign_.insert(shard);
         return;
     }
     const auto& there = signed_bindings(shard);
-    const auto told = std::lower_bound(there.begin(), there.end(), Binding{aor, 0});
-    if (told == there.end() || told->aor != aor || told->until >= *until) return;
+    const auto told = std::lower_bound(there.begin(), there.end(), Binding{user, 0});
+    if (told == there.end() || told->user != user || told->until >= *until) return;
     const auto wait_s = std::clamp<std::int64_t>(told->until - kExtendAhead_s - net::unix_seconds(now.wall), 0, kExtendWithin_s);
     const auto by = now.steady + std::chrono::seconds(wait_s);
     const auto [waits, is_new] = shards_to_extend_.try_emplace(shard, by);
@@ -217,12 +217,11 @@ void Node::publish_bindings(net::Now now) {
         const auto shard = *shards_to_sign_.begin();
         if (standing_ != Standing::member) continue;
         Bindings body;
-        std::size_t bytes = 0;
         if (const auto found = bindings_.find(shard); found != bindings_.end()) {
-            for (const auto& [aor, until] : found->second) {
-                bytes += aor.size() + 14;
-                if (bytes > kMaxShardBytes) break;  // some forty in one of 256: this office has ten thousand phones
-                body.bindings.push_back({aor, until});
+            const auto latest = net::unix_seconds(now.wall) + Bindings::kSpan_s;
+            for (const auto& [user, until] : found->second) {
+                if (body.bindings.size() == Bindings::kMost) break;  // this office has more than 30,000 phones
+                body.bindings.push_back({user, std::min(until, latest)});
             }
         }
         if (body.bindings == signed_bindings(shard)) continue;

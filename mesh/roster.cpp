@@ -1,6 +1,7 @@
 #include "mesh/roster.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 #include "mesh/view.hpp"
@@ -290,6 +291,7 @@ bool Roster::may_bind(const net::NodeKey& node, std::string_view aor) const {
 std::vector<net::NodeKey> Roster::nodes_for(std::string_view aor, const ClockOf& clock_of) const {
     std::vector<net::NodeKey> out;
     if (!view().users.contains(std::string(aor))) return out;
+    const auto user = user_id(aor);
     const char shard = static_cast<char>(shard_of(aor));
     for (const auto& [key, member] : view().members) {
         if (!may_bind(key, aor)) continue;
@@ -297,22 +299,27 @@ std::vector<net::NodeKey> Roster::nodes_for(std::string_view aor, const ClockOf&
         if (entry == entries_.end()) continue;
         const auto& bindings = std::get<Bindings>(entry->second.body).bindings;
         const auto now = net::unix_seconds(clock_of(key));
-        const bool here = std::any_of(bindings.begin(), bindings.end(),
-                                      [&](const Binding& binding) { return binding.aor == aor && binding.until > now; });
-        if (here) out.push_back(key);
+        const auto told = std::lower_bound(bindings.begin(), bindings.end(), Binding{user, 0});
+        if (told != bindings.end() && told->user == user && told->until > now) out.push_back(key);
     }
     return out;
 }
 
-std::vector<Binding> Roster::bindings_of(const net::NodeKey& node, net::Wall now) const {
-    std::vector<Binding> out;
-    const auto subject = as_subject(node.view());
-    for (auto entry = entries_.lower_bound({RecordType::bindings, subject, {}});
-         entry != entries_.end() && entry->first.type == RecordType::bindings && entry->first.subject.starts_with(subject);
-         ++entry) {
+std::vector<Roster::BoundUser> Roster::bound_users(net::Wall now) const {
+    std::unordered_map<std::uint64_t, std::vector<std::pair<net::NodeKey, std::int64_t>>> nodes_of;
+    for (auto entry = entries_.lower_bound({RecordType::bindings, {}, {}});
+         entry != entries_.end() && entry->first.type == RecordType::bindings; ++entry) {
         for (const auto& binding : std::get<Bindings>(entry->second.body).bindings)
-            if (binding.until > net::unix_seconds(now) && may_bind(node, binding.aor)) out.push_back(binding);
+            if (binding.until > net::unix_seconds(now)) nodes_of[binding.user].emplace_back(entry->first.signer, binding.until);
     }
+    std::vector<BoundUser> out;
+    for (const auto& [aor, _] : view().users) {
+        const auto found = nodes_of.find(user_id(aor));
+        if (found == nodes_of.end()) continue;
+        for (const auto& [node, until] : found->second)
+            if (may_bind(node, aor)) out.push_back({node, aor, until});
+    }
+    std::sort(out.begin(), out.end());
     return out;
 }
 

@@ -124,7 +124,14 @@ public:
     /// The time is asked for each node, as its own clock shows it.
     using ClockOf = std::function<net::Wall(const net::NodeKey&)>;
     std::vector<net::NodeKey> nodes_for(std::string_view aor, const ClockOf& clock_of) const;
-    std::vector<Binding> bindings_of(const net::NodeKey& node, net::Wall now) const;
+    struct BoundUser {
+        net::NodeKey node;
+        std::string aor;
+        std::int64_t until = 0;  ///< Unix seconds
+        auto operator<=>(const BoundUser&) const = default;
+    };
+    /// All of them, ordered. For people: it goes through every user.
+    std::vector<BoundUser> bound_users(net::Wall now) const;
 
     /// Every sealed voice key for `node` that a signer who counts has put in.
     std::vector<SealedVoiceKey> voice_keys_of(const net::NodeKey& node) const;

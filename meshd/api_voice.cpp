@@ -90,15 +90,13 @@ json phones_json(Daemon& daemon) {
                            {"node", node.self().says.name}});
         }
     }
-    for (const auto& [key, at] : node.view().members) {
-        if (key == node.key()) continue;
-        for (const auto& binding : node.roster().bindings_of(key, now.wall)) {
-            out.push_back({{"aor", binding.aor},
-                           {"contact", nullptr},
-                           {"expires_s", binding.until - net::unix_seconds(now.wall)},
-                           {"local", false},
-                           {"node", at.says.name}});
-        }
+    for (const auto& bound : node.roster().bound_users(now.wall)) {
+        if (bound.node == node.key()) continue;
+        out.push_back({{"aor", bound.aor},
+                       {"contact", nullptr},
+                       {"expires_s", bound.until - net::unix_seconds(now.wall)},
+                       {"local", false},
+                       {"node", node.view().member(bound.node)->says.name}});
     }
     return {{"phones", std::move(out)}};
 }

@@ -170,6 +170,31 @@ TEST_CASE("a storm of new phones is signed at a bounded rate, and all of it") {
     CHECK(shards() == Node::kShards);
 }
 
+TEST_CASE("20,000 phones of one office are told to another, each of them") {
+    Offices offices(41);
+    auto& munich = *offices.munich.node;
+    const auto until = net::unix_seconds(offices.now().wall) + 120;
+    const auto aor = [](int i) { return "user" + std::to_string(i) + "@acme.example"; };
+    std::set<std::uint64_t> all;
+    for (int i = 0; i < 20000; ++i) {
+        if (i % 2000 == 0) offices.done(offices.trento, offices.trento.node->put_user({aor(i), {}, {"munich"}, {}}, offices.now()));
+        munich.set_binding(aor(i), until, offices.now());
+        all.insert(user_id(aor(i)));
+    }
+    offices.run(3s);
+    std::set<std::uint64_t> told;
+    std::size_t bytes = 0;
+    for (const auto& [key, entry] : offices.trento.node->roster().entries()) {
+        if (key.type != RecordType::bindings || key.signer != munich.key()) continue;
+        bytes += entry.record.wire.size();
+        for (const auto& binding : std::get<Bindings>(entry.body).bindings) told.insert(binding.user);
+    }
+    CHECK(told == all);
+    CHECK(bytes < 300'000);
+    for (int i = 0; i < 20000; i += 2000) CHECK(offices.trento.node->nodes_for(aor(i), offices.now().wall).size() == 1);
+    CHECK(offices.trento.node->roster().bound_users(offices.now().wall).size() == 10);
+}
+
 TEST_CASE("what an earlier life said of its phones is taken back") {
     Offices offices(40);
     offices.munich.node->set_binding("bob@acme.example", net::unix_seconds(offices.now().wall) + 120, offices.now());

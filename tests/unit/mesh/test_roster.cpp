@@ -54,7 +54,7 @@ struct Cast {
         return sign(by, RecordType::user, aor, sequence, says);
     }
     Record binding(const std::string& by, const std::string& aor, std::int64_t until, std::uint64_t sequence = 1) {
-        return sign(by, RecordType::bindings, subject(by) + static_cast<char>(shard_of(aor)), sequence, Bindings{{{aor, until}}});
+        return sign(by, RecordType::bindings, subject(by) + static_cast<char>(shard_of(aor)), sequence, Bindings{{{user_id(aor), until}}});
     }
 };
 
