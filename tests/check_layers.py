@@ -16,7 +16,8 @@ MAY_INCLUDE = {
     "tun": {"net"},
     "discovery": {"net"},
     "voice": {"net"},
-    "meshd": {"net", "loop", "mesh", "tun", "discovery", "voice"},
+    "dns": {"net"},
+    "meshd": {"net", "loop", "mesh", "tun", "discovery", "voice", "dns"},
     "meshctl": {"net", "loop", "voice"},
 }
 
@@ -30,7 +31,7 @@ BEHIND = [
     (r"CLI/", ["meshctl/", "meshd/"]),
     (r"spdlog/", ["meshd/", "meshctl/"]),
     (r"ares", ["loop/"]),
-    (r"ldns/", ["loop/", "discovery/", "voice/"]),
+    (r"ldns/", ["loop/", "discovery/", "voice/", "dns/"]),
     (r"sodium", ["mesh/", "meshd/", "discovery/", "net/"]),
     (r"openssl/", ["mesh/", "loop/", "voice/", "meshd/", "net/"]),
 ]
