@@ -9,10 +9,6 @@ namespace {
 constexpr auto kLookEvery = std::chrono::seconds(5);
 constexpr int kHoldFactor = 15;  // of the media time-out: how long a call may be silent that need not be heard
 
-std::string key_of(std::string_view call_id, std::string_view from_tag, bool caller_near) {
-    return std::string(call_id) + '\n' + std::string(from_tag) + (caller_near ? "\nnear" : "\nfar");
-}
-
 std::uint64_t packets_of(const Call& call) {
     std::uint64_t sum = 0;
     for (std::size_t i = 0; i < call.media.streams(); ++i) {
@@ -25,14 +21,28 @@ std::uint64_t packets_of(const Call& call) {
 
 }  // namespace
 
+std::string Calls::key_of(std::string_view call_id, std::string_view caller_tag, bool caller_near) {
+    return std::string(call_id) + '\n' + std::string(caller_tag) + (caller_near ? "\nnear" : "\nfar");
+}
+
+bool Calls::is_fork(const Call& call, const Message& invite, const Flow& from) {
+    return from.side == Side::centre && call.forks > 0 && call.invite && call.invite->cseq().number == invite.cseq().number &&
+           call.invite->uri() != invite.uri();
+}
+
 Call* Calls::open(const Message& invite, const Flow& from, const Aor& caller, const Aor& callee, net::Now now) {
     auto key = key_of(invite.call_id(), invite.from_tag(), from.side == Side::phone);
+    if (auto* same = find(key); same != nullptr && is_fork(*same, invite, from)) {
+        ++same->forks;
+        return same;
+    }
     by_key_.erase(key);
     if (by_key_.size() >= exchange_.settings.max_calls) return nullptr;
     if (by_key_.empty()) next_look_ = now.steady + kLookEvery;
     auto& call = by_key_.try_emplace(key, key, CallMedia(exchange_.environment.media())).first->second;
     call.view = {std::string(invite.call_id()), caller, callee, "calling", "central", now};
     call.from_tag = invite.from_tag();
+    call.forks = 1;
     call.caller_near = from.side == Side::phone;
     call.invite = invite;
     call.caller = from;
@@ -42,7 +52,7 @@ Call* Calls::open(const Message& invite, const Flow& from, const Aor& caller, co
 
 bool Calls::is_live(const Message& invite, const Flow& from) {
     const auto* call = find(key_of(invite.call_id(), invite.from_tag(), from.side == Side::phone));
-    return call != nullptr && call->told;
+    return call != nullptr && call->told && !is_fork(*call, invite, from);
 }
 
 Call* Calls::find(const std::string& key) {
@@ -51,10 +61,15 @@ Call* Calls::find(const std::string& key) {
 }
 
 Call* Calls::of(const Message& request, bool near) {
-    if (auto* call = find(key_of(request.call_id(), request.from_tag(), near))) return call;
+    // Of several phones that a centre forked to, who answered late is in a dialog of its own, and soon hung up.
+    const auto fits = [](const Call& call, const std::string& callee_tag) {
+        return !call.up || !call.answer || call.answer->to_tag() == callee_tag;
+    };
+    auto* call = find(key_of(request.call_id(), request.from_tag(), near));
+    if (call != nullptr && fits(*call, request.to_tag())) return call;
     for (const bool caller_near : {true, false}) {
-        auto* call = find(key_of(request.call_id(), request.to_tag(), caller_near));
-        if (call != nullptr && call->callee_near == near) return call;
+        call = find(key_of(request.call_id(), request.to_tag(), caller_near));
+        if (call != nullptr && call->callee_near == near && fits(*call, request.from_tag())) return call;
     }
     return nullptr;
 }

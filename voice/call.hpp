@@ -19,6 +19,7 @@ struct Call {
     bool callee_near = false;
     bool told = false;  ///< CallStarted has been given
     bool up = false;
+    unsigned forks = 0;  ///< INVITEs of it under way: a centre sends one to each phone of a user, also in one office
     CallMedia media;
     std::optional<Message> invite;  ///< as it came
     std::optional<Message> answer;  ///< the 2xx as it came
@@ -35,9 +36,11 @@ class Calls {
 public:
     explicit Calls(Exchange& exchange) : exchange_(exchange) {}
 
-    /// Replaces an earlier one of the same key (an INVITE sent again with credentials). Null when there are too many.
+    /// Replaces an earlier one of the same key (an INVITE sent again with credentials), but joins the one that another
+    /// fork of the same INVITE has opened. Null when there are too many.
     Call* open(const Message& invite, const Flow& from, const Aor& caller, const Aor& callee, net::Now now);
     Call* find(const std::string& key);
+    static std::string key_of(std::string_view call_id, std::string_view caller_tag, bool caller_near);
     /// Whether this very INVITE (or one of its dialog's) already rings or is up here from that side.
     bool is_live(const Message& invite, const Flow& from);
     /// The call that a request within a dialog belongs to, coming from a phone (near) or not.
@@ -64,6 +67,8 @@ public:
     std::vector<CallView> views() const;
 
 private:
+    /// The same request, forked by the centre to another phone.
+    static bool is_fork(const Call& call, const Message& invite, const Flow& from);
     bool pass(Call& call, Message& message, bool from_caller, const Flow& from, const Flow& to, net::Now now);
     CallMedia::From media_from(const Call& call, bool from_caller, const Flow& from) const;
     CallMedia::To media_to(const Flow& to) const;

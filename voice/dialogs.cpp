@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "voice/replaces.hpp"
+
 namespace voice {
 
 void Dialogs::arrived(const RequestArrived& event, net::Now now) {
@@ -156,6 +158,7 @@ std::vector<std::string> Dialogs::calls_of(const Message& request, const Flow& f
 bool Dialogs::shape(Fork& fork, const Target& target, Message& request, net::Now now) {
     // A phone shows its password to each request of a call, ACK too (22.1, 13.2.2.4): it is for nobody beyond us.
     if (target.path != Path::central) credentials_.consume(request);
+    if (request.is("REFER") && fork.from.side == Side::phone) name_user_in_refer_to(exchange_, calls_, request);
     return calls_.carry(fork, target, request, now);
 }
 

@@ -15,6 +15,9 @@ constexpr unsigned kMaxBreadth = 60;                    // RFC 5393 5.3.3: of a 
 /// How long a target may be silent while there is another; one that lives sends 100 within 200 ms (RFC 3261 17.2.1).
 constexpr auto kNextPatience = std::chrono::seconds(3);
 
+/// RFC 3326: phones that stop ringing for it show no missed call.
+constexpr std::string_view kElsewhere = "SIP;cause=200;text=\"Call completed elsewhere\"";
+
 /// FNV-1a; no secret depends on it.
 std::uint64_t hash_of(std::string_view text, std::uint64_t hash = 0xcbf29ce484222325U) {
     for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
@@ -156,7 +159,7 @@ void Forking::success(Fork& fork, Branch& branch, Message response, net::Now now
     fork.final_status = response.status();
     fork.winner = branch.id;
     fork.winner_tag = response.to_tag();
-    drop_others(fork, &branch, now);
+    drop_others(fork, &branch, now, kElsewhere);
     fork.user->ended(fork, fork.final_status, now);
     forget_if_over(fork.id);
 }
@@ -169,7 +172,9 @@ void Forking::refused(Fork& fork, Branch& branch, Message response, net::Now now
     const auto status = response.status();
     // 482 to the spare: the callee's side has this call by its first way already, which goes on.
     if (status != 482 || !branch.spare) fork.refusals.push_back(std::move(response));
-    if (status >= 600) drop_others(fork, &branch, now);
+    if (status >= 600) {
+        drop_others(fork, &branch, now, "SIP;cause=" + std::to_string(status) + ";text=\"" + std::string(reason_phrase(status)) + '"');
+    }
     if ((status == 503 || status == 408) && !rang && try_next(fork, now)) return wake(fork);
     // What comes after ringing is about the callee. After an outage the centre may not know yet who is there.
     const bool unsure = is_outage(status) || ((status == 404 || status == 480) && exchange_.settling(now));
@@ -203,8 +208,8 @@ void Forking::choose(Fork& fork, net::Now now) {
     forget_if_over(fork.id);
 }
 
-void Forking::finish(Fork& fork, int status, net::Now now) {
-    drop_others(fork, nullptr, now);
+void Forking::finish(Fork& fork, int status, net::Now now, std::string_view reason) {
+    drop_others(fork, nullptr, now, reason);
     if (fork.final_status != 0) return;
     auto response = Message::response(fork.request, status, {}, exchange_.transactions.make_tag());
     if (status == 503) response.set("Retry-After", "10");

@@ -57,6 +57,7 @@ struct Fork {
     bool spare_tried = false;
     std::vector<Target> next;  ///< to be tried one after the other, as those before fail (RFC 3263 section 4.3)
     bool server_gone = false;
+    bool withdrawn = false;  ///< the caller gave up while a phone behind the centre rang
     net::Steady orphan_until = net::kNever;  ///< its way back is dead, and another may adopt it until then
     bool adopted = false;                ///< answers go back by another way than their Vias say
     std::optional<Message> provisional;  ///< the last that was passed back
@@ -80,6 +81,8 @@ public:
                        net::Now now) = 0;
     /// The final answer has been given.
     virtual void ended(Fork& fork, int status, net::Now now) = 0;
+    /// The caller has given up, and the centre does not say that it has heard so.
+    virtual void withdraw(Fork&, net::Now) {}
 };
 
 class Forking {
@@ -94,7 +97,8 @@ public:
     void stray(const StrayResponse& event, net::Now now);
     void failed(ClientId id, int status, net::Now now);  ///< timed out: 408, could not be sent: 503
     void client_ended(ClientId id);
-    void cancelled(ServerId id, net::Now now);
+    /// `reason`: the value of a Reason header, or empty.
+    void cancelled(ServerId id, net::Now now, std::string_view reason = {});
     /// `clean` false: the way back to whoever asked is dead.
     void server_ended(ServerId id, bool clean, net::Now now);
     /// The centre is lost: what waits for its first answer does not wait any longer.
@@ -105,7 +109,7 @@ public:
     Fork* find(ServerId id);
     Forsaken& forsaken() { return forsaken_; }
     /// Answers from here and drops all branches.
-    void finish(Fork& fork, int status, net::Now now);
+    void finish(Fork& fork, int status, net::Now now, std::string_view reason = {});
     /// The same INVITE has come another way, its first way is dead: its answers go back by the new one from now on,
     /// the last provisional at once.
     void adopt(ServerId old, ServerId id, const Message& request, const Flow& from, net::Now now);
@@ -118,8 +122,8 @@ private:
     bool try_spare(Fork& fork, net::Now now);
     /// Moves on to the next of its targets; false if there is none, or somebody is being called already.
     bool try_next(Fork& fork, net::Now now);
-    void drop(Fork& fork, Branch& branch, net::Now now);
-    void drop_others(Fork& fork, const Branch* keep, net::Now now);
+    void drop(Fork& fork, Branch& branch, net::Now now, std::string_view reason = {});
+    void drop_others(Fork& fork, const Branch* keep, net::Now now, std::string_view reason = {});
     void provisional(Fork& fork, Branch& branch, Message response, net::Now now);
     void success(Fork& fork, Branch& branch, Message response, net::Now now);
     void refused(Fork& fork, Branch& branch, Message response, net::Now now);

@@ -9,15 +9,17 @@ namespace {
 
 /// Each office finds out for itself that the centre is dead: within a probe or two of the first.
 constexpr auto kOrphan = std::chrono::seconds(8);
+/// How long the centre may take to say that a call has been cancelled, before the callee is told past it.
+constexpr auto kHearsCancel = std::chrono::milliseconds(500);
 
 }  // namespace
 
-void Forking::drop(Fork& fork, Branch& branch, net::Now now) {
+void Forking::drop(Fork& fork, Branch& branch, net::Now now, std::string_view reason) {
     if (!branch.pending()) return;
     branch.dropped = true;
     branch.timer_c = net::kNever;
     if (!fork.is_invite()) return;
-    if (branch.status > 0) return exchange_.transactions.cancel(branch.id, now);
+    if (branch.status > 0) return exchange_.transactions.cancel(branch.id, now, reason);
     if (const auto* sent = exchange_.transactions.request_of_client(branch.id)) {
         forsaken_.add(*sent, branch.target.flow, now);
     }
@@ -25,14 +27,22 @@ void Forking::drop(Fork& fork, Branch& branch, net::Now now) {
     fork_of_.erase(branch.id);
 }
 
-void Forking::drop_others(Fork& fork, const Branch* keep, net::Now now) {
+void Forking::drop_others(Fork& fork, const Branch* keep, net::Now now, std::string_view reason) {
     for (auto& branch : fork.branches) {
-        if (&branch != keep) drop(fork, branch, now);
+        if (&branch != keep) drop(fork, branch, now, reason);
     }
 }
 
-void Forking::cancelled(ServerId id, net::Now now) {
-    if (auto* fork = find(id)) finish(*fork, 487, now);
+void Forking::cancelled(ServerId id, net::Now now, std::string_view reason) {
+    auto* fork = find(id);
+    if (fork == nullptr) return;
+    fork->withdrawn = std::any_of(fork->branches.begin(), fork->branches.end(), [](const auto& branch) {
+        return branch.pending() && branch.status > 100 && branch.target.path == Path::central;
+    });
+    finish(*fork, 487, now, reason);
+    if (fork = find(id); fork == nullptr || !fork->withdrawn) return;
+    fork->patience = now.steady + kHearsCancel;
+    wake(*fork);
 }
 
 void Forking::server_ended(ServerId id, bool clean, net::Now now) {
@@ -119,7 +129,13 @@ void Forking::tick(net::Now now) {
             forget_if_over(id);
             continue;
         }
-        if (fork->patience <= now.steady) {
+        if (fork->patience <= now.steady && fork->withdrawn) {
+            fork->patience = net::kNever;
+            const bool heard = std::none_of(fork->branches.begin(), fork->branches.end(), [](const auto& branch) {
+                return branch.target.path == Path::central && branch.status < 200;
+            });
+            if (!heard) fork->user->withdraw(*fork, now);
+        } else if (fork->patience <= now.steady) {
             if (fork->next.empty()) {
                 try_spare(*fork, now);
             } else {

@@ -30,6 +30,16 @@ void Merging::deliver(ServerId id, const Message& invite, const Aor& caller, con
     if (fresh) by_pair_.emplace(pair, id);
 }
 
+ServerId Merging::ringing(const Message& withdrawal, const Aor& caller, const Aor& callee) const {
+    const auto name = std::string(withdrawal.call_id()) + '\n' + withdrawal.from_tag() + '\n';
+    const auto [first, last] = by_pair_.equal_range(pair_of(caller, callee));
+    for (auto at = first; at != last; ++at) {
+        const auto& other = by_id_.at(at->second);
+        if (other.side == Side::centre && !other.until && other.invite.starts_with(name)) return other.id;
+    }
+    return 0;
+}
+
 void Merging::ended(ServerId id, bool answered, net::Now now) {
     const auto at = by_id_.find(id);
     if (at == by_id_.end()) return;

@@ -31,6 +31,8 @@ public:
                     bool centre_doubtful) const;
     /// It is being delivered to phones here.
     void deliver(ServerId id, const Message& invite, const Aor& caller, const Aor& callee, Side side, bool second);
+    /// The delivery of a call that the centre has brought, and that rings still; 0 if there is none.
+    ServerId ringing(const Message& withdrawal, const Aor& caller, const Aor& callee) const;
     void ended(ServerId id, bool answered, net::Now now);
     void tick(net::Now now);
 

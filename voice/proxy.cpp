@@ -185,7 +185,7 @@ void Proxy::Parts::handle(const TransactionEvent& event, net::Now now) {
         net::Now now;
         void operator()(const RequestArrived& e) const { parts.arrived(e, now); }
         void operator()(const AckArrived& e) const { parts.dialogs.ack(e, now); }
-        void operator()(const Cancelled& e) const { parts.requests.cancelled(e.id, now); }
+        void operator()(const Cancelled& e) const { parts.requests.cancelled(e.id, e.cancel.get("Reason").value_or(""), now); }
         void operator()(const ResponseArrived& e) const {
             if (e.flow.side == Side::centre) parts.credentials.learn(e.message);
             parts.forking.response(e, now);

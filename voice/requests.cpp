@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "voice/neighbours.hpp"
+#include "voice/replaces.hpp"
 
 namespace voice {
 
@@ -56,15 +57,29 @@ void Requests::from_phone(const RequestArrived& event, net::Now now) {
     if (exchange_.centre_busy()) {
         // Who is in the mesh is reached through it. All else has to wait: it is not known that there is no such number.
         const bool over_mesh = request.is("INVITE") || request.is("MESSAGE");
-        const auto targets = over_mesh ? lookup_.everywhere(callee, event.flow) : std::vector<Target>();
+        const auto targets = over_mesh ? everywhere_for(request, callee, event.flow) : std::vector<Target>();
         if (targets.empty() || !lookup_.may_speak_for(caller, event.flow)) return exchange_.answer(event.id, 503, now);
         return start(event, caller, callee, targets, 480, now);
     }
     if (!authenticated(event, caller, now)) return;
     if (request.is("SUBSCRIBE")) return exchange_.answer(event.id, 480, now);
     if (request.is("PUBLISH")) return exchange_.answer(event.id, 503, now);
-    if (exchange_.settings.outside != OutsideUse::never && outside_.ask(event, caller, callee, now)) return;
-    start(event, caller, callee, lookup_.everywhere(callee, event.flow), lookup_.is_known(callee) ? 480 : 404, now);
+    const bool replaces = Replaces::of(request).has_value();
+    if (!replaces && exchange_.settings.outside != OutsideUse::never && outside_.ask(event, caller, callee, now)) return;
+    const int otherwise = !lookup_.is_known(callee) ? 404 : replaces ? 481 : 480;
+    start(event, caller, callee, everywhere_for(request, callee, event.flow), otherwise, now);
+}
+
+std::vector<Target> Requests::phones_for(const Message& request, const Aor& callee, const Flow& from) {
+    if (const auto replaces = Replaces::of(request)) return holders(exchange_, calls_, lookup_, *replaces);
+    return lookup_.phones(callee, from);
+}
+
+std::vector<Target> Requests::everywhere_for(const Message& request, const Aor& callee, const Flow& from) {
+    const auto replaces = Replaces::of(request);
+    if (!replaces) return lookup_.everywhere(callee, from);
+    const auto here = holders(exchange_, calls_, lookup_, *replaces);
+    return here.empty() ? lookup_.nodes(callee) : here;
 }
 
 bool Requests::authenticated(const RequestArrived& event, const Aor& caller, net::Now now) {
@@ -106,8 +121,16 @@ void Requests::from_centre(const RequestArrived& event, net::Now now) {
     if (binding == nullptr && request.is("OPTIONS")) return options(event, now);
     if (binding != nullptr && binding->flow_lost) return exchange_.answer(event.id, 430, now);  // RFC 5626 5.3
     const auto callee = binding != nullptr ? binding->aor : lookup_.callee_of(request.uri());
-    const auto targets = binding != nullptr ? std::vector{lookup_.phone(*binding)} : lookup_.phones(callee, event.flow);
     const auto caller = Lookup::caller_of(request);
+    const auto replaces = Replaces::of(request);
+    auto targets = binding != nullptr ? std::vector{lookup_.phone(*binding)} : lookup_.phones(callee, event.flow);
+    if (replaces) {
+        const auto holding = holders(exchange_, calls_, lookup_, *replaces);
+        // Another phone of the same office has its own INVITE from the centre.
+        const bool here = !holding.empty() && (binding == nullptr || holding.front().flow.remote == binding->flow.remote);
+        if (!here) return exchange_.answer(event.id, 481, now);
+        targets = holding;
+    }
     if (request.is("INVITE") && merged(event, caller, callee, now)) return;
     deliver(event, caller, callee, targets, now);
 }
@@ -121,8 +144,10 @@ void Requests::from_mesh(const RequestArrived& event, net::Now now) {
         return exchange_.answer(event.id, 403, now, "Not a user of that node");
     }
     const auto callee = lookup_.callee_of(request.uri());
+    if (request.is("BYE")) return withdrawn(event, caller, callee, now);
     if (request.is("INVITE") && merged(event, caller, callee, now)) return;
-    const auto phones = lookup_.phones(callee, event.flow);
+    const auto phones = phones_for(request, callee, event.flow);
+    if (phones.empty() && Replaces::of(request)) return exchange_.answer(event.id, 481, now);
     // Each of us thinks that the other has the callee: it would go round, once for each that thinks so.
     if (phones.empty() && lookup_.is_at(callee, event.flow)) return exchange_.answer(event.id, 482, now);
     deliver(event, caller, callee, phones, now);
@@ -217,7 +242,7 @@ std::vector<Target> Requests::spare(Fork& fork, net::Now) {
     const auto caller = Lookup::caller_of(fork.request);
     const auto callee = lookup_.callee_of(fork.request.uri());
     if (!lookup_.may_speak_for(caller, fork.from)) return {};
-    auto targets = lookup_.everywhere(callee, fork.from);
+    auto targets = everywhere_for(fork.request, callee, fork.from);
     const bool here = std::any_of(targets.begin(), targets.end(), [](const auto& t) { return t.path == Path::local; });
     if (here) {
         const auto judgement = merging_.judge(fork.request, caller, callee, Side::phone, true, false);
@@ -230,6 +255,8 @@ std::vector<Target> Requests::spare(Fork& fork, net::Now) {
 void Requests::passing(Fork& fork, const Branch& branch, Message& response, net::Now now) {
     if (fork.calls.empty()) return;
     auto* call = calls_.find(fork.calls.front());
+    // Another phone that the centre has forked to was faster; this one's answer is about to be ended.
+    if (call != nullptr && call->up && call->answer->to_tag() != response.to_tag()) return;
     if (call != nullptr && branch.id != 0) {
         call->callee_near = branch.target.flow.side == Side::phone;  // an UPDATE may come before the answer
         if (!call->up) call->callee = branch.target.flow;
@@ -254,14 +281,38 @@ void Requests::heard(Fork& fork, const Branch& branch, int status, std::optional
 void Requests::ended(Fork& fork, int status, net::Now now) {
     if (!fork.is_invite()) return;
     merging_.ended(fork.id, status < 300, now);
-    if (status < 300) return;
-    for (const auto& key : fork.calls)
+    for (const auto& key : fork.calls) {
+        auto* call = calls_.find(key);
+        if (call == nullptr) continue;
+        if (call->forks > 0) --call->forks;
+        if (call->forks > 0 || call->up || status < 300) continue;
         calls_.end(key, std::to_string(status) + ' ' + std::string(reason_phrase(status)), now);
+    }
 }
 
-void Requests::cancelled(ServerId id, net::Now now) {
+void Requests::cancelled(ServerId id, std::string_view reason, net::Now now) {
     if (held_.erase(id) > 0 || outside_.forget(id)) return exchange_.answer(id, 487, now);
-    forking_.cancelled(id, now);
+    forking_.cancelled(id, now, reason);
+}
+
+void Requests::withdraw(Fork& fork, net::Now now) {
+    const auto caller = Lookup::caller_of(fork.request);
+    const auto callee = lookup_.callee_of(fork.request.uri());
+    if (const auto here = merging_.ringing(fork.request, caller, callee); here != 0) forking_.cancelled(here, now);
+    for (const auto& target : lookup_.nodes(callee)) {
+        auto bye = Message::request("BYE", target.uri);
+        bye.set_from(fork.request.from());
+        bye.set_to(fork.request.to());
+        bye.set("Call-ID", fork.request.call_id());
+        bye.set("CSeq", CSeq{fork.request.cseq().number, "BYE"}.text());
+        exchange_.transactions.start(std::move(bye), target.flow, exchange_.sent_by(target.flow), now);
+    }
+}
+
+void Requests::withdrawn(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
+    const auto ringing = merging_.ringing(event.message, caller, callee);
+    exchange_.answer(event.id, ringing != 0 ? 200 : 481, now);
+    if (ringing != 0) forking_.cancelled(ringing, now);
 }
 
 void Requests::tick(net::Now now) {
@@ -276,7 +327,7 @@ void Requests::tick(net::Now now) {
         const auto* binding = exchange_.location.by_token(event.message.uri().user);
         const auto callee = binding != nullptr ? binding->aor : lookup_.callee_of(event.message.uri());
         const auto targets =
-            binding != nullptr ? std::vector{lookup_.phone(*binding)} : lookup_.phones(callee, event.flow);
+            binding != nullptr ? std::vector{lookup_.phone(*binding)} : phones_for(event.message, callee, event.flow);
         deliver(event, Lookup::caller_of(event.message), callee, targets, now);
     }
 }

@@ -21,7 +21,7 @@ public:
         : exchange_(exchange), forking_(forking), calls_(calls), credentials_(credentials), lookup_(exchange), outside_(exchange) {}
 
     void arrived(const RequestArrived& event, net::Now now);
-    void cancelled(ServerId id, net::Now now);
+    void cancelled(ServerId id, std::string_view reason, net::Now now);
     /// Whoever asked is not there any more: what is held for him is let go.
     void server_ended(ServerId id) {
         held_.erase(id);
@@ -38,6 +38,7 @@ public:
     void heard(Fork& fork, const Branch& branch, int status, std::optional<std::uint32_t> retry_after_s,
                net::Now now) override;
     void ended(Fork& fork, int status, net::Now now) override;
+    void withdraw(Fork& fork, net::Now now) override;
 
 private:
     /// An INVITE from the centre that waits until the caller's meshd has cancelled it, for the mesh has the same call.
@@ -52,6 +53,11 @@ private:
                  net::Now now);
     /// True if it was dealt with: held, refused or adopted.
     bool merged(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now);
+    /// Past a centre that is silent: the caller of a call that it has brought here has given up.
+    void withdrawn(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now);
+    /// The phones here, or the only one that an INVITE with Replaces is for.
+    std::vector<Target> phones_for(const Message& request, const Aor& callee, const Flow& from);
+    std::vector<Target> everywhere_for(const Message& request, const Aor& callee, const Flow& from);
     /// Targets ring together; then, if nothing came of them, `next` one after the other.
     void start(const RequestArrived& event, const Aor& caller, const Aor& callee, const std::vector<Target>& targets,
                int otherwise, net::Now now, std::vector<Target> next = {});

@@ -173,6 +173,7 @@ void ScriptedCentre::forward(const voice::RequestArrived& event) {
         const auto id = transactions_.start(std::move(copy), flow_to(*next), at.text(), world_.now);
         server_of_[id] = event.id;
         clients_of_[event.id].push_back(id);
+        ++pending_[event.id];
     }
 }
 
@@ -180,6 +181,14 @@ void ScriptedCentre::response(const voice::ResponseArrived& event) {
     if (event.message.status() == 100) return;
     const auto server = server_of_[event.id];
     auto message = event.message;
+    const bool again = message.status() >= 200 && !finished_.insert(event.id).second;
+    if (message.status() >= 300 && --pending_[server] > 0) return;  // another may still be answered
+    if (message.status() >= 200 && message.status() < 300 && !again) {
+        --pending_[server];
+        for (const auto other : clients_of_[server]) {
+            if (other != event.id) transactions_.cancel(other, world_.now, "SIP;cause=200;text=\"Call completed elsewhere\"");
+        }
+    }
     if (b2bua) {
         if (const auto* asked = transactions_.request_of(server)) {
             message.set("Call-ID", asked->call_id());

@@ -59,6 +59,8 @@ private:
     std::map<std::string, std::vector<voice::NameAddr>> contacts_;
     std::map<voice::ClientId, voice::ServerId> server_of_;
     std::map<voice::ServerId, std::vector<voice::ClientId>> clients_of_;
+    std::set<voice::ClientId> finished_;
+    std::map<voice::ServerId, std::size_t> pending_;  ///< branches without a final response
     std::vector<std::pair<voice::Flow, net::Bytes>> slept_through_;
 };
 

@@ -1,0 +1,224 @@
+#include <catch2/catch.hpp>
+
+#include "desks.hpp"
+
+using namespace test;
+
+namespace {
+
+/// When the centre dies, as a call sees it.
+enum class Dies { never, unnoticed, known };
+constexpr auto kDeaths = {Dies::never, Dies::unnoticed, Dies::known};
+
+void kill(Desks& scene, Dies when) {
+    if (when != Dies::never) scene.kill_centre(when == Dies::unnoticed);
+}
+
+struct Connected : Desks {
+    explicit Connected(Dies when, std::uint64_t seed = 1) : Desks(seed) {
+        register_desks();
+        line = fay.call("sip:gus@acme.example");
+        world.run(3s);
+        REQUIRE(fay.up(line));
+        REQUIRE(gus.up(0));
+        kill(*this, when);
+    }
+    DeskPhone::LineId line = 0;
+};
+
+}  // namespace
+
+TEST_CASE("hold and resume work from either side, whatever becomes of the centre") {
+    for (const auto when : kDeaths) {
+        CAPTURE(static_cast<int>(when));
+        Connected scene(when);
+        for (auto* phone : {&scene.fay, &scene.gus}) {
+            auto& other = phone == &scene.fay ? scene.gus : scene.fay;
+            const auto acknowledged = other.count("ACK");
+            phone->hold(0);
+            scene.world.run(2s);
+            CHECK(phone->last("INVITE") == 200);
+            CHECK(other.heard_sdp.find("a=sendonly") != std::string::npos);
+            CHECK(phone->heard_sdp.find("a=recvonly") != std::string::npos);
+            phone->resume(0);
+            scene.world.run(2s);
+            CHECK(other.heard_sdp.find("a=sendrecv") != std::string::npos);
+            CHECK(other.count("ACK") >= acknowledged + 2);
+        }
+        REQUIRE(scene.trento.relays.size() == 1);
+        CHECK(scene.trento.relays.begin()->second[1].rtp.address == scene.munich.overlay_address());
+        CHECK(scene.munich.relays.begin()->second[1].rtp.address == scene.trento.overlay_address());
+        scene.gus.hang_up(0);
+        scene.world.run(2s);
+        CHECK(scene.gus.last("BYE") == 200);
+        CHECK_FALSE(scene.fay.up(0));
+        CHECK(scene.quiet());
+    }
+}
+
+TEST_CASE("UPDATE, INFO and MESSAGE within a call reach the other phone, and only its") {
+    for (const auto when : kDeaths) {
+        CAPTURE(static_cast<int>(when));
+        Connected scene(when);
+        scene.gus.offer(0, "UPDATE", "sendonly");
+        scene.fay.send(0, "INFO", {{"Content-Type", "application/dtmf-relay"}}, "Signal=5\r\nDuration=160\r\n");
+        scene.fay.send(0, "MESSAGE", {}, "hello");
+        scene.world.run(3s);
+        CHECK(scene.gus.last("UPDATE") == 200);
+        CHECK(scene.fay.heard_sdp.find("a=sendonly") != std::string::npos);
+        CHECK(scene.fay.last("INFO") == 200);
+        CHECK(scene.fay.last("MESSAGE") == 200);
+        REQUIRE(scene.gus.count("INFO") == 1);
+        CHECK(scene.gus.latest("INFO")->body() == "Signal=5\r\nDuration=160\r\n");
+        scene.fay.hang_up(0);
+        scene.world.run(2s);
+        CHECK_FALSE(scene.gus.up(0));
+        CHECK(scene.quiet());
+    }
+}
+
+TEST_CASE("BYE from either side ends the call at once, in whatever second after the centre's death") {
+    for (const bool caller : {true, false}) {
+        for (unsigned after_ms = 0; after_ms <= 6000; after_ms += 500) {
+            CAPTURE(caller, after_ms);
+            Connected scene(Dies::never);
+            scene.kill_centre(true);
+            scene.world.run(std::chrono::milliseconds(after_ms));
+            auto& first = caller ? scene.fay : scene.gus;
+            auto& other = caller ? scene.gus : scene.fay;
+            first.hang_up(0);
+            scene.world.run(1s);
+            CHECK_FALSE(other.up(0));
+            scene.world.run(2s);
+            CHECK(first.last("BYE") == 200);
+            CHECK(other.count("BYE") == 1);
+            scene.world.run(40s);
+            CHECK(scene.quiet());
+        }
+    }
+}
+
+TEST_CASE("a reliable provisional answer is acknowledged past a dead centre, and the call then answered") {
+    for (const auto when : kDeaths) {
+        CAPTURE(static_cast<int>(when));
+        Desks scene;
+        scene.register_desks();
+        scene.gus.reliable = true;
+        scene.gus.answers = false;
+        const auto line = scene.fay.call("sip:gus@acme.example");
+        if (when == Dies::unnoticed) {  // the 183 has passed, its PRACK meets the dead centre
+            REQUIRE(scene.world.run_until([&] { return scene.fay.count("INVITE", 183) == 1; }));
+        } else {
+            scene.world.run(2s);
+            REQUIRE(scene.gus.count("PRACK") == 1);
+        }
+        kill(scene, when);
+        scene.world.run(2s);
+        CHECK(scene.gus.count("PRACK") == 1);
+        CHECK(scene.fay.last("PRACK") == 200);
+        CHECK(scene.fay.heard_sdp.find("c=IN IP4 10.1.0.1") != std::string::npos);
+        scene.fay.offer(line, "UPDATE", "sendonly");  // early media on hold
+        scene.world.run(8s);
+        CHECK(scene.fay.last("UPDATE") == 200);
+        scene.gus.pick_up(0);
+        scene.world.run(3s);
+        CHECK(scene.fay.up(line));
+        CHECK(scene.gus.count("ACK") >= 1);
+        CHECK(scene.gus.count("INVITE") == 1);
+        scene.gus.hang_up(0);
+        scene.world.run(40s);
+        CHECK_FALSE(scene.fay.up(line));
+        CHECK(scene.quiet());
+    }
+}
+
+TEST_CASE("session refreshes keep a call past the centre's death, whoever refreshes and by whichever method") {
+    for (const auto* refresher : {"uac", "uas"}) {
+        for (const auto* method : {"UPDATE", "INVITE"}) {
+            CAPTURE(refresher, method);
+            Desks scene;
+            scene.register_desks();
+            scene.fay.session_expires_s = 90;
+            scene.fay.refresher = refresher;
+            scene.fay.refreshes_by = scene.gus.refreshes_by = method;
+            const auto line = scene.fay.call("sip:gus@acme.example");
+            scene.world.run(3s);
+            REQUIRE(scene.fay.up(line));
+            scene.kill_centre(true);
+            for (unsigned i = 0; i < 30; ++i) {
+                scene.trento.media_packets += 100;
+                scene.munich.media_packets += 100;
+                scene.world.run(10s);
+            }
+            CHECK(scene.fay.up(line));
+            CHECK(scene.gus.up(0));
+            auto& active = std::string_view(refresher) == "uac" ? scene.fay : scene.gus;
+            CHECK(active.count(method, 200) >= 6);
+            active.hang_up(0);
+            scene.world.run(3s);
+            CHECK(scene.quiet());
+        }
+    }
+}
+
+TEST_CASE("a phone that vanishes in a call is missed by the other's session timer, and the call ends everywhere") {
+    Desks scene;
+    scene.register_desks();
+    scene.fay.session_expires_s = 90;
+    const auto line = scene.fay.call("sip:gus@acme.example");
+    scene.world.run(3s);
+    REQUIRE(scene.fay.up(line));
+    scene.kill_centre();
+    scene.world.cut.insert(scene.fay.at.address);
+    for (unsigned i = 0; i < 12; ++i) {
+        scene.munich.media_packets += 100;
+        scene.world.run(10s);
+    }
+    CHECK_FALSE(scene.gus.up(0));
+    scene.world.run(60s);
+    CHECK(scene.quiet());
+}
+
+TEST_CASE("a caller who gives up while the centre dies leaves nothing ringing, in whatever second he does") {
+    for (const bool at_centre : {true, false}) {
+        for (unsigned after_ms = 0; after_ms <= 8000; after_ms += 500) {
+            CAPTURE(at_centre, after_ms);
+            Desks scene;
+            scene.register_desks();
+            scene.gus.answers = false;
+            if (!at_centre) scene.kill_centre(true);
+            const auto line = scene.fay.call("sip:gus@acme.example");
+            scene.world.run(2s);
+            REQUIRE(scene.fay.last("INVITE") == 180);
+            if (at_centre) scene.kill_centre(true);
+            scene.world.run(std::chrono::milliseconds(after_ms));
+            scene.fay.cancel(line);
+            scene.world.run(3s);
+            CHECK(scene.fay.last("INVITE") == 487);
+            CHECK(scene.gus.count("INVITE") == 1);
+            CHECK(scene.gus.count("CANCEL") == 1);
+            scene.world.run(40s);
+            CHECK(scene.gus.count("INVITE") == 1);
+            CHECK(scene.quiet());
+        }
+    }
+}
+
+TEST_CASE("requests within a call get through with a tenth of all packets lost, past a dead centre too") {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        CAPTURE(seed);
+        Connected scene(Dies::never, seed);
+        scene.world.lost_percent = 10;
+        if (seed % 2 == 0) scene.kill_centre(true);
+        scene.gus.hold(0);
+        scene.world.run(20s);
+        CHECK(scene.gus.last("INVITE") == 200);
+        scene.fay.send(0, "INFO", {{"Content-Type", "application/dtmf-relay"}}, "Signal=5\r\n");
+        scene.world.run(20s);
+        CHECK(scene.fay.last("INFO") == 200);
+        scene.fay.hang_up(0);
+        scene.world.run(40s);
+        CHECK_FALSE(scene.gus.up(0));
+        CHECK(scene.quiet());
+    }
+}
