@@ -38,11 +38,31 @@ IpAddress IpAddress::from_bytes(ByteView bytes) {
     return out;
 }
 
+namespace {
+
+/// As inet_pton(3) has it: four numbers, none with a zero in front.
+std::optional<IpAddress> parse_v4(std::string_view text) {
+    std::uint32_t bits = 0;
+    for (unsigned part = 0; part < 4; ++part) {
+        const auto digits = text.substr(0, part < 3 ? text.find('.') : text.npos);
+        const auto number = parse_decimal(digits, 255);
+        if (!number || digits.size() > 3 || (digits.size() > 1 && digits.front() == '0')) return std::nullopt;
+        bits = bits << 8 | static_cast<std::uint32_t>(*number);
+        if (part < 3) {
+            if (digits.size() == text.size()) return std::nullopt;
+            text.remove_prefix(digits.size() + 1);
+        }
+    }
+    return IpAddress::v4(bits);
+}
+
+}  // namespace
+
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
+    if (text.find(':') == text.npos) return parse_v4(text);
     const std::string copy(text);
     if (copy.size() != std::strlen(copy.c_str())) return std::nullopt;
     std::array<std::byte, 16> raw{};
-    if (inet_pton(AF_INET, copy.c_str(), raw.data()) == 1) return from_bytes(std::span(raw).first(4));
     if (inet_pton(AF_INET6, copy.c_str(), raw.data()) == 1) return from_bytes(raw);
     return std::nullopt;
 }
@@ -61,6 +81,7 @@ unsigned IpAddress::bits() const {
 std::uint32_t IpAddress::v4_host_order() const { return Reader(bytes()).u32be(); }
 
 IpAddress IpAddress::unmapped() const {
+    if (!is_v6()) return *this;
     static const auto kMapped = Prefix(*parse("::ffff:0:0"), 96);
     return kMapped.contains(*this) ? from_bytes(std::span(bytes_).subspan(12)) : *this;
 }
@@ -84,12 +105,20 @@ bool IpAddress::is_private() const {
 }
 
 std::string IpAddress::text() const {
-    std::array<char, INET6_ADDRSTRLEN> out{};
     switch (family_) {
         case Family::none: return "none";
-        case Family::v4: inet_ntop(AF_INET, bytes_.data(), out.data(), out.size()); break;
-        case Family::v6: inet_ntop(AF_INET6, bytes_.data(), out.data(), out.size()); break;
+        case Family::v4: {
+            std::string out;
+            for (unsigned i = 0; i < 4; ++i) {
+                if (i != 0) out += '.';
+                out += std::to_string(std::to_integer<unsigned>(bytes_[i]));
+            }
+            return out;
+        }
+        case Family::v6: break;
     }
+    std::array<char, INET6_ADDRSTRLEN> out{};
+    inet_ntop(AF_INET6, bytes_.data(), out.data(), out.size());
     return out.data();
 }
 

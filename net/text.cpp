@@ -49,10 +49,19 @@ std::optional<Bytes> decode(std::string_view text, std::string_view alphabet, un
 }
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
 }  // namespace
 
-std::string to_hex(ByteView bytes) { return encode(bytes, kHex, 4); }
+std::string to_hex(ByteView bytes) {
+    std::string out(2 * bytes.size(), '0');
+    auto* at = out.data();
+    for (const auto byte : bytes) {
+        *at++ = kHex[std::to_integer<unsigned>(byte) >> 4];
+        *at++ = kHex[std::to_integer<unsigned>(byte) & 15];
+    }
+    return out;
+}
 std::optional<Bytes> from_hex(std::string_view text) { return decode(to_lower(text), kHex, 4); }
 
 std::string to_base64(ByteView bytes) {
@@ -79,13 +88,17 @@ std::string to_lower(std::string_view text) {
 }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
+    if (a.size() != b.size()) return false;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        if (a[i] != b[i] && lower(a[i]) != lower(b[i])) return false;
+    }
+    return true;
 }
 
 std::string_view trim(std::string_view text) {
-    const auto first = text.find_first_not_of(" \t\r\n");
-    if (first == std::string_view::npos) return {};
-    return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+    while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+    while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+    return text;
 }
 
 std::optional<std::uint64_t> parse_decimal(std::string_view text, std::uint64_t max) {

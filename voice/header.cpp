@@ -38,14 +38,12 @@ std::optional<std::uint32_t> saturating(std::string_view digits) {
     return static_cast<std::uint32_t>(net::parse_decimal(digits, UINT32_MAX).value_or(UINT32_MAX));
 }
 
-}  // namespace
-
-std::vector<std::string_view> split_list(std::string_view text) {
-    std::vector<std::string_view> pieces;
-    std::size_t begin = 0;
+/// The place of the first comma from there on that is outside quotes and angle brackets; the end if there is none.
+std::size_t comma_in(std::string_view text, std::size_t from) {
+    if (text.find(',', from) == text.npos) return text.size();
     bool quoted = false;
     bool angled = false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
+    for (auto i = from; i < text.size(); ++i) {
         if (quoted) {
             if (text[i] == '\\') {
                 ++i;
@@ -59,11 +57,23 @@ std::vector<std::string_view> split_list(std::string_view text) {
         } else if (text[i] == '>') {
             angled = false;
         } else if (text[i] == ',' && !angled) {
-            pieces.push_back(net::trim(text.substr(begin, i - begin)));
-            begin = i + 1;
+            return i;
         }
     }
-    pieces.push_back(net::trim(text.substr(begin)));
+    return text.size();
+}
+
+}  // namespace
+
+std::string_view first_in_list(std::string_view text) { return net::trim(text.substr(0, comma_in(text, 0))); }
+
+std::vector<std::string_view> split_list(std::string_view text) {
+    std::vector<std::string_view> pieces;
+    for (std::size_t begin = 0; begin <= text.size();) {
+        const auto end = comma_in(text, begin);
+        pieces.push_back(net::trim(text.substr(begin, end - begin)));
+        begin = end + 1;
+    }
     return pieces;
 }
 

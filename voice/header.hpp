@@ -50,5 +50,7 @@ struct CSeq {
 
 /// The value with the commas outside quotes and angle brackets as borders; each piece trimmed. Borrows from `text`.
 std::vector<std::string_view> split_list(std::string_view text);
+/// The first of these.
+std::string_view first_in_list(std::string_view text);
 
 }  // namespace voice

@@ -1,6 +1,6 @@
 // What a message must pass before anything believes it:
 //   size, start line, header lines  ->  required and single headers, numbers in range, CSeq's method, body's length
-//   ->  our own readers over each address and Via that a proxy acts on  ->  sofia-sip's parser over what is not plain.
+//   ->  what is not plain: our own readers over each address and Via that a proxy acts on  ->  sofia-sip's parser.
 // A request that fails is answered 400 (505 for its version, 501 for an unknown method under another's CSeq, as RFC 4475
 // 3.1.2.18 prefers) if it says where to and is no ACK; all else is silence.
 #include <sofia-sip/msg.h>
@@ -37,6 +37,7 @@ private:
     bool required_headers();
     bool numbers();
     bool body(std::string_view rest);
+    bool head_is_plain(std::string_view head) const;
     bool addresses();
     bool sofia_agrees(std::string_view head);
     Rejected rejected() const;
@@ -55,6 +56,9 @@ namespace {
 
 /// Controls have no place in a header, save the tab, and (RFC 3261 25.1) behind a backslash in quotes.
 bool has_stray_control(std::string_view value) {
+    bool any = false;
+    for (const char c : value) any |= (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == 0x7f;
+    if (!any) return false;
     for (std::size_t i = 0; i < value.size(); ++i) {
         const auto c = static_cast<unsigned char>(value[i]);
         if ((c < ' ' && c != '\t') || c == 0x7f) {
@@ -134,7 +138,7 @@ bool Ingress::header_lines(std::string_view block) {
         while (name.ends_with(' ') || name.ends_with('\t')) name.remove_suffix(1);
         if (!is_token(name)) return fail("bad header name");
         if (message_.fields_.size() == kMaxHeaders) return fail("too many headers");
-        message_.fields_.push_back({std::string(name), std::string(net::trim(line.substr(colon + 1)))});
+        message_.fields_.emplace_back(name, std::string(net::trim(line.substr(colon + 1))));
     }
     // Looked at last, so that what stands in the other lines can be answered.
     for (const auto& field : message_.fields_) {
@@ -144,12 +148,16 @@ bool Ingress::header_lines(std::string_view block) {
 }
 
 bool Ingress::required_headers() {
-    for (const std::string_view name : {"Via", "From", "To", "Call-ID", "CSeq"}) {
-        if (!message_.has(name)) return fail("missing header");
+    std::array<std::uint16_t, static_cast<std::size_t>(HeaderName::count_)> counts{};
+    for (const auto& field : message_.fields_) ++counts[static_cast<std::size_t>(field.known)];
+    const auto count = [&](HeaderName name) { return counts[static_cast<std::size_t>(name)]; };
+    using enum HeaderName;
+    for (const auto name : {via, from, to, call_id, cseq}) {
+        if (count(name) == 0) return fail("missing header");
     }
-    for (const std::string_view name : {"From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Length", "Content-Type",
-                                        "Expires", "Event", "Min-Expires", "Refer-To"}) {
-        if (message_.count(name) > 1) return fail("header more than once");
+    for (const auto name : {from, to, call_id, cseq, max_forwards, content_length, content_type, expires, event, min_expires,
+                            refer_to}) {
+        if (count(name) > 1) return fail("header more than once");
     }
     return true;
 }
@@ -217,8 +225,12 @@ bool Ingress::addresses() {
     return true;
 }
 
+/// Then nobody need read it more closely: both would accept it.
+bool Ingress::head_is_plain(std::string_view head) const {
+    return scrutiny_ == Message::Scrutiny::as_needed && is_plain(head);
+}
+
 bool Ingress::sofia_agrees(std::string_view head) {
-    if (scrutiny_ == Message::Scrutiny::as_needed && is_plain(head)) return true;
     // Quoted pairs may hold controls (RFC 4475 "intmeth"), which it cannot bear: it sees another character there.
     std::string copy(head);
     // Of methods that it does not know it refuses some for their first letter; they have been judged above.
@@ -269,8 +281,8 @@ tl::expected<Message, Rejected> Ingress::run() {
     } else if (good && head_end == text_.npos) {
         good = fail("no end of header");
     }
-    good = good && required_headers() && numbers() && body(text_.substr(head_end + 4)) && addresses() &&
-           sofia_agrees(text_.substr(0, head_end + 4));
+    good = good && required_headers() && numbers() && body(text_.substr(head_end + 4)) &&
+           (head_is_plain(text_.substr(0, head_end + 4)) || (addresses() && sofia_agrees(text_.substr(0, head_end + 4))));
     if (!good) return tl::unexpected(rejected());
     return std::move(message_);
 }
@@ -285,8 +297,9 @@ Rejected Ingress::rejected() const {
     answer.phrase_ = status_ == 400 ? "Bad Request (" + std::string(reason_) + ")" : std::string(reason_phrase(status_));
     for (const auto& field : message_.fields_) {
         if (has_stray_control(field.value)) continue;
-        for (const std::string_view name : {"Via", "v", "From", "f", "To", "t", "Call-ID", "i", "CSeq"}) {
-            if (net::equals_ignoring_case(field.name, name)) answer.fields_.push_back(field);
+        using enum HeaderName;
+        for (const auto name : {via, from, to, call_id, cseq}) {
+            if (field.known == name) answer.fields_.push_back(field);
         }
     }
     out.response = answer.to_bytes();

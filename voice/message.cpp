@@ -9,47 +9,6 @@
 namespace voice {
 namespace {
 
-/// Compact forms (RFC 3261 7.3.3 and the registry).
-std::string_view full_name(std::string_view name) {
-    if (name.size() != 1) return name;
-    switch (name[0] | 0x20) {
-    case 'a': return "Accept-Contact";
-    case 'b': return "Referred-By";
-    case 'c': return "Content-Type";
-    case 'e': return "Content-Encoding";
-    case 'f': return "From";
-    case 'i': return "Call-ID";
-    case 'j': return "Reject-Contact";
-    case 'k': return "Supported";
-    case 'l': return "Content-Length";
-    case 'm': return "Contact";
-    case 'o': return "Event";
-    case 'r': return "Refer-To";
-    case 's': return "Subject";
-    case 't': return "To";
-    case 'u': return "Allow-Events";
-    case 'v': return "Via";
-    case 'x': return "Session-Expires";
-    case 'y': return "Identity";
-    default: return name;
-    }
-}
-
-bool same_name(std::string_view a, std::string_view b) {
-    // Most names differ already in length: this is asked of every header for every header that is looked for.
-    if (a.size() != b.size() && a.size() != 1 && b.size() != 1) return false;
-    return net::equals_ignoring_case(full_name(a), full_name(b));
-}
-
-std::string join(const std::vector<std::string_view>& pieces) {
-    std::string out;
-    for (const auto piece : pieces) {
-        if (!out.empty()) out += ", ";
-        out += piece;
-    }
-    return out;
-}
-
 /// What stands behind the first ';' that belongs to the header and not to the address in it.
 std::string_view header_params(std::string_view address) {
     bool quoted = false, angled = false;
@@ -114,6 +73,10 @@ std::string_view reason_phrase(int status) {
     return found == kPhrases.end() ? "Unknown" : found->second;
 }
 
+bool Message::Field::is(std::string_view other, HeaderName id) const {
+    return known == id && (id != HeaderName::other || net::equals_ignoring_case(name, other));
+}
+
 Message Message::request(std::string_view method, const Uri& uri) {
     Message message;
     message.method_ = method;
@@ -126,19 +89,25 @@ Message Message::response(const Message& request, int status, std::string_view p
     Message message;
     message.method_ = request.method_;
     message.set_status(status, phrase);
+    message.fields_.reserve(10);
     for (const auto& field : request.fields_) {
-        const auto name = full_name(field.name);
-        if (net::equals_ignoring_case(name, "To")) {
-            message.fields_.push_back(field);
-            if (!to_tag.empty() && status != 100 && request.to_tag().empty()) {
-                auto to = request.to();
-                to.params.set("tag", to_tag);
-                message.fields_.back().value = to.text();
-            }
-        } else if (net::equals_ignoring_case(name, "Via") || net::equals_ignoring_case(name, "From") ||
-                   net::equals_ignoring_case(name, "Call-ID") || net::equals_ignoring_case(name, "CSeq") ||
-                   (status == 100 && net::equals_ignoring_case(name, "Timestamp"))) {
-            message.fields_.push_back(field);
+        switch (field.known) {
+            case HeaderName::to:
+                message.fields_.push_back(field);
+                if (!to_tag.empty() && status != 100 && request.to_tag().empty()) {
+                    auto to = request.to();
+                    to.params.set("tag", to_tag);
+                    message.fields_.back().value = to.text();
+                }
+                break;
+            case HeaderName::via:
+            case HeaderName::from:
+            case HeaderName::call_id:
+            case HeaderName::cseq:
+                message.fields_.push_back(field);
+                break;
+            default:
+                if (status == 100 && net::equals_ignoring_case(field.name, "Timestamp")) message.fields_.push_back(field);
         }
     }
     return message;
@@ -177,18 +146,29 @@ void Message::set_status(int status, std::string_view phrase) {
 }
 
 std::size_t Message::first_field(std::string_view name) const {
+    const auto id = header_name(name);
     for (std::size_t i = 0; i < fields_.size(); ++i) {
-        if (same_name(fields_[i].name, name)) return i;
+        if (fields_[i].is(name, id)) return i;
     }
     return fields_.size();
 }
 
 /// Asked many times of each message: without reading the URI, which is most of the work of an address.
 std::string Message::tag_in(std::string_view name) const {
-    const auto params = header_params(get(name).value_or(""));
-    if (params.empty()) return {};
-    const auto parsed = Params::parse(params);
-    return std::string(parsed ? parsed->get("tag").value_or("") : "");
+    auto params = header_params(get(name).value_or(""));
+    if (params.find('"') != params.npos) {
+        const auto parsed = Params::parse(params);
+        return std::string(parsed ? parsed->get("tag").value_or("") : "");
+    }
+    while (!params.empty()) {
+        const auto one = params.substr(0, params.find(';'));
+        params.remove_prefix(std::min(one.size() + 1, params.size()));
+        const auto equals = one.find('=');
+        if (equals != one.npos && net::equals_ignoring_case(net::trim(one.substr(0, equals)), "tag")) {
+            return std::string(net::trim(one.substr(equals + 1)));
+        }
+    }
+    return {};
 }
 
 std::vector<Via> Message::vias() const {
@@ -203,7 +183,7 @@ std::vector<Via> Message::vias() const {
 
 std::optional<Via> Message::top_via() const {
     const auto value = get("Via");
-    return value ? Via::parse(split_list(*value).front()) : std::nullopt;
+    return value ? Via::parse(first_in_list(*value)) : std::nullopt;
 }
 
 std::size_t Message::via_count() const {
@@ -233,28 +213,30 @@ std::vector<NameAddr> Message::addresses(std::string_view name) const {
 
 std::optional<NameAddr> Message::first_address(std::string_view name) const {
     const auto value = get(name);
-    return value ? NameAddr::parse(split_list(*value).front()) : std::nullopt;
+    return value ? NameAddr::parse(first_in_list(*value)) : std::nullopt;
 }
 
 void Message::prepend_address(std::string_view name, const NameAddr& address) { prepend(name, address.text()); }
 
 void Message::append_address(std::string_view name, const NameAddr& address) {
     std::size_t last = fields_.size();
+    const auto id = header_name(name);
     for (std::size_t i = 0; i < fields_.size(); ++i) {
-        if (same_name(fields_[i].name, name)) last = i + 1;
+        if (fields_[i].is(name, id)) last = i + 1;
     }
-    fields_.insert(fields_.begin() + static_cast<std::ptrdiff_t>(last), Field{std::string(name), one_line(address.text())});
+    fields_.emplace(fields_.begin() + static_cast<std::ptrdiff_t>(last), name, one_line(address.text()));
 }
 
 void Message::pop_first_address(std::string_view name) {
     const auto at = first_field(name);
     if (at == fields_.size()) return;
-    auto pieces = split_list(fields_[at].value);
-    if (pieces.size() <= 1) {
+    const std::string_view value = fields_[at].value;
+    const auto first = first_in_list(value);
+    const auto comma = value.find(',', static_cast<std::size_t>(first.data() + first.size() - value.data()));
+    if (comma == value.npos) {
         fields_.erase(fields_.begin() + static_cast<std::ptrdiff_t>(at));
     } else {
-        pieces.erase(pieces.begin());
-        fields_[at].value = join(pieces);
+        fields_[at].value = std::string(net::trim(value.substr(comma + 1)));
     }
 }
 
@@ -290,42 +272,45 @@ std::optional<std::string_view> Message::get(std::string_view name) const {
 
 std::vector<std::string_view> Message::get_all(std::string_view name) const {
     std::vector<std::string_view> all;
+    const auto id = header_name(name);
     for (const auto& field : fields_) {
-        if (same_name(field.name, name)) all.push_back(field.value);
+        if (field.is(name, id)) all.push_back(field.value);
     }
     return all;
 }
 
 std::size_t Message::count(std::string_view name) const {
-    return static_cast<std::size_t>(std::count_if(fields_.begin(), fields_.end(),
-                                                  [&](const Field& field) { return same_name(field.name, name); }));
+    const auto id = header_name(name);
+    return static_cast<std::size_t>(
+        std::count_if(fields_.begin(), fields_.end(), [&](const Field& field) { return field.is(name, id); }));
 }
 
 void Message::set(std::string_view name, std::string_view value) {
     auto line = one_line(value);  // first: `value` may be borrowed from what changes now
     const auto at = first_field(name);
     if (at == fields_.size()) {
-        fields_.push_back({std::string(name), std::move(line)});
+        fields_.emplace_back(name, std::move(line));
         return;
     }
     fields_[at].value = std::move(line);
     const auto rest = fields_.begin() + static_cast<std::ptrdiff_t>(at) + 1;
-    fields_.erase(std::remove_if(rest, fields_.end(), [&](const Field& field) { return same_name(field.name, name); }),
-                  fields_.end());
+    const auto id = header_name(name);
+    fields_.erase(std::remove_if(rest, fields_.end(), [&](const Field& field) { return field.is(name, id); }), fields_.end());
 }
 
 void Message::add(std::string_view name, std::string_view value) {
-    fields_.push_back({std::string(name), one_line(value)});
+    fields_.emplace_back(name, one_line(value));
 }
 
 void Message::prepend(std::string_view name, std::string_view value) {
     auto at = first_field(name);
     if (at == fields_.size()) at = 0;
-    fields_.insert(fields_.begin() + static_cast<std::ptrdiff_t>(at), Field{std::string(name), one_line(value)});
+    fields_.emplace(fields_.begin() + static_cast<std::ptrdiff_t>(at), name, one_line(value));
 }
 
 void Message::remove(std::string_view name) {
-    std::erase_if(fields_, [&](const Field& field) { return same_name(field.name, name); });
+    const auto id = header_name(name);
+    std::erase_if(fields_, [&](const Field& field) { return field.is(name, id); });
 }
 
 bool Message::lists(std::string_view name, std::string_view token) const {

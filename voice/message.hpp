@@ -5,6 +5,7 @@
 #include <tl/expected.hpp>
 
 #include "voice/header.hpp"
+#include "voice/header_name.hpp"
 
 namespace voice {
 
@@ -118,8 +119,11 @@ public:
 
 private:
     struct Field {
+        Field(std::string_view name_, std::string value_) : name(name_), value(std::move(value_)), known(header_name(name_)) {}
+        bool is(std::string_view other, HeaderName id) const;  ///< `id` is header_name(other)
         std::string name;
         std::string value;
+        HeaderName known;
     };
     friend class Ingress;
     std::size_t first_field(std::string_view name) const;

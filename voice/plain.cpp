@@ -7,6 +7,7 @@
 #include "net/address.hpp"
 #include "net/text.hpp"
 #include "voice/characters.hpp"
+#include "voice/header_name.hpp"
 
 namespace voice {
 
@@ -14,49 +15,51 @@ namespace {
 
 enum class Kind : std::uint8_t { other, via, address, call_id, cseq, digits, media_type, credentials, doubtful };
 
-struct Row {
-    std::string_view name;
-    Kind kind;
-};
-/// What sofia_agrees() in ingress.cpp heeds; of all other headers it carries whatever they hold.
-constexpr std::array<Row, 15> kRows{{{"Via", Kind::via},
-                                     {"From", Kind::address},
-                                     {"To", Kind::address},
-                                     {"Contact", Kind::address},
-                                     {"Route", Kind::address},
-                                     {"Record-Route", Kind::address},
-                                     {"Call-ID", Kind::call_id},
-                                     {"CSeq", Kind::cseq},
-                                     {"Max-Forwards", Kind::digits},
-                                     {"Expires", Kind::digits},
-                                     {"Content-Type", Kind::media_type},
-                                     {"Authorization", Kind::credentials},
-                                     {"Proxy-Authorization", Kind::credentials},
-                                     {"Proxy-Require", Kind::doubtful},
-                                     {"Path", Kind::doubtful}}};
 constexpr std::array<std::string_view, 14> kMethods{"INVITE",    "ACK",    "BYE",   "CANCEL",  "REGISTER",
                                                     "OPTIONS",   "INFO",   "PRACK", "UPDATE",  "SUBSCRIBE",
                                                     "NOTIFY",    "REFER",  "MESSAGE", "PUBLISH"};
 
-bool is_word(char c) { return is_alnum(c) || c == '-' || c == '.' || c == '_'; }
+constexpr CharacterSet kWord("-._");
+constexpr CharacterSet kHost("-.");
+constexpr CharacterSet kUser("-._+");
 
 template <class Allowed>
 bool all_of(std::string_view text, Allowed allowed) {
     return std::all_of(text.begin(), text.end(), allowed);
 }
-bool is_word(std::string_view text) { return !text.empty() && all_of(text, [](char c) { return is_word(c); }); }
+bool is_word(std::string_view text) { return !text.empty() && kWord.contains_all(text); }
+bool are_digits(std::string_view text) { return !text.empty() && text.size() <= 9 && all_of(text, is_digit); }
 
-/// ";name", ";name=word" and so on, to the end.
-bool are_params(std::string_view text) {
+enum class ParamsOf : std::uint8_t { uri, address, via };
+
+/// ";name", ";name=word" and so on, to the end. Some values our readers judge.
+bool are_params(std::string_view text, ParamsOf what) {
+    constexpr std::size_t kMost = 8;
+    std::array<std::string_view, kMost> names;
+    std::size_t count = 0;
     while (!text.empty()) {
-        if (text.front() != ';') return false;
+        if (text.front() != ';' || count == kMost) return false;
         text.remove_prefix(1);
-        const auto end = std::min(text.find(';'), text.size());
-        const auto one = text.substr(0, end);
-        text.remove_prefix(end);
+        const auto one = text.substr(0, text.find(';'));
+        text.remove_prefix(one.size());
         const auto equals = one.find('=');
-        if (!is_word(one.substr(0, equals))) return false;
-        if (equals != one.npos && !is_word(one.substr(equals + 1))) return false;
+        const auto name = one.substr(0, equals);
+        const auto value = equals == one.npos ? std::string_view() : one.substr(equals + 1);
+        if (!is_word(name) || (equals != one.npos && !is_word(value))) return false;
+        switch (what) {
+            case ParamsOf::uri:  // 19.1.1: each once
+                for (std::size_t i = 0; i < count; ++i) {
+                    if (net::equals_ignoring_case(names[i], name)) return false;
+                }
+                break;
+            case ParamsOf::address:
+                if (net::equals_ignoring_case(name, "expires") && !are_digits(value)) return false;
+                break;
+            case ParamsOf::via:
+                if (net::equals_ignoring_case(name, "received") && !net::IpAddress::parse(value)) return false;
+                break;
+        }
+        names[count++] = name;
     }
     return true;
 }
@@ -69,7 +72,7 @@ bool is_hostname(std::string_view text) {
         const auto dot = rest.find('.');
         label = rest.substr(0, dot);
         if (label.empty() || label.front() == '-' || label.back() == '-') return false;
-        if (!all_of(label, [](char c) { return is_word(c) && c != '_'; })) return false;
+        if (!kHost.contains_all(label)) return false;
         if (dot + 1 == rest.size()) return false;
         rest.remove_prefix(dot == rest.npos ? rest.size() : dot + 1);
     }
@@ -82,7 +85,7 @@ bool is_host(std::string_view text) {
     if (!is_hostname(text.substr(0, colon))) return false;
     if (colon == text.npos) return true;
     const auto port = text.substr(colon + 1);
-    return !port.empty() && port.size() <= 5 && all_of(port, is_digit);
+    return port.size() <= 5 && net::parse_decimal(port, 65535);
 }
 
 /// "sip:user@host:port;params", without password and headers.
@@ -91,11 +94,11 @@ bool is_uri(std::string_view text) {
     text.remove_prefix(4);
     if (const auto at = text.find('@'); at != text.npos) {
         const auto user = text.substr(0, at);
-        if (user.empty() || !all_of(user, [](char c) { return is_word(c) || c == '+'; })) return false;
+        if (user.empty() || !kUser.contains_all(user)) return false;
         text.remove_prefix(at + 1);
     }
     const auto params = std::min(text.find(';'), text.size());
-    return is_host(text.substr(0, params)) && are_params(text.substr(params));
+    return is_host(text.substr(0, params)) && are_params(text.substr(params), ParamsOf::uri);
 }
 
 bool is_via(std::string_view text) {
@@ -103,7 +106,7 @@ bool is_via(std::string_view text) {
         if (!text.starts_with(transport)) continue;
         text.remove_prefix(transport.size());
         const auto params = std::min(text.find(';'), text.size());
-        return is_host(text.substr(0, params)) && are_params(text.substr(params));
+        return is_host(text.substr(0, params)) && are_params(text.substr(params), ParamsOf::via);
     }
     return false;
 }
@@ -111,7 +114,7 @@ bool is_via(std::string_view text) {
 bool is_address(std::string_view text) {
     const auto close = text.find('>');
     if (!text.starts_with('<') || close == text.npos) return false;
-    return is_uri(text.substr(1, close - 1)) && are_params(text.substr(close + 1));
+    return is_uri(text.substr(1, close - 1)) && are_params(text.substr(close + 1), ParamsOf::address);
 }
 
 bool is_call_id(std::string_view text) {
@@ -161,12 +164,29 @@ bool are_credentials(std::string_view text) {
     }
 }
 
+/// What both readers heed; all other headers are carried whatever they hold.
 Kind kind_of(std::string_view name) {
     if (name.size() == 1) return Kind::doubtful;
-    for (const auto& row : kRows) {
-        if (row.name.size() == name.size() && net::equals_ignoring_case(row.name, name)) return row.kind;
+    switch (header_name(name)) {
+        case HeaderName::via: return Kind::via;
+        case HeaderName::from:
+        case HeaderName::to:
+        case HeaderName::contact:
+        case HeaderName::route:
+        case HeaderName::record_route: return Kind::address;
+        case HeaderName::call_id: return Kind::call_id;
+        case HeaderName::cseq: return Kind::cseq;
+        case HeaderName::max_forwards:
+        case HeaderName::expires: return Kind::digits;
+        case HeaderName::content_type: return Kind::media_type;
+        case HeaderName::authorization:
+        case HeaderName::proxy_authorization: return Kind::credentials;
+        case HeaderName::proxy_require:
+        case HeaderName::path:
+        case HeaderName::service_route:
+        case HeaderName::refer_to: return Kind::doubtful;
+        default: return Kind::other;
     }
-    return Kind::other;
 }
 
 bool is_plain_value(Kind kind, std::string_view value) {
@@ -182,7 +202,7 @@ bool is_plain_value(Kind kind, std::string_view value) {
         case Kind::cseq:
             return is_cseq(value);
         case Kind::digits:
-            return !value.empty() && value.size() <= 9 && all_of(value, is_digit);
+            return are_digits(value);
         case Kind::media_type:
             return is_media_type(value);
         case Kind::credentials:
@@ -197,7 +217,7 @@ bool is_plain_start(std::string_view line) {
     if (line.starts_with("SIP/2.0 ")) {
         line.remove_prefix(8);
         return line.size() > 4 && line[3] == ' ' && all_of(line.substr(0, 3), is_digit) &&
-               all_of(line.substr(4), [](char c) { return is_word(c) || c == ' '; }) && line[4] != ' ' && line.back() != ' ';
+               all_of(line.substr(4), [](char c) { return kWord.contains(c) || c == ' '; }) && line[4] != ' ' && line.back() != ' ';
     }
     const auto first = line.find(' ');
     const auto last = line.rfind(' ');

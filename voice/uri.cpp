@@ -10,6 +10,7 @@ namespace voice {
 namespace {
 
 constexpr std::string_view kMark = "-_.!~*'()";
+constexpr CharacterSet kUnreserved(kMark);
 constexpr std::string_view kUserUnreserved = "&=+$,;?/";
 
 std::optional<unsigned> hex_digit(char c) {
@@ -22,10 +23,11 @@ std::optional<unsigned> hex_digit(char c) {
 /// Whether every character is one that the grammar allows, or a whole escape.
 bool only(std::string_view text, std::string_view allowed) {
     for (std::size_t i = 0; i < text.size(); ++i) {
+        if (kUnreserved.contains(text[i])) continue;
         if (text[i] == '%') {
             if (i + 2 >= text.size() || !hex_digit(text[i + 1]) || !hex_digit(text[i + 2])) return false;
             i += 2;
-        } else if (!is_alnum(text[i]) && kMark.find(text[i]) == kMark.npos && allowed.find(text[i]) == allowed.npos) {
+        } else if (allowed.find(text[i]) == allowed.npos) {
             return false;
         }
     }
@@ -34,6 +36,7 @@ bool only(std::string_view text, std::string_view allowed) {
 
 /// One spelling for what is the same: escapes of characters that need none are resolved, the rest upper-case.
 std::string canonical_escapes(std::string_view text, std::string_view allowed) {
+    if (text.find('%') == text.npos) return std::string(text);
     constexpr std::string_view kHex = "0123456789ABCDEF";
     std::string out;
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -41,7 +44,7 @@ std::string canonical_escapes(std::string_view text, std::string_view allowed) {
             const auto value = *hex_digit(text[i + 1]) << 4 | *hex_digit(text[i + 2]);
             const auto c = static_cast<char>(value);
             i += 2;
-            if (is_alnum(c) || kMark.find(c) != kMark.npos || allowed.find(c) != allowed.npos) {
+            if (kUnreserved.contains(c) || allowed.find(c) != allowed.npos) {
                 out += c;
             } else {
                 out += '%';
@@ -55,8 +58,12 @@ std::string canonical_escapes(std::string_view text, std::string_view allowed) {
     return out;
 }
 
-bool is_hostname(std::string_view host) {
-    return !host.empty() && std::all_of(host.begin(), host.end(), [](char c) { return is_alnum(c) || c == '-' || c == '.' || c == '_'; });
+constexpr CharacterSet kHostCharacters("-._");
+bool is_hostname(std::string_view host) { return !host.empty() && kHostCharacters.contains_all(host); }
+
+/// Neither control, nor space, nor what would end a URI in angle brackets or quotes.
+constexpr bool may_stand_in_uri(char c) {
+    return static_cast<unsigned char>(c) > ' ' && c != 0x7f && c != '<' && c != '>' && c != '"';
 }
 
 std::string bracketed(const std::string& host) { return host.find(':') == host.npos ? host : "[" + host + "]"; }
@@ -131,7 +138,7 @@ std::string escape_user(std::string_view text) {
     constexpr std::string_view kHex = "0123456789ABCDEF";
     std::string out;
     for (const char c : text) {
-        if (is_alnum(c) || kMark.find(c) != kMark.npos || kUserUnreserved.find(c) != kUserUnreserved.npos) {
+        if (kUnreserved.contains(c) || kUserUnreserved.find(c) != kUserUnreserved.npos) {
             out += c;
         } else {
             const auto value = static_cast<unsigned char>(c);
@@ -146,10 +153,11 @@ std::string escape_user(std::string_view text) {
 std::optional<Params> Params::parse(std::string_view text) {
     Params params;
     text = net::trim(text);
+    if (!text.empty()) params.all_.reserve(4);
     while (!text.empty()) {
         bool quoted = false;
-        std::size_t end = 0;
-        for (; end < text.size(); ++end) {
+        auto end = text.find_first_of(";\"");
+        for (end = std::min(end, text.size()); end < text.size(); ++end) {
             if (quoted && text[end] == '\\') {
                 ++end;
             } else if (text[end] == '"') {
@@ -168,7 +176,7 @@ std::optional<Params> Params::parse(std::string_view text) {
         if (equals == one.npos) {
             params.all_.push_back({std::string(name), std::nullopt});
         } else {
-            params.all_.push_back({std::string(name), std::string(net::trim(one.substr(equals + 1)))});
+            params.all_.push_back({std::string(name), std::optional<std::string>(std::in_place, net::trim(one.substr(equals + 1)))});
         }
     }
     return params;
@@ -213,9 +221,7 @@ std::string Params::text() const {
 }
 
 std::optional<Uri> Uri::parse(std::string_view text) {
-    for (const char c : text) {
-        if (static_cast<unsigned char>(c) <= ' ' || c == 0x7f || c == '<' || c == '>' || c == '"') return std::nullopt;
-    }
+    if (!std::all_of(text.begin(), text.end(), may_stand_in_uri)) return std::nullopt;
     const auto colon = text.find(':');
     if (colon == text.npos || colon == 0) return std::nullopt;
     Uri uri;

@@ -11,7 +11,12 @@ TEST_CASE("an address keeps its text in the canonical form of RFC 5952") {
     CHECK(IpAddress::parse("192.0.2.1")->text() == "192.0.2.1");
     CHECK(IpAddress::parse("2001:DB8:0:0:0:0:0:1")->text() == "2001:db8::1");
     CHECK_FALSE(IpAddress::parse("192.0.2"));
-    CHECK_FALSE(IpAddress::parse("192.0.2.1 "));
+    CHECK(IpAddress::parse("0.10.200.255")->text() == "0.10.200.255");
+    for (const auto* wrong : {"192.0.2.1 ", "", ".", "1.2.3.", "1.2.3.4.", "1.2.3.4.5", "1..3.4", "01.2.3.4", "1.2.3.256", "1.2.3.-4", "1.2.3.4a"}) {
+        CAPTURE(wrong);
+        CHECK_FALSE(IpAddress::parse(wrong));
+    }
+    CHECK_FALSE(IpAddress::parse(std::string_view("1.2.3.4\0", 8)));
     CHECK_FALSE(IpAddress::parse("fe80::1%3"));
     CHECK_FALSE(IpAddress::parse(std::string_view("192.0.2.1\0x", 11)));
     CHECK(IpAddress::parse("::ffff:192.0.2.1")->unmapped() == *IpAddress::parse("192.0.2.1"));

@@ -48,21 +48,26 @@ TEST_CASE("what holds quotes, folds, lists, compact names or other schemes where
     for (const auto& [from, to] :
          {std::pair("From: <", "From: \"A\" <"), {"From: <sip:", "From: <tel:"}, {"From:", "f:"}, {"To: <", "To:\r\n <"},
           {"rport\r\n", "rport, SIP/2.0/UDP h\r\n"}, {"alice@10", "al%69ce@10"}, {"\"c\"", "\"c\\\"\""}, {"tag=a1", "tag="},
-          {"REGISTER sip", "REGISTRE sip"}, {"User-Agent", "Proxy-Require"}, {":5060;b", ":506000;b"}, {"@10.1.0.10:5060", "@[::1]"}}) {
+          {"REGISTER sip", "REGISTRE sip"}, {"User-Agent", "Proxy-Require"}, {":5060;b", ":506000;b"}, {"@10.1.0.10:5060", "@[::1]"},
+          {":5060;b", ":65536;b"}, {"rport\r\n", "rport;received=h\r\n"}, {"expires=3600", "expires=4294967296"},
+          {"transport=udp", "lr;Lr"}}) {
         CAPTURE(from, to);
         CHECK_FALSE(is_plain(with(from, to)));
     }
 }
 
-TEST_CASE("whatever is plain and passes our own readers, the second parser accepts too") {
+TEST_CASE("whatever is plain our own readers of addresses and the second parser accept too") {
     net::SeededRandom random(GENERATE(1, 2, 3));
     constexpr std::string_view kBits = "aZ09-._ :;=<>@,/\"+\\~%?*[]()\r\n\t";
+    constexpr std::array<std::string_view, 9> kWords{";lr", ";LR", ";expires=1", ";expires=99999999999", ";received=1.2.3.4",
+                                                     ";received=a", ":65535", ":65536", ";ttl=1;ttl=2"};
     unsigned plain = 0;
     for (unsigned i = 0; i < 60000; ++i) {
         auto text = kUsual[random.below(kUsual.size())];
         for (auto changes = 1 + random.below(3); changes > 0; --changes) {
             const auto at = random.below(text.size() - 4);
-            switch (random.below(4)) {
+            switch (random.below(5)) {
+                case 4: text.insert(at, kWords[random.below(kWords.size())]); break;
                 case 0: text[at] = kBits[random.below(kBits.size())]; break;
                 case 1: text.insert(at, 1, kBits[random.below(kBits.size())]); break;
                 case 2: text.erase(at, 1 + random.below(4)); break;
