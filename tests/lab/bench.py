@@ -22,7 +22,7 @@ from network import Failed
 #   missing(peer)                            why it cannot be measured here, or None
 #   PINS = True                              measure takes cpus=1, a processor for each side
 # and a first line of its docstring that says what it measures.
-BENCHES = ("vpn", "sip")
+BENCHES = ("vpn", "sip", "failover")
 TABLE_WIDTH = 120
 
 

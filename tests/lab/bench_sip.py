@@ -1,7 +1,8 @@
 """Registrations and calls through a SIP registrar that asks for passwords, on loopback.
 
 A registration is two REGISTERs (challenge and answer), a call is INVITE (challenged, where the registrar does), 180,
-200, ACK and BYE. Memory is the proportional set of all its processes at its highest.
+200, ACK and BYE. Memory is the proportional set of all its processes at its highest; and that of a meshd between 20,000
+phones and a central server (sipp, which believes everybody) once all are registered.
 """
 import csv
 import os
@@ -9,14 +10,15 @@ import threading
 import time
 
 from centre import Kamailio
-from network import Failed, Space
+from network import Failed, Space, wait_until
 from node import Node
 
 PEERS = ("kamailio", "meshd")
 DOMAIN, ADDRESS, PORT = "bench.example", "127.0.0.1", 5060
 USERS, REGISTRATIONS, REGISTRATIONS_PER_S, CALLS, CALLS_PER_S = 500, 4000, 800, 2000, 200
 SCENARIOS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sipp")
-PHONE_PORT, CALLER_PORT = 5091, 5093
+PHONE_PORT, CALLER_PORT, CENTRE_PORT = 5091, 5093, 5095
+BINDINGS, BINDINGS_PER_S = 20000, 800
 
 
 class Memory:
@@ -68,9 +70,33 @@ def sipp(space, folder, scenario, port, *options):
     space.run("sipp", f"{ADDRESS}:{PORT}", "-sf", f"{SCENARIOS}/{scenario}.xml", "-i", ADDRESS, "-auth_uri", DOMAIN, "-p", str(port),
               "-inf", f"{folder}/users.csv", "-nostdin", "-trace_stat", "-stf", f"{name}.stat", "-fd", "1",
               "-trace_err", "-error_file", f"{name}.errors", *options, check=False, timeout_s=180)
-    with open(f"{name}.stat") as file:
+    return told_by(f"{name}.stat")
+
+
+def told_by(path):
+    with open(path) as file:
         last = list(csv.DictReader(file, delimiter=";"))[-1]
     return int(last["SuccessfulCall(C)"]), int(last["FailedCall(C)"])
+
+
+def hold(space, programs, folder):
+    """Memory in MB with so many bindings, and how many phones were refused."""
+    with open(f"{folder}/users.csv", "w") as file:
+        file.write("SEQUENTIAL\n" + "".join(f"phone{i};\n" for i in range(BINDINGS)))
+    centre = space.start(["sipp", "-sf", f"{SCENARIOS}/registrar.xml", "-i", ADDRESS, "-p", str(CENTRE_PORT), "-aa", "-nostdin"],
+                         f"{folder}/centre.log", env={**os.environ, "TERM": "dumb"})
+    node = Node(space, "proxy", programs, folder, {"mdns": False, "log": "warn", "voice": {
+        "domain": DOMAIN, "port": PORT, "phones": ["127.0.0.0/8"], "centre": f"sip:{ADDRESS}:{CENTRE_PORT};transport=udp"}})
+    node.start()
+    node.ctl("init", "bench", "--name", "proxy")
+    wait_until("the centre to be seen", lambda: node.voice_mode() == "central", 10)
+    good, bad = sipp(space, folder, "register_open", PHONE_PORT, "-m", str(BINDINGS), "-r", str(BINDINGS_PER_S), "-l", "20000")
+    held_mb = proportional_kb(node.program.pid) / 1024
+    centre.kill()
+    node.stop()
+    if not good:
+        raise Failed("nobody was registered through meshd")
+    return held_mb, bad
 
 
 def measure(peer, programs, folder, turn):
@@ -101,5 +127,9 @@ def measure(peer, programs, folder, turn):
     memory.ended.set()
     result["peak memory"] = (memory.most_kb / 1024, "MB")
     end()
+    if peer == "meshd":
+        held_mb, bad = hold(space, programs, folder)
+        result["with 20,000 bindings"] = (held_mb, "MB")
+        result["refused of them"] = (bad, "")
     space.remove()
     return result
