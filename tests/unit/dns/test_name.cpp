@@ -36,7 +36,9 @@ TEST_CASE("what no name can be is refused") {
     CHECK(Name::parse(longest)->wire().size() == Name::kMaxWireBytes);
     CHECK_FALSE(Name::parse(longest + ".a"));
     CHECK_FALSE(Name::parse(longest)->child("b"));
-    for (const std::string_view wire : {std::string_view("\3ab", 3), std::string_view("\1a", 2), std::string_view("", 0),
+    const auto long_label = "\100" + std::string(64, 'a') + std::string(1, '\0');
+    const auto pointer = "\300" + std::string(192, 'a') + std::string(1, '\0');
+    for (const std::string_view wire : {std::string_view(long_label), std::string_view(pointer), std::string_view("\3ab", 3), std::string_view("\1a", 2), std::string_view("", 0),
                                         std::string_view("\300\014", 2), std::string_view("\1a\300\0", 4),
                                         std::string_view("\100a", 2)}) {
         net::Reader reader(net::as_bytes(wire));
