@@ -61,7 +61,7 @@ void describe(CLI::App& app, Parsed& parsed) {
         auto& into = parsed.values.emplace_back();
         parsed.options.emplace_back(
             argument.name,
-            parsed.app->add_option(argument.name, into, argument.help)->required()->expected(1)->type_name(""));
+            parsed.app->add_option(argument.name, into, argument.help)->required(!argument.optional)->expected(1)->type_name(""));
     }
     for (const auto& option : command.options) {
         if (option.takes == Command::Takes::flag) {

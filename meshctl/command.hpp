@@ -46,6 +46,7 @@ struct Command {
     struct Argument {
         const char* name;  ///< "NAME", for positions
         const char* help;
+        bool optional = false;
     };
     struct Option {
         const char* name;  ///< "--subnet"

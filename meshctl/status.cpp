@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "meshctl/command.hpp"
+#include "meshctl/dns_line.hpp"
 #include "meshctl/peer_table.hpp"
 #include "meshctl/voice_line.hpp"
 
@@ -41,6 +42,7 @@ void run(Invocation& in) {
            << (subnets.empty() ? "" : "routes " + subnets + '\n')
            << "peers  " << live << " of " << peers.size() << " in session\n"
            << "voice  " << voice_line(result["voice"], in.colour) << '\n';
+    if (!result["dns"].is_null()) in.out << "dns    " << dns_line(result["dns"], in.colour) << '\n';
     for (const auto& warning : result["warnings"].elements()) {
         in.out << coloured("beware", Colour::bad, in.colour) << ' ' << printable(warning.text()) << '\n';
     }
@@ -53,7 +55,7 @@ void run(Invocation& in) {
 extern const Command kStatus;
 const Command kStatus{
     .name = "status",
-    .summary = "show the mesh, this node, its peers and its voice",
+    .summary = "show the mesh, this node, its peers, its voice and its names",
     .details = "",
     .arguments = {},
     .options = {{"--counters", Command::Takes::flag, nullptr,

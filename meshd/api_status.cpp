@@ -82,6 +82,7 @@ json counters_json(LiveNode& live) {
         out["sip_unsent"] = sockets->unsent;
         out["sip_beside_device"] = sockets->beside_device;
     }
+    put_dns_counters(live, out);
     if (const auto* media = live.media()) {
         const auto drops = media->drops();
         out["media_not_media"] = drops.not_media;
@@ -114,6 +115,7 @@ json status_json(Daemon& daemon) {
             {"peers", peers_json(daemon)},
             {"data", data_json(live)},
             {"voice", voice_json(daemon)},
+            {"dns", dns_json(live)},
             {"warnings", std::move(warnings)},
             {"counters", counters_json(live)}};
 }

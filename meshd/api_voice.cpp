@@ -172,6 +172,7 @@ void add_api(Methods& methods, Daemon& daemon) {
     add_data_api(methods, daemon);
     add_voice_api(methods, daemon);
     add_enum_api(methods, daemon);
+    add_dns_api(methods, daemon);
 }
 
 }  // namespace meshd

@@ -18,6 +18,17 @@ constexpr std::size_t kMaxAdvertised = 16;
 constexpr std::size_t kMaxPhoneNetworks = 256;
 constexpr std::size_t kMaxEnumSuffixes = 16;
 constexpr std::size_t kMaxNameServers = 8;
+constexpr std::size_t kMaxDnsAddresses = 16;
+
+/// Private networks, loopback and link-local.
+std::vector<net::Prefix> neighbours() {
+    std::vector<net::Prefix> out;
+    for (const auto* text : {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "127.0.0.0/8", "fc00::/7",
+                             "fe80::/10", "::1/128"}) {
+        out.push_back(*net::Prefix::parse(text));
+    }
+    return out;
+}
 
 void read_mdns(const Value& value, Config& out) {
     static constexpr auto kKeys = std::to_array<Value::Key>({
@@ -142,6 +153,32 @@ void read_data(const Value& value, Config& out) {
     value.members(kKeys, out);
 }
 
+void read_dns(const Value& value, Config& out) {
+    static constexpr auto kKeys = std::to_array<Value::Key>({
+        {"enabled", [](const Value& v, Config& c) { c.dns.enabled = v.boolean(); }},
+        {"listen",
+         [](const Value& v, Config& c) {
+             for (const auto& entry : v.list(0, kMaxDnsAddresses)) c.dns.listen.push_back(entry.own_address());
+         }},
+        {"port", [](const Value& v, Config& c) { c.dns.port = v.port(); }},
+        {"suffixes",
+         [](const Value& v, Config& c) {
+             for (const auto& entry : v.list(0, kMaxEnumSuffixes)) c.dns.suffixes.push_back(entry.domain_name());
+         }},
+        {"clients",
+         [](const Value& v, Config& c) {
+             c.dns.clients.clear();
+             for (const auto& entry : v.list(1, kMaxPhoneNetworks)) c.dns.clients.push_back(entry.prefix());
+         }},
+        {"resolved", [](const Value& v, Config& c) { c.dns.resolved = v.boolean(); }},
+    });
+    if (value.is_bool()) {
+        out.dns.enabled = value.boolean();
+    } else {
+        value.members(kKeys, out);
+    }
+}
+
 void read_top(const Value& value, Config& out) {
     static constexpr auto kLogLevels = std::to_array<std::string_view>({"trace", "debug", "info", "warn", "error"});
     static constexpr auto kKeys = std::to_array<Value::Key>({
@@ -161,6 +198,7 @@ void read_top(const Value& value, Config& out) {
         {"log", [](const Value& v, Config& c) { c.log = static_cast<LogLevel>(v.choice(kLogLevels)); }},
         {"data", read_data},
         {"voice", read_voice},
+        {"dns", read_dns},
     });
     value.members(kKeys, out);
 }
@@ -194,12 +232,9 @@ void check_together(const Config& config, std::string_view file, unsigned line) 
 
 }  // namespace
 
-VoiceConfig::VoiceConfig() {
-    for (const auto* text : {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "127.0.0.0/8",
-                             "fc00::/7", "fe80::/10", "::1/128"}) {
-        phones.push_back(*net::Prefix::parse(text));
-    }
-}
+VoiceConfig::VoiceConfig() : phones(neighbours()) {}
+
+DnsConfig::DnsConfig() : clients(neighbours()) {}
 
 Config parse_config(std::string_view text, std::string_view file) {
     const auto tree = parse_json_tree(text, file);

@@ -92,6 +92,18 @@ struct DataConfig {
     std::uint64_t uplink_bit_per_s = 0;  ///< what leaves is kept to this rate; 0: it is not
 };
 
+/// The names that this node answers DNS questions for. On its overlay addresses always; on others where they are named.
+struct DnsConfig {
+    bool enabled = true;
+    std::vector<net::IpAddress> listen;  ///< besides those of the overlay
+    std::uint16_t port = 53;
+    std::vector<std::string> suffixes;   ///< of the mesh's numbers, besides e164.NAME-OF-MESH.internal
+    std::vector<net::Prefix> clients;    ///< who may ask at `listen`; default: as VoiceConfig::phones
+    bool resolved = true;                ///< tell systemd-resolved, where it runs
+
+    DnsConfig();
+};
+
 struct Config {
     std::uint16_t listen_port = 51820;
     std::vector<HostPort> bootstrap;
@@ -102,6 +114,7 @@ struct Config {
     LogLevel log = LogLevel::info;
     DataConfig data;
     VoiceConfig voice;
+    DnsConfig dns;
 };
 
 inline constexpr const char* kDefaultConfigPath = "/etc/meshd/meshd.json";

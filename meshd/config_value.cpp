@@ -221,6 +221,15 @@ net::Endpoint ConfigValue::endpoint() const {
     return *parsed;
 }
 
+net::IpAddress ConfigValue::own_address() const {
+    const auto* value = node_->as<std::string>();
+    const auto parsed = value == nullptr ? std::nullopt : net::IpAddress::parse(*value);
+    if (!parsed || parsed->is_unspecified() || parsed->is_multicast() || (parsed->is_v6() && parsed->is_link_local())) {
+        must_be("one address of this machine, such as \"192.168.1.1\"");
+    }
+    return *parsed;
+}
+
 net::Prefix ConfigValue::prefix() const {
     const auto* value = node_->as<std::string>();
     const auto parsed = value == nullptr ? std::nullopt : net::Prefix::parse(*value);

@@ -29,6 +29,7 @@ public:
     std::string interface_name() const;
     HostPort host_port() const;
     net::Endpoint endpoint() const;
+    net::IpAddress own_address() const;  ///< that a socket may be bound to: of one machine, and none that needs a zone
     net::Prefix prefix() const;
     Centre centre() const;
     std::vector<ConfigValue> list(std::size_t min, std::size_t max) const;

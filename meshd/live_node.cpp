@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include "loop/interfaces.hpp"
+#include "meshd/dns_service.hpp"
 #include "meshd/saved_phones.hpp"
 #include "meshd/warnings.hpp"
 
@@ -165,6 +166,9 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
         start_voice();
         restore_phones(state.values);
     }
+    if (config_.dns.enabled) {
+        dns_ = std::make_unique<DnsService>(loop_, config_, core_->node(), static_cast<std::uint32_t>(device_->index()));
+    }
     discovery_ = std::make_unique<LiveDiscovery>(loop_, config_, core_->node(), random_, *resolver_, threads_->port(),
                                                  device_->name(), [this] { pump(); });
     for (const auto& [key, cached] : state.endpoints) {
@@ -222,6 +226,7 @@ LiveNode::~LiveNode() {
     *alive_ = false;
     core_->node().leave(loop_.now());
     for (const auto& datagram : core_->node().take_datagrams()) threads_->send(datagram);
+    dns_.reset();
     discovery_.reset();
     threads_->stop();
     if (addressing_) {
@@ -342,6 +347,9 @@ void LiveNode::store_durable() {
 
 void LiveNode::on_events() {
     for (const auto& event : core_->take_node_events()) {
+        const bool named = std::holds_alternative<mesh::PeerUp>(event) || std::holds_alternative<mesh::PeerDown>(event) ||
+                           std::holds_alternative<mesh::RosterChanged>(event);
+        if (named && dns_) dns_->changed();
         if (const auto* up = std::get_if<mesh::PeerUp>(&event)) {
             spdlog::info("{} is up, at {}", core_->node().name_of(up->key), up->endpoint.text());
         } else if (const auto* down = std::get_if<mesh::PeerDown>(&event)) {
@@ -420,6 +428,7 @@ void LiveNode::settle_device() {
     const bool addresses_changed = !device_config_ || device_config_->addresses != config.addresses;
     device_config_ = std::move(config);
     if (addresses_changed && sip_) set_sip_overlay();
+    if (addresses_changed && dns_) dns_->follow_addresses();
 }
 
 void LiveNode::network_changed() {
@@ -432,6 +441,7 @@ void LiveNode::network_changed() {
     const auto ours = own_addresses(device_->name(), threads_->port());
     core_->node().set_local_endpoints(ours.endpoints, now);
     discovery_->network_changed(ours);
+    if (dns_) dns_->follow_addresses();
     if (config_.voice.enabled) resolve_centre();
     pump();
 }

@@ -21,6 +21,8 @@
 
 namespace meshd {
 
+class DnsService;
+
 /// The store's value under which endpoints are kept that a person named at `init`, and how they are written there.
 inline constexpr const char* kAdvertiseValue = "advertise";
 net::Bytes to_value(const std::vector<net::Endpoint>& endpoints);
@@ -46,6 +48,9 @@ public:
     const mesh::DropCounters& drops();
     /// What DNS says of a number; nullptr without voice.
     NameService* names() { return names_.get(); }
+    /// The names that this node serves; nullptr where that is off.
+    DnsService* dns() { return dns_.get(); }
+    const DnsService* dns() const { return dns_.get(); }
     const SipSockets::Counters* sip_counters() const { return sip_ ? &sip_->counters() : nullptr; }
     const SipSockets* sip() const { return sip_.get(); }
     const SipTls* sip_tls() const { return sip_tls_.get(); }  ///< null where phones have no TLS
@@ -95,6 +100,7 @@ private:
     std::unique_ptr<loop::Resolver> resolver_;
     std::unique_ptr<NameService> names_;
     std::unique_ptr<LiveDiscovery> discovery_;
+    std::unique_ptr<DnsService> dns_;
     loop::Timer timer_;
     loop::Timer network_timer_;  ///< several changes at once are one
     loop::Timer centre_timer_;

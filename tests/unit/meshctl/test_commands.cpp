@@ -83,6 +83,8 @@ TEST_CASE("each command asks for what its arguments say") {
     CHECK(asked({"user", "list"}, "{}")["method"] == "user.list");
     CHECK(asked({"enum", "+44-207-9460-148"}, "{}") ==
           json::parse(R"({"method":"enum","params":{"number":"+44-207-9460-148"}})"));
+    CHECK(asked({"dns"}, "{}") == json::parse(R"({"method":"dns","params":{}})"));
+    CHECK(asked({"dns", "a.acme.internal"}, "{}") == json::parse(R"({"method":"dns","params":{"name":"a.acme.internal"}})"));
 }
 
 TEST_CASE("a token comes from a file, and a password too, without the white space around") {
@@ -156,7 +158,7 @@ TEST_CASE("peers are a table for people") {
 TEST_CASE("with --json every command prints the result as it came, before or behind the command's name") {
     for (const auto* name : {"init x", "invite x", "revoke x", "status", "peers", "members", "stock x", "user add x",
                              "user list", "user remove x", "phones", "calls", "voice",
-                             "enum x", "data"}) {
+                             "enum x", "dns", "dns x", "data"}) {
         INFO(name);
         std::istringstream words(name);
         std::vector<std::string> arguments{std::istream_iterator<std::string>(words), {}};
@@ -263,6 +265,28 @@ TEST_CASE("a refusal is told with what to do next, and exits with 1") {
     CHECK(
         json::parse(ran.out) ==
         json::parse(R"({"error":{"code":-32000,"message":"no mesh yet","hint":"run meshctl init or meshctl join"}})"));
+}
+
+TEST_CASE("what DNS is told is shown, and where it is not served") {
+    Outcome outcome;
+    asked({"dns"}, R"({"enabled":true,"domain":"acme.internal","zones":["acme.internal","87.10.in-addr.arpa"],
+      "listen":[{"at":"10.87.0.1:53","mesh":true,"open":true,"why":""},
+                {"at":"192.168.1.1:53","mesh":false,"open":false,"why":"another program has this port"}],
+      "counters":{"dns_served_answered":7,"dns_served_refused":0}})", &outcome);
+    CHECK(outcome.out ==
+          "dns    acme.internal at 10.87.0.1:53; not at 192.168.1.1:53\nbeware another program has this port\n\n"
+          "With authority for:\n  acme.internal\n  87.10.in-addr.arpa\n\ncounter              count\n"
+          "dns_served_answered      7\n");
+    asked({"dns"}, R"({"enabled":false})", &outcome);
+    CHECK(outcome.out == "dns    off\n");
+    asked({"dns", "x"}, R"({"name":"x","records":["x. 30 A 10.87.0.1"],"ours":true,"exists":true})", &outcome);
+    CHECK(outcome.out == "x. 30 A 10.87.0.1\n");
+    asked({"dns", "x"}, R"({"name":"x","records":[],"ours":true,"exists":false})", &outcome);
+    CHECK(outcome.out == "There is no x.\n");
+    asked({"dns", "x"}, R"({"name":"x","records":[],"ours":false,"exists":false})", &outcome);
+    CHECK_THAT(outcome.out, Contains("x is in no zone of this node"));
+    asked({"dns", "x"}, R"({"name":"x","records":[],"ours":true,"exists":true})", &outcome);
+    CHECK_THAT(outcome.out, Contains("x has no records"));
 }
 
 TEST_CASE("without meshd it says how to start or find it") {

@@ -302,3 +302,29 @@ TEST_CASE("the dial plan and what is asked of DNS are read, and refused with a r
     CHECK_THAT(refusal(R"({"voice": {"enum": {"use": "sometimes"}}})"), Contains("without-centre"));
     CHECK_THAT(refusal(R"({"voice": {"enum": {"suffixes": ["e164 arpa"]}}})"), Contains("domain name"));
 }
+
+TEST_CASE("DNS is served on the overlay only, unless more is said") {
+    const auto usual = parse_config("{}", "x").dns;
+    CHECK(usual.enabled);
+    CHECK(usual.listen.empty());
+    CHECK(usual.port == 53);
+    CHECK(usual.suffixes.empty());
+    CHECK(usual.resolved);
+    CHECK(usual.clients == meshd::VoiceConfig().phones);
+    CHECK_FALSE(parse_config(R"({"dns": false})", "x").dns.enabled);
+    const auto dns = parse_config(R"({"dns": {"enabled": true, "listen": ["192.168.1.1", "fd00:7::1"], "port": 5353,
+        "suffixes": ["E164.Acme.Example"], "clients": ["192.168.1.0/24"], "resolved": false}})", "x").dns;
+    REQUIRE(dns.listen.size() == 2);
+    CHECK(dns.listen[1].text() == "fd00:7::1");
+    CHECK(dns.port == 5353);
+    CHECK(dns.suffixes == std::vector<std::string>{"e164.acme.example"});
+    REQUIRE(dns.clients.size() == 1);
+    CHECK_FALSE(dns.resolved);
+    for (const auto* address : {"0.0.0.0", "::", "224.0.0.251", "fe80::1", "lan", "192.168.1.1:53"}) {
+        CHECK_THAT(refusal("{\"dns\": {\n\"listen\": [\"" + std::string(address) + "\"]}}"),
+                   StartsWith("meshd.json:2: \"dns.listen[0]\" must be one address of this machine, such as \"192.168.1.1\", not"));
+    }
+    CHECK_THAT(refusal(R"({"dns": {"port": 0}})"), Contains("\"dns.port\""));
+    CHECK_THAT(refusal(R"({"dns": {"listens": []}})"), Contains("did you mean \"dns.listen\"?"));
+    CHECK_THAT(refusal(R"({"dns": {"suffixes": ["a b"]}})"), Contains("\"dns.suffixes[0]\""));
+}

@@ -1,0 +1,59 @@
+#include "meshd/dns_contents.hpp"
+
+#include <algorithm>
+#include <map>
+
+namespace meshd {
+namespace {
+
+std::vector<std::string> offices_of(const mesh::Node& node, net::Now now) {
+    std::vector<std::pair<std::chrono::microseconds, std::string>> near;
+    for (const auto& peer : node.peers(now)) {
+        if (peer.stock || !peer.roles.has(mesh::Role::voice) || !node.is_up(peer.key)) continue;
+        near.emplace_back(peer.rtt.value_or(std::chrono::microseconds::max()), peer.name);
+    }
+    std::sort(near.begin(), near.end());
+    std::vector<std::string> out;
+    for (auto& [rtt, name] : near) out.push_back(std::move(name));
+    return out;
+}
+
+/// The digits of "+442079460148", and of the extension 148 where the dial plan says what stands before it.
+std::optional<std::string> e164_digits(const std::string& number, const voice::DialPlan& plan) {
+    for (const auto& name : plan.names_of(number)) {
+        if (name.starts_with('+') && voice::parse_e164(name)) return name.substr(1);
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+dns::Contents dns_contents(const mesh::Node& node, const DnsNaming& naming, net::Now now) {
+    dns::Contents out;
+    const auto& view = node.view();
+    const auto& self = node.self();
+    out.mesh = node.mesh_name() + ".internal";
+    out.self = self.says.name;
+    for (const auto& [key, member] : view.members) out.hosts.push_back({member.says.name, member.says.addresses});
+    out.networks = {mesh::overlay_prefix(node.identity().mesh_id)};
+    if (view.mesh) out.networks.push_back(view.mesh->pool);
+    out.voice_domain = naming.voice_domain.empty() ? out.mesh : naming.voice_domain;
+    out.is_office = naming.phones_here && self.says.roles.has(mesh::Role::voice);
+    out.offices = offices_of(node, now);
+    out.sip_port = naming.sip_port;
+    out.sips_port = naming.sips_port;
+    std::map<std::string, std::string> numbers;
+    for (const auto& [number, aor] : view.numbers) {
+        auto digits = e164_digits(number, naming.dial_plan);
+        if (!digits) continue;
+        // Who has the whole number goes before who has it as an extension.
+        if (number.starts_with('+')) numbers.insert_or_assign(std::move(*digits), aor);
+        else numbers.emplace(std::move(*digits), aor);
+    }
+    out.numbers.assign(numbers.begin(), numbers.end());
+    out.number_suffixes = naming.suffixes;
+    out.serial = static_cast<std::uint32_t>(net::unix_seconds(now.wall));
+    return out;
+}
+
+}  // namespace meshd

@@ -1,0 +1,23 @@
+/// What the roster says, as what DNS is to answer.
+#pragma once
+
+#include "dns/zones.hpp"
+#include "mesh/node.hpp"
+#include "voice/dial_plan.hpp"
+
+namespace meshd {
+
+/// What is not the roster's.
+struct DnsNaming {
+    std::string voice_domain;        ///< empty: that of the mesh
+    bool phones_here = false;        ///< voice runs on this node
+    std::uint16_t sip_port = 5060;   ///< of every office, for want of knowing better
+    std::optional<std::uint16_t> sips_port;
+    voice::DialPlan dial_plan;       ///< which extensions are E.164 numbers, too
+    std::vector<std::string> suffixes;
+};
+
+/// Offices are those that can be reached now, the nearest first.
+dns::Contents dns_contents(const mesh::Node& node, const DnsNaming& naming, net::Now now);
+
+}  // namespace meshd

@@ -1,0 +1,125 @@
+#include "meshd/dns_service.hpp"
+
+#include <algorithm>
+#include <spdlog/spdlog.h>
+
+#include "meshd/resolved.hpp"
+
+namespace meshd {
+namespace {
+
+// Making zones costs about a microsecond a name: at most some 2 % of the time.
+constexpr auto kEveryName = std::chrono::microseconds(50);
+constexpr auto kAtMost = std::chrono::seconds(1);
+constexpr auto kTellAfter = std::chrono::seconds(1);
+
+DnsNaming naming_of(const Config& config) {
+    DnsNaming out;
+    out.voice_domain = config.voice.domain.value_or("");
+    out.phones_here = config.voice.enabled;
+    out.sip_port = config.voice.port;
+    if (config.voice.tls.listens) out.sips_port = config.voice.tls.port;
+    out.dial_plan = voice::DialPlan(config.voice.dial_plan);
+    out.suffixes = config.dns.suffixes;
+    return out;
+}
+
+bool holds(const std::vector<net::Prefix>& networks, const net::IpAddress& address) {
+    return std::any_of(networks.begin(), networks.end(), [&](const auto& network) { return network.contains(address); });
+}
+
+}  // namespace
+
+DnsService::DnsService(loop::Loop& loop, const Config& config, const mesh::Node& node, std::uint32_t device)
+    : loop_(loop), config_(config.dns), node_(node), device_(device), naming_(naming_of(config)),
+      resolved_timer_(loop, [this] { tell_resolved(); }) {
+    sockets_ = std::make_unique<DnsSockets>(
+        loop_, config_.port,
+        DnsSockets::Events{
+            [this](net::ByteView message, const net::IpAddress& to, bool by_tcp) { return answer(message, to, by_tcp); },
+            [this](const auto& from, const auto& to, bool overlay) { return is_welcome(from, to, overlay); },
+            [this] { doors_changed(); }});
+    if (config_.resolved) {
+        resolved_ = std::make_unique<Resolved>(loop_, static_cast<int>(device_), [this] { resolved_changed(); });
+    }
+    follow_addresses();
+}
+
+DnsService::~DnsService() = default;
+
+void DnsService::changed() {
+    stale_ = true;
+    if (resolved_ && resolved_timer_.deadline() == net::kNever) resolved_timer_.after(kTellAfter);
+}
+
+void DnsService::follow_addresses() {
+    std::vector<DnsSockets::Place> places;
+    for (const auto& address : node_.self().says.addresses) places.push_back({address, true});
+    for (const auto& address : config_.listen) places.push_back({address, false});
+    sockets_->listen(places, device_);
+}
+
+const dns::Zones& DnsService::zones() {
+    const auto now = loop_.now();
+    const auto& there = zones_.contents();
+    const auto wait = std::min<net::Duration>(kAtMost, (there.hosts.size() + there.numbers.size()) * kEveryName);
+    if (stale_ && (made_ == net::Steady{} || now.steady >= made_ + wait)) {
+        zones_ = dns::Zones(dns_contents(node_, naming_, now));
+        made_ = now.steady;
+        stale_ = false;
+    }
+    return zones_;
+}
+
+net::Bytes DnsService::answer(net::ByteView message, const net::IpAddress& to, bool by_tcp) {
+    auto response = dns::respond(zones(), {message, by_tcp, to});
+    ++counts_[static_cast<std::size_t>(response.outcome)];
+    return std::move(response.message);
+}
+
+bool DnsService::is_welcome(const net::IpAddress& from, const net::IpAddress& to, bool overlay) const {
+    if (from == to || from.is_loopback()) return true;
+    if (!overlay) return holds(config_.clients, from);
+    // Members, and the LANs behind them.
+    const auto& view = node_.view();
+    if (mesh::overlay_prefix(node_.identity().mesh_id).contains(from) || (view.mesh && view.mesh->pool.contains(from))) return true;
+    return std::any_of(view.members.begin(), view.members.end(), [&](const auto& member) {
+        return member.first != node_.key() && holds(member.second.says.subnets, from);
+    });
+}
+
+void DnsService::doors_changed() {
+    for (const auto& [address, door] : sockets_->doors()) {
+        auto& told = told_[address];
+        if (told == door.trouble) continue;
+        told = door.trouble;
+        if (told.empty()) {
+            spdlog::info("DNS is answered at {} again", address.text());
+        } else {
+            spdlog::warn("DNS is not answered at {}: {}; or set another \"dns\": {{\"port\": ...}}, or \"dns\": false", address.text(), told);
+        }
+    }
+    if (resolved_) tell_resolved();
+}
+
+void DnsService::tell_resolved() {
+    Resolved::Wish wish;
+    wish.port = config_.port;
+    for (const auto& [address, door] : sockets_->doors()) {
+        if (door.overlay && door.trouble.empty()) wish.servers.push_back(address);
+    }
+    if (!wish.servers.empty()) {
+        for (const auto& apex : zones().apexes()) wish.domains.push_back(apex.text());
+    }
+    resolved_->want(std::move(wish));
+}
+
+void DnsService::resolved_changed() {
+    const auto text = resolved_->state() == Resolved::State::refused ? resolved_->why() : std::string();
+    if (resolved_->state() == Resolved::State::told) spdlog::info("systemd-resolved asks here for {}", zones().contents().mesh);
+    if (text.empty() || text == told_of_resolved_) return;
+    told_of_resolved_ = text;
+    spdlog::warn("systemd-resolved does not let this node tell it the mesh's names: {}", text);
+}
+
+}  // namespace meshd

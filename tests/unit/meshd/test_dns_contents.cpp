@@ -1,0 +1,68 @@
+#include "meshd/dns_contents.hpp"
+#include "tests/unit/mesh/mesh_in_memory.hpp"
+
+using namespace mesh;
+using namespace mesh::testing;
+
+TEST_CASE("the roster's names, offices and numbers are what DNS is told") {
+    Network network(1);
+    auto& trento = network.create("trento");
+    auto& munich = network.invite_and_join(trento, "munich");
+    InviteRequest mute;
+    mute.voice = false;
+    network.invite_and_join(trento, "printer", mute);
+    REQUIRE(network.run_until([&] { return network.all_up({"trento", "munich", "printer"}); }, 10s));
+    const auto user = [&](const std::string& aor, std::vector<std::string> numbers) {
+        UserRequest request;
+        request.aor = aor;
+        request.numbers = std::move(numbers);
+        REQUIRE(trento.node->put_user(request, network.now()));
+    };
+    user("alice@acme.internal", {"148", "*21"});
+    user("bob@acme.internal", {"+442079460149", "150"});
+    user("carol@acme.internal", {"+442079460150"});
+
+    meshd::DnsNaming naming;
+    naming.phones_here = true;
+    naming.sip_port = 5070;
+    naming.suffixes = {"e164.acme.example"};
+    voice::DialPlanSettings plan;
+    plan.country = "44";
+    plan.site = "442079460";
+    naming.dial_plan = voice::DialPlan(plan);
+    auto contents = meshd::dns_contents(*trento.node, naming, network.now());
+    CHECK(contents.mesh == "acme.internal");
+    CHECK(contents.self == "trento");
+    CHECK(contents.voice_domain == "acme.internal");
+    CHECK(contents.is_office);
+    CHECK(contents.offices == std::vector<std::string>{"munich"});
+    CHECK(contents.sip_port == 5070);
+    CHECK(contents.number_suffixes == naming.suffixes);
+    std::set<std::string> hosts;
+    for (const auto& host : contents.hosts) {
+        hosts.insert(host.label);
+        CHECK(host.addresses.size() == 2);
+        for (const auto& address : host.addresses) {
+            CHECK(std::any_of(contents.networks.begin(), contents.networks.end(), [&](const auto& n) { return n.contains(address); }));
+        }
+    }
+    CHECK(hosts == std::set<std::string>{"munich", "printer", "trento"});
+    // 150 is bob's extension, but the whole number is carol's.
+    using Numbers = decltype(contents.numbers);
+    CHECK(contents.numbers == Numbers{{"442079460148", "alice@acme.internal"},
+                                      {"442079460149", "bob@acme.internal"},
+                                      {"442079460150", "carol@acme.internal"}});
+
+    naming.phones_here = false;
+    naming.voice_domain = "acme.example";
+    const auto key = munich.node->key();
+    munich.node->leave(network.now());
+    network.drain(munich);
+    network.crash(munich);
+    REQUIRE(network.run_until([&] { return !trento.node->is_up(key); }, 10s));
+    contents = meshd::dns_contents(*trento.node, naming, network.now());
+    CHECK_FALSE(contents.is_office);
+    CHECK(contents.voice_domain == "acme.example");
+    CHECK(contents.offices.empty());
+    CHECK(contents.hosts.size() == 3);
+}
