@@ -18,8 +18,9 @@ ANSWER_PATIENCE_S = 15
 
 
 class Phone:
-    def __init__(self, space: Space, device, person, password, domain, server, voices, folder, logs, transport="udp"):
-        """`server` is where the phone sends everything: its outbound proxy, "ADDRESS:PORT"."""
+    def __init__(self, space: Space, device, person, password, domain, server, voices, folder, logs, transport="udp", dns=None):
+        """`server` is where the phone sends everything: its outbound proxy, "ADDRESS:PORT". With None it finds that by DNS,
+        of the server `dns`, "ADDRESS:PORT"."""
         self.space, self.person, self.domain, self.voices = space, person, domain, voices
         self.log_path = f"{logs}/phone-{person}.log"
         self.folder, self.heard_folder = f"{folder}/{person}", f"{folder}/{person}/heard"
@@ -29,11 +30,11 @@ class Phone:
         os.symlink(self.heard_folder, self.heard_link)
         self.events, self.answers = [], queue.Queue()
         self.sniffer = Sniffer(space, device)
-        self.write_configuration(password, server, transport)
+        self.write_configuration(password, server, transport, dns)
         self.program = None
         self.start()
 
-    def write_configuration(self, password, server, transport):
+    def write_configuration(self, password, server, transport, dns):
         with open(f"{self.folder}/config", "w") as file:
             file.write(f"""poll_method epoll
 sip_listen 0.0.0.0:5060
@@ -58,10 +59,11 @@ module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{CONTROL_PORT}
 statmode_default off
-""")
+""" + (f"dns_server {dns}\n" if dns else ""))
+        outbound = f'outbound="sip:{server};transport={transport}";' if server else ""
         with open(f"{self.folder}/accounts", "w") as file:
             file.write(f'<sip:{self.person}@{self.domain};transport={transport}>;auth_user={self.person};'
-                       f'auth_pass={password};outbound="sip:{server};transport={transport}";regint=600;'
+                       f'auth_pass={password};{outbound}regint=600;'
                        'answermode=manual;audio_codecs=PCMU,PCMA\n')
         open(f"{self.folder}/contacts", "w").close()
 
