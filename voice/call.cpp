@@ -9,12 +9,14 @@ namespace {
 constexpr auto kLookEvery = std::chrono::seconds(5);
 constexpr int kHoldFactor = 15;  // of the media time-out: how long a call may be silent that need not be heard
 
-std::uint64_t packets_of(const Call& call) {
+std::uint64_t packets_of(const Call& call, bool far_only) {
     std::uint64_t sum = 0;
     for (std::size_t i = 0; i < call.media.streams(); ++i) {
         const auto stats = call.media.stats(i);
         if (!stats) continue;
-        for (const auto* leg : {&stats->near, &stats->far}) sum += leg->packets + leg->rtcp_packets;
+        for (const auto* leg : {&stats->near, &stats->far}) {
+            if (leg == &stats->far || !far_only) sum += leg->packets + leg->rtcp_packets;
+        }
     }
     return sum;
 }
@@ -74,6 +76,11 @@ Call* Calls::of(const Message& request, bool near) {
     return nullptr;
 }
 
+Call* Calls::joined_at(const net::Endpoint& far_end) {
+    const auto at = std::find_if(by_key_.begin(), by_key_.end(), [&](const auto& entry) { return entry.second.media.far_end() == far_end; });
+    return at == by_key_.end() ? nullptr : &at->second;
+}
+
 bool Calls::carry(const Fork& fork, const Target& target, Message& request, net::Now now) {
     // Two calls where the dead centre between them is skipped: the body passes both anchors.
     for (std::size_t i = 0; i < fork.calls.size(); ++i) {
@@ -81,7 +88,8 @@ bool Calls::carry(const Fork& fork, const Target& target, Message& request, net:
         if (call == nullptr) continue;
         const auto from = i == 0 ? fork.from : exchange_.to_centre();
         const auto to = i + 1 == fork.calls.size() ? target.flow : exchange_.to_centre();
-        if (!pass(*call, request, from_caller(*call, request), from, to, now)) return false;
+        const bool by_caller = fork.calls.size() > 1 ? (i == 0) == call->caller_near : from_caller(*call, request);
+        if (!pass(*call, request, by_caller, from, to, now)) return false;
     }
     return true;
 }
@@ -92,7 +100,8 @@ void Calls::carry_back(const Fork& fork, const Branch& branch, Message& response
         if (call == nullptr) continue;
         const auto from = i + 1 == fork.calls.size() ? branch.target.flow : exchange_.to_centre();
         const auto to = i == 0 ? fork.from : exchange_.to_centre();
-        pass(*call, response, !from_caller(*call, response), from, to, now);
+        const bool by_caller = fork.calls.size() > 1 ? (i != 0) == call->caller_near : !from_caller(*call, response);
+        pass(*call, response, by_caller, from, to, now);
     }
 }
 
@@ -193,7 +202,10 @@ void Calls::tick(net::Now now) {
     for (auto& [key, call] : by_key_) {
         if (!call.up) continue;
         const bool expected = call.media.active() && call.media.expects_packets();
-        const auto packets = packets_of(call);
+        // Where a dead centre carried the media each phone may go on speaking to nobody.
+        const bool cut_off = exchange_.monitor && !exchange_.centre_up() && call.view.path == name_of(Path::central) &&
+                             !call.media.through_mesh();
+        const auto packets = packets_of(call, cut_off);
         if (packets != call.media_seen || expected != call.media_expected) call.media_heard = now.steady;
         call.media_seen = packets;
         call.media_expected = expected;

@@ -27,6 +27,8 @@ struct Call {
     Flow callee;                    ///< of the winning branch, once up
     std::uint32_t caller_cseq = 0;  ///< the highest seen each way
     std::uint32_t callee_cseq = 0;
+    std::uint32_t bypassed_cseq = 0;     ///< of the last INVITE within it that was answered by another way than the centre
+    std::uint32_t past_centre_cseq = 0;  ///< of the last INVITE that came past a dead centre
     std::uint64_t media_seen = 0;  ///< packets in all, when last looked
     net::Steady media_heard;
     bool media_expected = true;  ///< when last looked: false on hold
@@ -45,6 +47,8 @@ public:
     bool is_live(const Message& invite, const Flow& from);
     /// The call that a request within a dialog belongs to, coming from a phone (near) or not.
     Call* of(const Message& request, bool near);
+    /// The call whose media another anchor has there; null if there is none. Looks at all of them.
+    Call* joined_at(const net::Endpoint& far_end);
     static bool from_caller(const Call& call, const Message& request) { return request.from_tag() == call.from_tag; }
 
     /// Takes the SDP of a request on its way through the calls of its fork, that of a response on its way back. False:

@@ -2,17 +2,21 @@
 
 #include <algorithm>
 
+#include "voice/past_centre.hpp"
 #include "voice/replaces.hpp"
 
 namespace voice {
 
 void Dialogs::arrived(const RequestArrived& event, net::Now now) {
+    if (event.flow.side == Side::mesh && event.message.has(kPastCentre)) return from_past_centre(event, now);
     const auto& request = event.message;
     const bool centre_dead = exchange_.monitor && !exchange_.centre_up();
-    const auto step = next(request, event.flow, centre_dead);
+    auto step = next(request, event.flow, centre_dead);
     Fork fork(event.id, request, event.flow, this);
+    fork.request.remove(kPastCentre);
     fork.calls = calls_of(request, event.flow, step && step->past_centre);
     for (const auto& key : fork.calls) calls_.saw(*calls_.find(key), request);
+    if (!step && centre_dead) step = past_centre(fork);
     if (step && !may_go(fork, step->target)) {
         ++exchange_.counters.forged;
         return exchange_.answer(event.id, 403, now, "Not registered here");
@@ -32,29 +36,78 @@ void Dialogs::arrived(const RequestArrived& event, net::Now now) {
     forking_.open(std::move(fork), {step->target}, 480, now);
 }
 
+std::optional<Dialogs::Step> Dialogs::past_centre(Fork& fork) {
+    const auto* call = fork.from.side == Side::phone && !fork.calls.empty() ? calls_.find(fork.calls.front()) : nullptr;
+    const auto ours = call != nullptr ? our_end(exchange_, *call) : std::nullopt;
+    if (!ours) return std::nullopt;
+    const auto& theirs = *call->media.far_end();
+    if (theirs.address == ours->address) {  // both phones are of this office
+        auto* other = calls_.joined_at(*ours);
+        if (other == nullptr || other == call) return std::nullopt;
+        const auto asked = fork.request;
+        auto target = into_dialog(exchange_, *other, fork.request);
+        if (!target) return std::nullopt;
+        fork.asked = asked;
+        fork.calls.push_back(other->key);
+        return Step{std::move(*target), true};
+    }
+    const auto node = exchange_.directory().node_at(theirs.address);
+    const auto flow = node ? exchange_.to_node(*node) : std::nullopt;
+    if (!flow) return std::nullopt;
+    fork.request.set(kPastCentre, ours->text());
+    return Step{{Path::mesh, *flow, fork.request.uri(), {}, {}}, false};
+}
+
+void Dialogs::from_past_centre(const RequestArrived& event, net::Now now) {
+    Fork fork(event.id, event.message, event.flow, this);
+    auto* call = spoken_of(exchange_, calls_, event.message, event.flow);
+    const auto target = call != nullptr ? into_dialog(exchange_, *call, fork.request) : std::nullopt;
+    if (!target) return exchange_.answer(event.id, 481, now);
+    fork.asked = event.message;
+    fork.calls = {call->key};
+    forking_.open(std::move(fork), {*target}, 480, now);
+}
+
 void Dialogs::ack(const AckArrived& event, net::Now now) {
-    const bool centre_dead = exchange_.monitor && !exchange_.centre_up();
+    Fork fork(0, event.message, event.flow, this);
+    if (event.flow.side == Side::mesh && event.message.has(kPastCentre)) {
+        auto* call = spoken_of(exchange_, calls_, event.message, event.flow);
+        const auto target = call != nullptr ? into_dialog(exchange_, *call, fork.request) : std::nullopt;
+        if (!target) return;
+        fork.calls = {call->key};
+        return send_ack(fork, *target, now);
+    }
+    // It goes where the answer came from.
+    const auto* call = calls_.of(event.message, event.flow.side == Side::phone);
+    const bool bypassed = call != nullptr && call->bypassed_cseq == event.message.cseq().number;
+    const bool centre_dead = (exchange_.monitor && !exchange_.centre_up()) || bypassed;
     // Nothing tells that an ACK was lost: while in doubt it goes both ways.
     bool both = exchange_.centre_up() && exchange_.monitor->doubtful();
     for (const bool avoid : {false, true}) {
         if (avoid ? !(both || centre_dead) : centre_dead) continue;
-        const auto step = next(event.message, event.flow, avoid);
+        auto step = next(event.message, event.flow, avoid);
+        fork.request = event.message;
+        fork.request.remove(kPastCentre);
+        fork.calls = calls_of(event.message, event.flow, step && step->past_centre);
+        if (!step && avoid) step = past_centre(fork);
         if (!step || event.message.max_forwards() == 0U) continue;
         both &= step->target.path == Path::central;
-        Fork fork(0, event.message, event.flow, this);
-        fork.calls = calls_of(event.message, event.flow, step->past_centre);
         if (!may_go(fork, step->target)) {
             ++exchange_.counters.forged;
             continue;
         }
-        auto request = event.message;
-        request.set_max_forwards(request.max_forwards().value_or(70 + 1) - 1);
-        request.set_uri(step->target.uri);
-        request.set_addresses("Route", step->target.routes);
-        shape(fork, step->target, request, now);
-        request.push_via(exchange_.transactions.make_via(step->target.flow, exchange_.sent_by(step->target.flow)));
-        exchange_.transactions.send(request, step->target.flow);
+        send_ack(fork, step->target, now);
     }
+}
+
+void Dialogs::send_ack(Fork& fork, const Target& target, net::Now now) {
+    auto request = fork.request;
+    request.set_max_forwards(request.max_forwards().value_or(70 + 1) - 1);
+    request.set_uri(target.uri);
+    request.set_addresses("Route", target.routes);
+    shape(fork, target, request, now);
+    request.push_via(exchange_.transactions.make_via(target.flow, exchange_.sent_by(target.flow)));
+    exchange_.transactions.send(request, target.flow);
 }
 
 std::optional<Dialogs::Step> Dialogs::next(const Message& request, const Flow& from, bool avoid_centre) const {
@@ -163,15 +216,18 @@ bool Dialogs::shape(Fork& fork, const Target& target, Message& request, net::Now
 }
 
 std::vector<Target> Dialogs::spare(Fork& fork, net::Now) {
-    const auto step = next(fork.request, fork.from, true);
+    auto step = next(fork.request, fork.from, true);
+    fork.calls = calls_of(fork.request, fork.from, step && step->past_centre);
+    if (!step) step = past_centre(fork);
     if (!step) return {};
-    fork.calls = calls_of(fork.request, fork.from, step->past_centre);
     if (!may_go(fork, step->target)) return {};
     return {step->target};
 }
 
 void Dialogs::passing(Fork& fork, const Branch& branch, Message& response, net::Now now) {
     calls_.carry_back(fork, branch, response, now);
+    if (!branch.spare || !fork.is_invite() || response.status() < 200 || response.status() >= 300 || fork.calls.empty()) return;
+    if (auto* call = calls_.find(fork.calls.front())) call->bypassed_cseq = (fork.asked ? *fork.asked : fork.request).cseq().number;
 }
 
 void Dialogs::ended(Fork& fork, int status, net::Now now) {

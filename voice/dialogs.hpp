@@ -31,6 +31,11 @@ private:
     std::optional<Target> outward(const Message& request, const Flow& from, std::vector<NameAddr> routes) const;
     /// Where the request goes next; nullopt: nowhere that it may go.
     std::optional<Step> next(const Message& request, const Flow& from, bool avoid_centre) const;
+    /// Past a dead B2BUA, where next() knows no way. Gives the fork's request its last shape.
+    std::optional<Step> past_centre(Fork& fork);
+    /// What another node brings past a dead B2BUA.
+    void from_past_centre(const RequestArrived& event, net::Now now);
+    void send_ack(Fork& fork, const Target& target, net::Now now);
     /// Whether it may go there: the centre judges phones for itself, whom it sends is believed, and so is who is in a
     /// call of ours under the name that the call gave him; of all others a phone must be registered, and a node must
     /// speak for the user.

@@ -15,9 +15,6 @@ constexpr unsigned kMaxBreadth = 60;                    // RFC 5393 5.3.3: of a 
 /// How long a target may be silent while there is another; one that lives sends 100 within 200 ms (RFC 3261 17.2.1).
 constexpr auto kNextPatience = std::chrono::seconds(3);
 
-/// RFC 3326: phones that stop ringing for it show no missed call.
-constexpr std::string_view kElsewhere = "SIP;cause=200;text=\"Call completed elsewhere\"";
-
 /// FNV-1a; no secret depends on it.
 std::uint64_t hash_of(std::string_view text, std::uint64_t hash = 0xcbf29ce484222325U) {
     for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
@@ -222,13 +219,20 @@ void Forking::finish(Fork& fork, int status, net::Now now, std::string_view reas
 }
 
 void Forking::reply(Fork& fork, const Message& response, net::Now now) {
-    if (!fork.adopted) {
+    if (!fork.adopted && !fork.asked) {
         exchange_.transactions.respond(fork.id, response, now);
         return;
     }
     auto moved = response;
     moved.remove("Via");
-    const auto vias = fork.request.vias();
+    if (fork.asked) {
+        moved.set_from(fork.asked->from());
+        moved.set_to(fork.asked->to());
+        moved.set("Call-ID", fork.asked->call_id());
+        moved.set("CSeq", fork.asked->cseq().text());
+        if (moved.has("Contact")) moved.set_contacts({NameAddr::of(fork.asked->uri())});
+    }
+    const auto vias = (fork.asked ? *fork.asked : fork.request).vias();
     for (auto via = vias.rbegin(); via != vias.rend(); ++via) moved.push_via(*via);
     exchange_.transactions.respond(fork.id, moved, now);
 }
@@ -245,7 +249,7 @@ void Forking::failed(ClientId id, int status, net::Now now) {
 }
 
 net::Steady Forking::next_deadline() const {
-    return deadlines_.empty() ? net::kNever : deadlines_.begin()->first;
+    return std::min(deadlines_.empty() ? net::kNever : deadlines_.begin()->first, forsaken_.next_deadline());
 }
 
 Fork* Forking::find(ServerId id) {

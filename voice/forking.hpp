@@ -16,6 +16,9 @@ namespace voice {
 enum class Path : std::uint8_t { local, mesh, central, outside };
 std::string_view name_of(Path path);
 
+/// RFC 3326: phones that stop ringing for it show no missed call.
+inline constexpr std::string_view kElsewhere = "SIP;cause=200;text=\"Call completed elsewhere\"";
+
 /// Where a request may go: by which flow, with which Request-URI and Route.
 struct Target {
     Path path = Path::local;
@@ -59,6 +62,7 @@ struct Fork {
     bool server_gone = false;
     bool withdrawn = false;  ///< the caller gave up while a phone behind the centre rang
     net::Steady orphan_until = net::kNever;  ///< its way back is dead, and another may adopt it until then
+    std::optional<Message> asked;        ///< as it came, where `request` is of another dialog: what answers are given to
     bool adopted = false;                ///< answers go back by another way than their Vias say
     std::optional<Message> provisional;  ///< the last that was passed back
     std::vector<std::string> calls;      ///< keys of the calls it belongs to, the requester's side first

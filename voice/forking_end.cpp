@@ -68,8 +68,13 @@ void Forking::client_ended(ClientId id) {
 
 void Forking::centre_lost(net::Now now) {
     std::vector<ServerId> waiting;
+    std::vector<ServerId> withdrawn;
     for (const auto& [id, fork] : forks_) {
         if (fork.final_status == 0) waiting.push_back(id);
+        if (fork.withdrawn) withdrawn.push_back(id);
+    }
+    for (const auto id : withdrawn) {
+        if (auto* fork = find(id)) fork->user->withdraw(*fork, now);
     }
     for (const auto id : waiting) {
         auto* fork = find(id);

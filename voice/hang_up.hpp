@@ -22,7 +22,11 @@ public:
     void add(const Message& invite_as_sent, const Flow& flow, net::Now now);
     /// A response without a transaction; false if it is none of these either.
     bool take(const Message& response, net::Now now);
+    /// The centre answers probes: it has, or will never have, what was sent to it before. Each INVITE gets one CANCEL, for
+    /// the 1xx that should ask for it may have been lost.
+    void centre_answers(net::Now now);
     void tick(net::Now now);
+    net::Steady next_deadline() const { return next_cancel_; }
 
     /// ACK, and BYE the first time, to a 2xx that came by `flow` and shall not be a call.
     void end(const Message& answer, const Flow& flow, bool first, net::Now now);
@@ -33,11 +37,16 @@ private:
         Flow flow;
         net::Steady until;
         bool ended = false;
+        net::Steady cancel_at = net::kNever;  ///< when CANCEL is sent again, as nothing has answered it
+        net::Duration cancel_after{};
+        bool tried = false;
     };
+    void cancel(Entry& entry, net::Now now);
     static constexpr std::size_t kMax = 2000;
     Exchange& exchange_;
     std::unordered_map<std::string, Entry> by_branch_;
     net::Steady next_sweep_;
+    net::Steady next_cancel_ = net::kNever;
 };
 
 }  // namespace voice

@@ -160,6 +160,7 @@ CallMedia::CallMedia(CallMedia&& from) noexcept
     : ports_(from.ports_),
       relays_(std::move(from.relays_)),
       through_mesh_(from.through_mesh_),
+      far_end_(from.far_end_),
       expects_(from.expects_) {
     from.relays_.clear();
 }
@@ -170,6 +171,7 @@ CallMedia& CallMedia::operator=(CallMedia&& from) noexcept {
     ports_ = from.ports_;
     relays_ = std::move(from.relays_);
     through_mesh_ = from.through_mesh_;
+    far_end_ = from.far_end_;
     expects_ = from.expects_;
     from.relays_.clear();
     return *this;
@@ -193,6 +195,7 @@ std::optional<std::string> CallMedia::pass(std::string_view sdp, const From& fro
             return media.is_rtp() && !media.rejected() && !media.held() && media.direction == Direction::sendrecv;
         });
     std::vector<Anchor> anchors(session->media.size());
+    bool first = from.leg == Leg::far;
     for (std::size_t i = 0; i < session->media.size(); ++i) {
         const auto& media = session->media[i];
         auto& relay = relays_[i];
@@ -203,6 +206,7 @@ std::optional<std::string> CallMedia::pass(std::string_view sdp, const From& fro
             continue;
         }
         LegRemote remote{media.rtp, media.rtcp, {}, from.exact};
+        if (first && from.exact && !media.held()) far_end_ = media.rtp;
         if (!from.source.is_none()) remote.also_from.push_back(from.source.unmapped());
         if (from.believes) {
             for (const auto& mesh : media.mesh) {
@@ -212,9 +216,11 @@ std::optional<std::string> CallMedia::pass(std::string_view sdp, const From& fro
                 remote = {mesh.anchor, rtcp, {}, true};
                 if (media.held()) remote.rtp.address = remote.rtcp.address = media.rtp.address;
                 through_mesh_ = true;
+                if (first) far_end_ = mesh.anchor;
                 break;
             }
         }
+        first = false;
         ports_->set_remote(relay.id, from.leg, remote, now);
         const auto port = from.leg == Leg::near ? relay.far_port : relay.near_port;
         anchors[i].rtp = {to.address, port};
@@ -228,6 +234,11 @@ void CallMedia::close() {
         if (relay.id != 0) ports_->close(relay.id);
     }
     relays_.clear();
+}
+
+std::uint16_t CallMedia::far_port() const {
+    const auto first = std::find_if(relays_.begin(), relays_.end(), [](const auto& relay) { return relay.id != 0; });
+    return first == relays_.end() ? std::uint16_t{0} : first->far_port;
 }
 
 std::optional<RelayStats> CallMedia::stats(std::size_t stream) const {

@@ -160,11 +160,15 @@ public:
     std::optional<RelayStats> stats(std::size_t stream) const;
     /// True once a side's media goes through the mesh by our attribute though signalling came by the centre.
     bool through_mesh() const { return through_mesh_; }
+    /// The other gateway's anchor, once it is known, and our port that it sends to (0: none), of the first stream.
+    const std::optional<net::Endpoint>& far_end() const { return far_end_; }
+    std::uint16_t far_port() const;
 
 private:
     MediaPorts* ports_;
     std::vector<RelayPorts> relays_;  ///< by m-line; id zero where it is not ours to relay
     bool through_mesh_ = false;
+    std::optional<net::Endpoint> far_end_;
     std::array<bool, 2> expects_{true, true};  ///< by leg: what its side last described goes both ways
 };
 

@@ -30,12 +30,12 @@ void Merging::deliver(ServerId id, const Message& invite, const Aor& caller, con
     if (fresh) by_pair_.emplace(pair, id);
 }
 
-ServerId Merging::ringing(const Message& withdrawal, const Aor& caller, const Aor& callee) const {
+ServerId Merging::ringing(const Message& withdrawal, const Aor& caller, const Aor& callee, bool any) const {
     const auto name = std::string(withdrawal.call_id()) + '\n' + withdrawal.from_tag() + '\n';
     const auto [first, last] = by_pair_.equal_range(pair_of(caller, callee));
     for (auto at = first; at != last; ++at) {
         const auto& other = by_id_.at(at->second);
-        if (other.side == Side::centre && !other.until && other.invite.starts_with(name)) return other.id;
+        if (other.side == Side::centre && !other.until && (any || other.invite.starts_with(name))) return other.id;
     }
     return 0;
 }

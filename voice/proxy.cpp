@@ -192,7 +192,9 @@ void Proxy::Parts::handle(const TransactionEvent& event, net::Now now) {
         }
         void operator()(const StrayResponse& e) const {
             auto& monitor = parts.exchange.monitor;
-            if (parts.probe.take(e.message, now) || parts.forking.forsaken().take(e.message, now)) {
+            const bool probed = parts.probe.take(e.message, now);
+            if (probed) parts.forking.forsaken().centre_answers(now);
+            if (probed || parts.forking.forsaken().take(e.message, now)) {
                 if (monitor && e.flow.side == Side::centre) monitor->answered(now);
                 return;
             }

@@ -13,6 +13,11 @@ bool makes_dialog(const Message& request) {
     return request.is("INVITE") || request.is("SUBSCRIBE") || request.is("REFER") || request.is("NOTIFY");
 }
 
+/// Of two offices one hears first that the centre is dead, and says so to the other.
+bool told_lost(const Message& announced) {
+    return announced.get(kSecondBranch).value_or("").ends_with(kCentreLost);
+}
+
 }  // namespace
 
 void record_route(const Exchange& exchange, const Flow& from, const Target& target, Message& request) {
@@ -156,8 +161,7 @@ void Requests::from_mesh(const RequestArrived& event, net::Now now) {
 bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
     const auto& invite = event.message;
     const bool second = event.flow.side == Side::mesh && invite.has(kSecondBranch);
-    // Of two offices one hears first that the centre is dead, and says so to the other.
-    const bool told = second && invite.get(kSecondBranch)->ends_with(kCentreLost);
+    const bool told = second && told_lost(invite);
     const bool doubtful = told || !exchange_.monitor || exchange_.monitor->doubtful();
     const auto judgement = merging_.judge(invite, caller, callee, event.flow.side, second, doubtful);
     switch (judgement.verdict) {
@@ -167,6 +171,11 @@ bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor&
             held_.insert_or_assign(event.id, Held{event, now.steady + Merging::kHold});
             return true;
         case Merging::Verdict::refuse:
+            if (told || (exchange_.monitor && !exchange_.centre_up())) {
+                // A B2BUA's, under a Call-ID of its own: nobody will answer for it any more. It gives way to the mesh's.
+                forking_.cancelled(judgement.other, now, kElsewhere);
+                return merged(event, caller, callee, now);
+            }
             exchange_.answer(event.id, 482, now);
             return true;
         case Merging::Verdict::adopt:
@@ -298,19 +307,20 @@ void Requests::cancelled(ServerId id, std::string_view reason, net::Now now) {
 void Requests::withdraw(Fork& fork, net::Now now) {
     const auto caller = Lookup::caller_of(fork.request);
     const auto callee = lookup_.callee_of(fork.request.uri());
-    if (const auto here = merging_.ringing(fork.request, caller, callee); here != 0) forking_.cancelled(here, now);
+    if (const auto here = merging_.ringing(fork.request, caller, callee, !exchange_.centre_up()); here != 0) forking_.cancelled(here, now);
     for (const auto& target : lookup_.nodes(callee)) {
         auto bye = Message::request("BYE", target.uri);
         bye.set_from(fork.request.from());
         bye.set_to(fork.request.to());
         bye.set("Call-ID", fork.request.call_id());
         bye.set("CSeq", CSeq{fork.request.cseq().number, "BYE"}.text());
+        if (!exchange_.centre_up()) bye.set(kSecondBranch, kCentreLost);
         exchange_.transactions.start(std::move(bye), target.flow, exchange_.sent_by(target.flow), now);
     }
 }
 
 void Requests::withdrawn(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
-    const auto ringing = merging_.ringing(event.message, caller, callee);
+    const auto ringing = merging_.ringing(event.message, caller, callee, told_lost(event.message) || !exchange_.centre_up());
     exchange_.answer(event.id, ringing != 0 ? 200 : 481, now);
     if (ringing != 0) forking_.cancelled(ringing, now);
 }

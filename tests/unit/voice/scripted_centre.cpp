@@ -9,7 +9,7 @@ using voice::NameAddr;
 using voice::Uri;
 
 ScriptedCentre::ScriptedCentre(World& world, net::Endpoint at_)
-    : at(at_), world_(world), transactions_(world.random), digest_({"acme.example", 300s, 1000}, world.random) {
+    : at(at_), world_(world), transactions_(world.random), bridge(world, transactions_, at_), digest_({"acme.example", 300s, 1000}, world.random) {
     world.attach(at, *this);
 }
 
@@ -62,10 +62,12 @@ void ScriptedCentre::drain() {
             if (const auto* arrived = std::get_if<voice::RequestArrived>(&event)) request(*arrived);
             if (const auto* answered = std::get_if<voice::ResponseArrived>(&event)) response(*answered);
             if (const auto* cancelled = std::get_if<voice::Cancelled>(&event)) {
+                if (back_to_back && bridge.cancelled(cancelled->id)) continue;
                 for (const auto id : clients_of_[cancelled->id]) transactions_.cancel(id, world_.now);
             }
             if (const auto* ack = std::get_if<voice::AckArrived>(&event)) {
-                forward({0, ack->message, ack->flow});
+                if (back_to_back) bridge.ack(*ack);
+                else forward({0, ack->message, ack->flow});
             }
         }
     }
@@ -83,6 +85,8 @@ void ScriptedCentre::request(const voice::RequestArrived& event) {
         refuse(event, invite_status);
     } else if (request.is("INVITE") && request.to_tag().empty() && challenged(event, 407)) {
         return;
+    } else if (back_to_back && !request.to_tag().empty()) {
+        bridge.in_dialog(event);
     } else {
         forward(event);
     }
@@ -148,6 +152,7 @@ void ScriptedCentre::forward(const voice::RequestArrived& event) {
             transactions_.respond(event.id, Message::response(request, 404, {}, "c"), world_.now);
             return;
         }
+        if (back_to_back && request.is("INVITE")) return bridge.invite(event, targets.front());
         request.prepend_address("Record-Route", NameAddr::of(*Uri::parse("sip:" + at.text() + ";lr")));
     } else {
         targets.push_back(request.uri());
@@ -178,7 +183,7 @@ void ScriptedCentre::forward(const voice::RequestArrived& event) {
 }
 
 void ScriptedCentre::response(const voice::ResponseArrived& event) {
-    if (event.message.status() == 100) return;
+    if ((back_to_back && bridge.response(event)) || event.message.status() == 100) return;
     const auto server = server_of_[event.id];
     auto message = event.message;
     const bool again = message.status() >= 200 && !finished_.insert(event.id).second;

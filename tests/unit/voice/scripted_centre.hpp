@@ -2,6 +2,7 @@
 /// changes Call-ID and From tag. It can die, fall asleep and wake up late, or fail behind a living front.
 #pragma once
 
+#include "bridge.hpp"
 #include "voice/digest.hpp"
 #include "voice/transaction.hpp"
 #include "world.hpp"
@@ -14,7 +15,8 @@ public:
 
     bool alive = true;    ///< false: hears nothing, says nothing
     bool asleep = false;  ///< hears, and deals with it once it is awake again
-    bool b2bua = false;
+    bool b2bua = false;         ///< changes Call-ID and From tag, and else is a proxy
+    bool back_to_back = false;  ///< a whole B2BUA
     bool bounces = false;                          ///< sends every INVITE back where it came from
     std::optional<net::Endpoint> sees;             ///< writes into every Contact where it believes the phone is (NAT)
     bool swallows = false;                         ///< a front without a back end: answers OPTIONS, nothing else
@@ -55,6 +57,11 @@ private:
 
     World& world_;
     voice::Transactions transactions_;
+
+public:
+    Bridge bridge;
+
+private:
     voice::DigestServer digest_;
     std::map<std::string, std::vector<voice::NameAddr>> contacts_;
     std::map<voice::ClientId, voice::ServerId> server_of_;

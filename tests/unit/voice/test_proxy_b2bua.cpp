@@ -1,0 +1,241 @@
+#include <catch2/catch.hpp>
+
+#include "desks.hpp"
+
+using namespace test;
+
+namespace {
+
+struct BackToBack : Desks {
+    explicit BackToBack(std::uint64_t seed = 1) : Desks(seed) {
+        centre.back_to_back = true;
+        register_desks();
+    }
+    /// Nobody was told of a loop.
+    bool no_482() const {
+        for (const auto* phone : {&fay, &gus, &hal, &ida}) {
+            for (const auto& told : phone->history) {
+                if (told.status == 482) return false;
+            }
+        }
+        return true;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("calls through a B2BUA: held, resumed and ended from either side while it lives") {
+    for (const bool by_caller : {true, false}) {
+        BackToBack scene;
+        const auto line = scene.fay.call("sip:gus@acme.example");
+        scene.world.run(3s);
+        REQUIRE(scene.fay.up(line));
+        REQUIRE(scene.gus.up(0));
+        CHECK(scene.gus.latest("INVITE")->call_id() != scene.fay.latest("INVITE", 200)->call_id());
+        CHECK(scene.trento.relays.begin()->second[1].rtp.address == scene.munich.overlay_address());
+        auto& one = by_caller ? scene.fay : scene.gus;
+        auto& other = by_caller ? scene.gus : scene.fay;
+        one.hold(0);
+        scene.world.run(2s);
+        CHECK(one.last("INVITE") == 200);
+        CHECK(other.heard_sdp.find("a=sendonly") != std::string::npos);
+        one.hang_up(0);
+        scene.world.run(2s);
+        CHECK_FALSE(other.up(0));
+        CHECK(scene.quiet());
+    }
+}
+
+TEST_CASE("a call whose media is direct is held, resumed and ended past a dead B2BUA, from either side") {
+    for (const bool by_caller : {true, false}) {
+        for (const bool known : {true, false}) {
+            for (const auto* callee : {"gus", "hal"}) {
+                CAPTURE(by_caller, known, callee);
+                BackToBack scene;
+                auto& caller = std::string_view(callee) == "gus" ? scene.fay : scene.ida;  // ida and hal share an office
+                auto& called = std::string_view(callee) == "gus" ? scene.gus : scene.hal;
+                const auto line = caller.call("sip:" + std::string(callee) + "@acme.example");
+                scene.world.run(3s);
+                REQUIRE(caller.up(line));
+                scene.kill_centre(!known);
+                auto& one = by_caller ? caller : called;
+                auto& other = by_caller ? called : caller;
+                for (const auto* direction : {"sendonly", "sendrecv"}) {
+                    const auto acknowledged = other.count("ACK");
+                    one.offer(0, "INVITE", direction);
+                    scene.world.run(2s);
+                    CHECK(one.last("INVITE") == 200);
+                    CHECK(other.heard_sdp.find("a=" + std::string(direction)) != std::string::npos);
+                    CHECK(one.heard_sdp.find("c=IN IP4 " + (&one == &scene.fay ? scene.trento : &one == &scene.gus ? scene.munich : scene.london).lan().address.text()) != std::string::npos);
+                    CHECK(other.count("ACK") == acknowledged + 1);
+                }
+                other.send(0, "INFO", {{"Content-Type", "application/dtmf-relay"}}, "Signal=5\r\n");
+                other.offer(0, "INVITE", "sendonly");
+                scene.world.run(2s);
+                CHECK(other.last("INFO") == 200);
+                CHECK(other.last("INVITE") == 200);
+                one.hang_up(0);
+                scene.world.run(2s);
+                CHECK(one.last("BYE") == 200);
+                CHECK_FALSE(other.up(0));
+                CHECK(other.count("BYE") == 1);
+                scene.world.run(40s);
+                CHECK(scene.quiet());
+            }
+        }
+    }
+}
+
+TEST_CASE("who is not the other end of a call's media cannot reach into it past a dead B2BUA") {
+    BackToBack scene;
+    const auto line = scene.fay.call("sip:gus@acme.example");
+    scene.world.run(3s);
+    REQUIRE(scene.fay.up(line));
+    scene.kill_centre();
+    // london says that it is where trento's media is, which munich knows better; then that munich's media is its own.
+    for (const auto* end : {"10.99.0.1:20006", "10.99.0.3:20006", "nonsense"}) {
+        auto bye = voice::Message::request("BYE", *voice::Uri::parse("sip:b2bua@198.51.100.1"));
+        auto from = voice::NameAddr::of(*voice::Uri::parse("sip:hal@acme.example"));
+        from.params.set("tag", "a");
+        bye.set_from(from);
+        from.params.set("tag", "b");
+        bye.set_to(from);
+        bye.set("Call-ID", "made up" + std::string(end));
+        bye.set("CSeq", "1 BYE");
+        bye.set("X-Meshd-Past-Centre", end);
+        voice::Via via;
+        via.host = "10.99.0.3";
+        via.port = 5080;
+        via.params.set("branch", "z9hG4bK" + std::string(end));
+        bye.push_via(via);
+        scene.munich.proxy.receive({voice::Transport::udp, {scene.munich.overlay_address(), 5080, 0}, {scene.london.overlay_address(), 5080, 0}, 0, voice::Side::mesh},
+                                   bye.to_bytes(), scene.world.now);
+        scene.world.flush();
+    }
+    scene.world.run(2s);
+    CHECK(scene.gus.up(0));
+    CHECK(scene.gus.count("BYE") == 0);
+}
+
+TEST_CASE("a call whose media the dead B2BUA carried ends on both sides, whoever hangs up or nobody") {
+    for (const int who : {0, 1, 2}) {
+        CAPTURE(who);
+        BackToBack scene;
+        scene.centre.bridge.carries_media = true;
+        const auto line = scene.fay.call("sip:gus@acme.example");
+        scene.world.run(3s);
+        REQUIRE(scene.fay.up(line));
+        scene.kill_centre();
+        if (who == 1) scene.fay.hang_up(line);
+        if (who == 2) scene.gus.hang_up(0);
+        // Both phones go on speaking; what they say goes nowhere.
+        for (unsigned i = 0; i < 20; ++i) {
+            scene.trento.media_packets += 500;
+            scene.munich.media_packets += 500;
+            scene.world.run(10s);
+        }
+        CHECK_FALSE(scene.fay.up(line));
+        CHECK_FALSE(scene.gus.up(0));
+        CHECK(scene.quiet());
+    }
+}
+
+TEST_CASE("a blind transfer of a call whose B2BUA is dead") {
+    BackToBack scene;
+    const auto line = scene.fay.call("sip:gus@acme.example");
+    scene.world.run(3s);
+    REQUIRE(scene.fay.up(line));
+    scene.kill_centre();
+    scene.gus.transfer(0, "sip:103@acme.example");
+    scene.world.run(4s);
+    REQUIRE_FALSE(scene.gus.progress.empty());
+    CHECK(scene.gus.progress.back() == "SIP/2.0 200 OK");
+    CHECK(scene.hal.lines_up() == 1);
+    scene.gus.hang_up(0);
+    scene.hal.hang_up(0);
+    scene.world.run(2s);
+    CHECK(scene.fay.lines_up() == 0);
+    CHECK(scene.quiet());
+}
+
+TEST_CASE("a call that rings when its B2BUA dies is taken over by the mesh, and not shown as missed") {
+    for (const bool known_first_by_caller : {true, false}) {
+        CAPTURE(known_first_by_caller);
+        BackToBack scene;
+        scene.gus.answers = false;
+        const auto line = scene.fay.call("sip:gus@acme.example");
+        scene.world.run(2s);
+        REQUIRE(scene.fay.last("INVITE") == 180);
+        scene.centre.alive = false;
+        const auto tell = [&](Office& office) {
+            office.proxy.flow_failed({voice::Transport::udp, office.wan(), scene.centre_at, 0, voice::Side::centre},
+                                     voice::FlowFailure::unreachable, scene.world.now);
+        };
+        tell(known_first_by_caller ? scene.trento : scene.munich);
+        scene.world.run(1500ms);
+        tell(known_first_by_caller ? scene.munich : scene.trento);
+        scene.world.run(8s);
+        REQUIRE(scene.gus.count("INVITE") == 2);
+        REQUIRE(scene.gus.count("CANCEL") == 1);
+        CHECK(scene.gus.latest("CANCEL")->get("Reason") == "SIP;cause=200;text=\"Call completed elsewhere\"");
+        scene.gus.pick_up(1);
+        scene.world.run(3s);
+        CHECK(scene.fay.up(line));
+        CHECK(scene.no_482());
+        scene.fay.hang_up(line);
+        scene.world.run(2s);
+        CHECK(scene.gus.lines_up() == 0);
+        CHECK(scene.quiet());
+    }
+}
+
+TEST_CASE("a caller who gives up while the B2BUA dies leaves nothing ringing") {
+    for (unsigned after_ms = 0; after_ms <= 8000; after_ms += 1000) {
+        CAPTURE(after_ms);
+        BackToBack scene;
+        scene.gus.answers = false;
+        const auto line = scene.fay.call("sip:gus@acme.example");
+        scene.world.run(2s);
+        REQUIRE(scene.fay.last("INVITE") == 180);
+        scene.kill_centre(true);
+        scene.world.run(std::chrono::milliseconds(after_ms));
+        scene.fay.cancel(line);
+        scene.world.run(10s);
+        CHECK(scene.fay.last("INVITE") == 487);
+        CHECK(scene.gus.count("CANCEL") == scene.gus.count("INVITE"));
+        scene.world.run(40s);
+        CHECK(scene.quiet());
+    }
+}
+
+TEST_CASE("a B2BUA that is slow or wakes up late: one ring, one call, no 482 at a phone, in every order of arrival") {
+    for (const auto asleep : {250ms, 310ms, 330ms, 400ms, 700ms, 1500ms, 3000ms, 20000ms}) {
+        for (const unsigned lost_percent : {0U, 10U}) {
+            for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+                CAPTURE(asleep.count(), lost_percent, seed);
+                BackToBack scene(seed);
+                scene.world.run(5s);
+                scene.centre.passwords.clear();
+                scene.gus.answer_after = 1s;
+                scene.world.lost_percent = lost_percent;
+                scene.centre.asleep = true;
+                const auto line = scene.fay.call("sip:gus@acme.example");
+                scene.world.run(asleep);
+                scene.centre.wake();
+                scene.world.run(12s);
+                CHECK(scene.fay.up(line));
+                CHECK(scene.gus.lines_up() == 1);
+                // Where its 100 is lost the centre cannot pass on the CANCEL in time; then it follows at once.
+                CHECK(scene.gus.count("INVITE") - scene.gus.count("CANCEL") == 1);
+                if (lost_percent == 0) CHECK(scene.gus.count("INVITE") == 1);
+                CHECK(scene.no_482());
+                scene.fay.hang_up(line);
+                scene.world.run(40s);
+                scene.world.lost_percent = 0;
+                scene.world.run(60s);
+                CHECK(scene.gus.lines_up() == 0);
+                CHECK(scene.quiet());
+            }
+        }
+    }
+}

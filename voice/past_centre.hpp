@@ -1,0 +1,25 @@
+/// A call through a B2BUA that has died: its two ends know it by different Call-IDs and tags, and no Route leads from one
+/// to the other. Where its media runs between two of our anchors these know each other, and that joins the ends:
+///
+///   phone -> its meshd --X-Meshd-Past-Centre: our end of the media--> the meshd at its other end
+///         -> as the B2BUA would have sent it: with the Call-ID, tags and sequence numbers of that phone's dialog
+#pragma once
+
+#include "voice/call.hpp"
+
+namespace voice {
+
+inline constexpr std::string_view kPastCentre = "X-Meshd-Past-Centre";
+
+/// Our end of a call's media, as the other anchor knows it; nullopt if it does not run through the mesh.
+std::optional<net::Endpoint> our_end(const Exchange& exchange, const Call& call);
+
+/// The call that a member speaks of by a request with that header: whose media ends where the member says that its own
+/// end is, and is indeed. Null if there is none.
+Call* spoken_of(const Exchange& exchange, Calls& calls, const Message& request, const Flow& from);
+
+/// Turns what came from the far side of a call into a request of the near phone's dialog, and says where that phone is.
+/// Nullopt before the call is answered, and for an ACK to no INVITE that came this way.
+std::optional<Target> into_dialog(const Exchange& exchange, Call& call, Message& request);
+
+}  // namespace voice
