@@ -37,14 +37,13 @@ std::optional<MessageType> type_of(net::ByteView datagram) {
     const auto type = reader.u32le();
     if (!reader.ok()) return std::nullopt;
     constexpr auto kAesData = static_cast<std::uint32_t>(MessageType::aes_data);
-    constexpr auto kAesDataChecksumLeft = kAesData | std::uint32_t{kChecksumLeft} << 8;
-    switch (type) {
+    constexpr auto kAesFlags = std::uint32_t{kChecksumLeft | kQueueMask} << 8;
+    switch ((type & ~kAesFlags) == kAesData ? kAesData : type) {
         case 1: return datagram.size() == kInitiationBytes ? std::optional(MessageType::initiation) : std::nullopt;
         case 2: return datagram.size() == kResponseBytes ? std::optional(MessageType::response) : std::nullopt;
         case 3: return datagram.size() == kCookieReplyBytes ? std::optional(MessageType::cookie_reply) : std::nullopt;
         case 4: return datagram.size() >= kMinDataBytes ? std::optional(MessageType::data) : std::nullopt;
         case kAesData:
-        case kAesDataChecksumLeft:
             return datagram.size() >= kMinDataBytes ? std::optional(MessageType::aes_data) : std::nullopt;
         default: return std::nullopt;
     }
@@ -141,6 +140,7 @@ Way find_way(const ForwardingTable& table, const net::IpHeader& header, net::Ste
     if (table.in_overlay(way.endpoint.address)) return drop<Way>(table, Drop::underlay_loop);
     way.session = session;
     way.leaves_checksums = session->sends_aes();
+    way.tells_queue = session->sends_queues();
     way.verdict = Outbound::Verdict::send;
     return way;
 }

@@ -46,10 +46,11 @@ struct Way {
     Session* session = nullptr;            ///< send
     net::Endpoint endpoint;                ///< send
     bool leaves_checksums = false;         ///< the peer takes packets with kChecksumLeft
+    bool tells_queue = false;              ///< and with kQueueMask
 };
 Way find_way(const ForwardingTable& table, const net::IpHeader& header, net::Steady now);
 /// The datagram, in the packet's buffer; empty if it does not fit there, which has been counted, or if the session's
-/// last message went by just now. `flags`: kChecksumLeft, where the way allows it.
+/// last message went by just now. `flags`: kChecksumLeft, kQueueMask, where the way allows it.
 net::ByteView seal(const ForwardingTable& table, const Way& way, PacketBuffer packet, net::Steady now,
                    Lane lane = Lane::control, std::uint8_t flags = 0);
 /// So many bytes, of datagrams that seal() gave, leave now. True: have the control thread call WireGuard::tick.

@@ -20,8 +20,8 @@
 namespace mesh {
 
 /// What a node can do, in Hello and node records. aes: it is fast at data of type 5 (all can open it).
-/// mtu_probe, train_probe: it answers such probes.
-enum class Capability : std::uint32_t { control = 1, aes = 2, relay = 4, mtu_probe = 8, train_probe = 16 };
+/// mtu_probe, train_probe: it answers such probes. queues: it opens type 5 with the number of a queue in it.
+enum class Capability : std::uint32_t { control = 1, aes = 2, relay = 4, mtu_probe = 8, train_probe = 16, queues = 32 };
 
 struct NodeSettings {
     std::uint16_t listen_port = 51820;

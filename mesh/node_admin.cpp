@@ -129,7 +129,7 @@ void Node::publish(Record record, net::Now now) {
 NodeInfo Node::own_info() const {
     NodeInfo info;
     info.capabilities = static_cast<std::uint32_t>(Capability::control) | static_cast<std::uint32_t>(Capability::mtu_probe) |
-                        static_cast<std::uint32_t>(Capability::train_probe);
+                        static_cast<std::uint32_t>(Capability::train_probe) | static_cast<std::uint32_t>(Capability::queues);
     if (settings_.aes) info.capabilities |= static_cast<std::uint32_t>(Capability::aes);
     info.capabilities &= ~settings_.withheld;
     info.endpoints = own_endpoints();

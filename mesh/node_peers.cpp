@@ -256,7 +256,8 @@ void Node::heard_hello(PeerLink& peer, const Hello& hello, net::Now now) {
         // Only what answers our own of this session is of the life that the peer has now.
         peer.capabilities = hello.capabilities;
         const bool aes = settings_.aes && (hello.capabilities & static_cast<std::uint32_t>(Capability::aes)) != 0;
-        if (aes && peer.session) wireguard_.allow_aes(peer.tunnel_key);
+        const bool queues = (hello.capabilities & static_cast<std::uint32_t>(Capability::queues)) != 0;
+        if (aes && peer.session) wireguard_.allow_aes(peer.tunnel_key, queues);
         if (peer.state == PeerLink::State::connecting) up(peer, now);
         peer.answered();
         find_mtu(peer, now);

@@ -10,8 +10,13 @@ namespace mesh {
 
 /// Who runs packets through a session. Each has cipher contexts of its own, so that none waits for another; only one
 /// thread at a time may be in a lane.
-enum class Lane : std::uint8_t { control, bulk, voice };
-inline constexpr std::size_t kLanes = 3;
+enum class Lane : std::uint8_t { control, voice, bulk, bulk2, bulk3, bulk4 };
+inline constexpr std::size_t kLanes = 6;
+constexpr Lane bulk_lane(std::size_t queue) { return static_cast<Lane>(static_cast<std::size_t>(Lane::bulk) + queue); }
+/// Of a lane of bulk; 0 of any other.
+constexpr unsigned queue_of(Lane lane) {
+    return lane < Lane::bulk ? 0 : static_cast<unsigned>(lane) - static_cast<unsigned>(Lane::bulk);
+}
 
 /// Whether this machine computes AES-GCM in hardware; without it ChaCha20-Poly1305 is faster, and in constant time.
 bool has_aes_hardware();

@@ -10,9 +10,14 @@ namespace mesh {
 // Ours, between meshd nodes: 5, data under AES-256-GCM (session.hpp), and 7 (introduction.hpp).
 enum class MessageType : std::uint8_t { initiation = 1, response = 2, cookie_reply = 3, data = 4, aes_data = 5 };
 
-/// Type 5's second byte. The packet's TCP or UDP checksum is not filled in: the AEAD has guarded it so far, and whoever
-/// passes it on fills it in.
+// Type 5's second byte.
+/// The packet's TCP or UDP checksum is not filled in: the AEAD has guarded it so far, and whoever passes it on fills it in.
 inline constexpr std::uint8_t kChecksumLeft = 1;
+/// Two bits: by which of its queues the sender sent it. One flow's packets leave by one queue, so a receiver with several
+/// queues, too, keeps their order if it has all of one number pass through one.
+inline constexpr unsigned kQueueShift = 1;
+inline constexpr std::uint8_t kQueueMask = 3 << kQueueShift;
+inline constexpr std::size_t kMaxQueues = 4;
 
 inline constexpr std::size_t kInitiationBytes = 148;
 inline constexpr std::size_t kResponseBytes = 92;

@@ -42,10 +42,16 @@ public:
     /// After receiving, as initiator: 165 s, so that an idle sender does not run into the end (section 6.2).
     bool wants_rekey_after_receiving(net::Steady now) const;
 
-    /// The other end has said that it opens type 5, and that AES is the faster one there.
-    void allow_aes() { aes_.store(true, std::memory_order_relaxed); }
+    /// The other end has said that it opens type 5, and that AES is the faster one there; `queues`: with a queue's number
+    /// in it, too.
+    void allow_aes(bool queues = false) {
+        queues_.store(queues, std::memory_order_relaxed);
+        aes_.store(true, std::memory_order_relaxed);
+    }
     /// What is sent is of type 5. Then the other end takes packets whose checksums were left to the AEAD, too.
     bool sends_aes() const { return aes_.load(std::memory_order_relaxed); }
+    /// And it takes kQueueMask.
+    bool sends_queues() const { return sends_aes() && queues_.load(std::memory_order_relaxed); }
 
     /// `message`: 16 bytes for the header, the payload (padding included), 16 for the tag. `flags`: only with
     /// sends_aes(). False, with nothing written, if the session may not send any more.
@@ -78,7 +84,7 @@ private:
     std::atomic<std::uint64_t> counter_{0};  ///< of the next message sent
     std::atomic<bool> ended_{false};
     std::atomic<bool> confirmed_{false};
-    std::atomic<bool> aes_{false};
+    std::atomic<bool> aes_{false}, queues_{false};
     std::mutex replay_mutex_;
     ReplayWindow replay_;
 };

@@ -157,9 +157,9 @@ void WireGuard::set_candidates(const net::TunnelKey& key, std::vector<net::Endpo
     if (peer->attempt) core_->spread_initiation(*peer, peer->attempt->sent);
 }
 
-void WireGuard::allow_aes(const net::TunnelKey& key) {
+void WireGuard::allow_aes(const net::TunnelKey& key, bool queues) {
     const auto* const peer = core_->find(key);
-    if (peer != nullptr && peer->current) peer->current->allow_aes();
+    if (peer != nullptr && peer->current) peer->current->allow_aes(queues);
 }
 
 void WireGuard::connect(const net::TunnelKey& key, net::Now now) {

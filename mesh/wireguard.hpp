@@ -141,7 +141,8 @@ public:
 
     // Traffic.
     /// The peer says that it opens data of type 5, and both sides are the faster for it: its session sends so from now on.
-    void allow_aes(const net::TunnelKey& peer);
+    /// `queues`: it knows kQueueMask.
+    void allow_aes(const net::TunnelKey& peer, bool queues = false);
     /// Begins a handshake unless a usable session or a handshake is there.
     void connect(const net::TunnelKey& peer, net::Now now);
     /// Begins a handshake to the endpoint and all candidates, even beside a session: the path may have changed. Unlike

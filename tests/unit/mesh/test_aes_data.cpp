@@ -88,7 +88,7 @@ TEST_CASE("a flag of type 5 is authentic, and one that nobody knows is malformed
     forged[1] = std::byte{0};
     CHECK(pair.receive(forged).reason == Drop::not_authentic);
     forged = message;
-    forged[1] = std::byte{2};
+    forged[1] = std::byte{8};
     CHECK(pair.receive(forged).reason == Drop::malformed_datagram);
     forged = message;
     forged[2] = std::byte{1};
@@ -100,6 +100,28 @@ TEST_CASE("a flag of type 5 is authentic, and one that nobody knows is malformed
     const auto result = pair.receive(message);
     CHECK(result.verdict == Inbound::Verdict::tun);
     CHECK(result.checksum_left);
+}
+
+TEST_CASE("the number of a queue is told only to a peer that knows of it, is authentic, and changes nothing else") {
+    AesPair pair;
+    const auto way = [&] {
+        return mesh::find_way(*pair.alice.wireguard.table(), *net::parse_ip(ip_packet("10.0.0.1", "10.0.0.2")),
+                              pair.wire.now.steady);
+    };
+    CHECK_FALSE(way().tells_queue);
+    pair.alice.wireguard.allow_aes(pair.bob_key(), true);
+    CHECK(way().tells_queue);
+    for (unsigned queue = 0; queue < mesh::kMaxQueues; ++queue) {
+        const auto flags = static_cast<std::uint8_t>(queue << mesh::kQueueShift | mesh::kChecksumLeft);
+        auto message = pair.sealed(ip_packet("10.0.0.1", "10.0.0.2"), flags);
+        auto forged = message;
+        forged[1] ^= std::byte{1} << mesh::kQueueShift;
+        CHECK(pair.receive(forged).reason == Drop::not_authentic);
+        const auto result = pair.receive(message);
+        CHECK(result.verdict == Inbound::Verdict::tun);
+        CHECK(result.checksum_left);
+        CHECK(net::copy(result.bytes) == ip_packet("10.0.0.1", "10.0.0.2"));
+    }
 }
 
 TEST_CASE("both types share the counter and the replay window") {
