@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstring>
 
@@ -13,9 +15,6 @@
 namespace tun {
 namespace {
 
-constexpr std::size_t kMostQueues = 2;
-using AllNotes = std::array<ArrivalNotes, kMostQueues>;
-
 // The program knows the layout.
 using Note = ArrivalNotes::Note;
 static_assert(sizeof(Note) == 16 && offsetof(Note, steady_ns) == 0 && offsetof(Note, bytes) == 8);
@@ -23,9 +22,9 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free && (ArrivalNotes::
 constexpr std::size_t kCountAt = offsetof(ArrivalNotes, count), kBytesAt = offsetof(ArrivalNotes, bytes),
                       kNotesAt = offsetof(ArrivalNotes, notes);
 
-/// Runs for each packet just before it is put into its queue, after all that may have cut it into several. What it returns
+/// `queues` is a power of two. Runs for each packet just before it is put into its queue, after all that may have cut it into several. What it returns
 /// is how many bytes of it are kept.
-auto program(int notes_fd) {
+auto program(int notes_fd, std::size_t queues) {
     using namespace bpf;
     return std::array{
         copy(kPacket, kArgument),
@@ -34,7 +33,7 @@ auto program(int notes_fd) {
         instruction(BPF_LD | BPF_IMM | BPF_DW, kKept, BPF_PSEUDO_MAP_VALUE, 0, notes_fd),
         instruction(0, 0, 0, 0, 0),
         load_about(kArgument, offsetof(__sk_buff, queue_mapping)),
-        mask(kArgument, kMostQueues - 1),
+        mask(kArgument, static_cast<std::int32_t>(queues - 1)),
         multiply(kArgument, sizeof(ArrivalNotes)),
         add(kKept, kArgument),
         load_about(kKept2, offsetof(__sk_buff, len)),
@@ -89,27 +88,29 @@ std::optional<Arrival> Arrivals::taken() {
 }
 
 net::Result<std::vector<Arrivals>> note_arrivals(int queue_fd, std::size_t queues, unsigned queue_packets) {
+    const auto noted = std::bit_ceil(queues);
+    const auto bytes = noted * sizeof(ArrivalNotes);
     bpf_attr map{};
     map.map_type = BPF_MAP_TYPE_ARRAY;
     map.key_size = sizeof(std::uint32_t);
-    map.value_size = sizeof(AllNotes);
+    map.value_size = static_cast<std::uint32_t>(bytes);
     map.max_entries = 1;
     map.map_flags = BPF_F_MMAPABLE;
     const Closed notes{bpf::system_call(BPF_MAP_CREATE, map)};
     if (notes.fd < 0) return tl::unexpected(trouble("share memory with a program", errno));
-    auto* const memory = ::mmap(nullptr, sizeof(AllNotes), PROT_READ, MAP_SHARED, notes.fd, 0);
+    auto* const memory = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, notes.fd, 0);
     if (memory == MAP_FAILED) return tl::unexpected(trouble("share memory with a program", errno));
-    const std::shared_ptr<const AllNotes> all(static_cast<const AllNotes*>(memory), [](const AllNotes* mapped) {
-        ::munmap(const_cast<AllNotes*>(mapped), sizeof(AllNotes));
+    const std::shared_ptr<const ArrivalNotes[]> all(static_cast<const ArrivalNotes*>(memory), [bytes](const ArrivalNotes* mapped) {
+        ::munmap(const_cast<ArrivalNotes*>(mapped), bytes);
     });
-    const Closed loaded{bpf::load(program(notes.fd))};
+    const Closed loaded{bpf::load(program(notes.fd, noted))};
     if (loaded.fd < 0) return tl::unexpected(trouble("load a program that notes when packets come", errno));
     if (::ioctl(queue_fd, TUNSETFILTEREBPF, &loaded.fd) != 0) {
         return tl::unexpected(trouble("take a program that notes when packets come", errno));
     }
     std::vector<Arrivals> out;
-    for (std::size_t i = 0; i < std::min(queues, kMostQueues); ++i) {
-        out.emplace_back(std::shared_ptr<const ArrivalNotes>(all, &(*all)[i]), queue_packets);
+    for (std::size_t i = 0; i < queues; ++i) {
+        out.emplace_back(std::shared_ptr<const ArrivalNotes>(all, &all[static_cast<std::ptrdiff_t>(i)]), queue_packets);
     }
     return out;
 }

@@ -57,8 +57,8 @@ private:
     std::uint64_t next_ = 0;  ///< whose note is that of the next packet
 };
 
-/// Has the kernel note them from now on, for each queue of a device (two at most) that is still down. `queue_fd` is one of
-/// its queues, which hold `queue_packets` each. The error says what the kernel does not allow: it needs Linux 5.12, and
+/// Has the kernel note them from now on, for each queue of a device that is still down. `queue_fd` is one of its queues,
+/// which hold `queue_packets` each. The error says what the kernel does not allow: it needs Linux 5.12, and
 /// CAP_BPF or a kernel that lets everyone.
 net::Result<std::vector<Arrivals>> note_arrivals(int queue_fd, std::size_t queues, unsigned queue_packets);
 

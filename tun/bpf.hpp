@@ -46,9 +46,22 @@ constexpr Instruction shift_right(std::uint8_t to, std::int32_t bits) {
 constexpr Instruction mask(std::uint8_t to, std::int32_t bits) {
     return instruction(BPF_ALU64 | BPF_AND | BPF_K, to, 0, 0, bits);
 }
+constexpr Instruction shift_left(std::uint8_t to, std::int32_t bits) {
+    return instruction(BPF_ALU64 | BPF_LSH | BPF_K, to, 0, 0, bits);
+}
+constexpr Instruction exclusive_or(std::uint8_t to, std::uint8_t from) {
+    return instruction(BPF_ALU64 | BPF_XOR | BPF_X, to, from, 0, 0);
+}
+constexpr Instruction remainder(std::uint8_t to, std::int32_t of) {
+    return instruction(BPF_ALU64 | BPF_MOD | BPF_K, to, 0, 0, of);
+}
 /// From the packet's bytes, big-endian, into kResult. The program ends with 0 where the packet does not reach so far.
 constexpr Instruction load_packet(int size, std::int32_t at) {
     return instruction(BPF_LD | BPF_ABS | size, 0, 0, 0, at);
+}
+/// The same, at what `from` holds.
+constexpr Instruction load_packet_at(int size, std::uint8_t from) {
+    return instruction(BPF_LD | BPF_IND | size, 0, from, 0, 0);
 }
 /// 32 bits of what the kernel tells of the packet: an offset in struct __sk_buff.
 constexpr Instruction load_about(std::uint8_t to, std::size_t at) {

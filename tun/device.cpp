@@ -102,15 +102,18 @@ net::Result<Device> Device::open(const Settings& settings) {
         return net::fail("the device's MTU must lie between 1280 and 65535: " + std::to_string(settings.mtu_bytes) +
                          " does not");
     }
+    if (settings.queues < 1 || settings.queues > Settings::kMaxQueues) {
+        return net::fail("a device has 1 to " + std::to_string(Settings::kMaxQueues) + " queues, not " +
+                         std::to_string(settings.queues));
+    }
     if (settings.gso_max_bytes < settings.mtu_bytes || settings.gso_max_bytes > kLargestGsoBytes) {
         return net::fail("the largest superpacket must lie between the MTU and 65536 bytes: " +
                          std::to_string(settings.gso_max_bytes) + " does not");
     }
     Device device;
-    const bool two = settings.queues > 1;
     std::optional<Steering> steering;
-    if (two) {
-        if (auto loaded = Steering::load()) {
+    if (settings.queues > 1) {
+        if (auto loaded = Steering::load(settings.queues)) {
             steering = std::move(*loaded);
         } else {
             device.steering_trouble_ = loaded.error().message;
@@ -124,7 +127,9 @@ net::Result<Device> Device::open(const Settings& settings) {
     if (auto added = device.add_queue(flags | IFF_TUN_EXCL); !added) return tl::unexpected(added.error());
     device.index_ = static_cast<int>(::if_nametoindex(device.name_.c_str()));
     if (steering) {
-        auto steered = device.add_queue(flags).and_then([&] { return steering->attach(device.fd()); });
+        net::Result<void> steered;
+        while (steered && device.queues_.size() < settings.queues) steered = device.add_queue(flags);
+        if (steered) steered = steering->attach(device.fd());
         if (!steered) {
             device.steering_trouble_ = steered.error().message;
             device.queues_.erase(device.queues_.begin() + 1, device.queues_.end());

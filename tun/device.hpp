@@ -22,9 +22,12 @@ struct Offloads {
 class Device {
 public:
     struct Settings {
+        static constexpr unsigned kMaxQueues = 8;
         std::string name = "mesh0";      ///< with "%d" inside the kernel chooses the number: "mesh%d"
         unsigned mtu_bytes = 1420;       ///< 1280 at least, or IPv6 does not work on it
-        unsigned queues = 1;             ///< 2: voice comes out of the second, where the kernel lets us choose
+        /// More: voice comes out of the last one, each flow of all else out of one of the others, where the kernel lets us
+        /// choose. kMaxQueues at most.
+        unsigned queues = 1;
         bool offloads = true;            ///< as many as the kernel has
         unsigned queue_packets = 500;    ///< what waits in each queue before packets are dropped (txqueuelen)
         unsigned gso_max_bytes = 65536;  ///< superpackets that the kernel gives are smaller; 65536 at most
@@ -37,15 +40,15 @@ public:
     const std::string& name() const { return name_; }
     int index() const { return index_; }
 
-    /// One or two; they stay where they are when the device is moved. Each must be read, or what comes out of it is
+    /// One, or as many as were asked for; they stay where they are when the device is moved. Each must be read, or what comes out of it is
     /// lost; any may be written to. Reading and writing, and different queues, may be done from different threads.
     std::span<Queue> queues() { return queues_; }
     /// The first queue's.
     int fd() const { return queues_.front().fd(); }
 
-    /// Voice comes out of queues()[1]: what is marked EF, VOICE-ADMIT or CS3.
+    /// Voice comes out of queues().back(): what is marked EF, VOICE-ADMIT or CS3.
     bool steers_voice() const { return queues_.size() > 1; }
-    /// Why there is one queue where two were asked for; empty if there are two, or one was asked for.
+    /// Why there is one queue where more were asked for; empty if there are as many, or one was asked for.
     const std::string& steering_trouble() const { return steering_trouble_; }
     /// Why the queues do not tell when a packet came; empty if they do.
     const std::string& arrivals_trouble() const { return arrivals_trouble_; }

@@ -114,7 +114,7 @@ TEST_CASE("a packet that came past the program has no time, and the next has its
 
 TEST_CASE("the kernel notes when packets come to the device, for each of its queues") {
     if (!test::enter_own_network()) return;
-    const auto queues = GENERATE(1U, 2U);
+    const auto queues = GENERATE(1U, 2U, 4U);
     auto device = tun::Device::open({.queues = queues, .queue_packets = 20});
     REQUIRE(device);
     if (!device->arrivals_trouble().empty()) {
@@ -124,11 +124,16 @@ TEST_CASE("the kernel notes when packets come to the device, for each of its que
     }
     auto addressing = tun::Addressing::open(device->index());
     REQUIRE(addressing->reconcile({{*net::IpAddress::parse("10.77.0.1")}, {*net::Prefix::parse("10.77.0.0/16")}}));
-    const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     sockaddr_in far{};
     far.sin_family = AF_INET;
     far.sin_port = htons(9);
     ::inet_pton(AF_INET, "10.77.0.2", &far.sin_addr);
+    // The flow of another source port comes out of another queue.
+    const auto bind_anew = [&] {
+        ::close(socket);
+        socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    };
     const auto send = [&](int tos, std::size_t count) {
         REQUIRE(::setsockopt(socket, IPPROTO_IP, IP_TOS, &tos, sizeof tos) == 0);
         const std::string payload(72, 'x');
@@ -139,7 +144,17 @@ TEST_CASE("the kernel notes when packets come to the device, for each of its que
     net::Bytes buffer(tun::Queue::kBufferBytes);
     for (std::size_t which = 0; which < device->queues().size(); ++which) {
         auto& queue = device->queues()[which];
-        const int tos = which == 0 ? 0 : 46 << 2;
+        const int tos = which == 0 || which + 1 < device->queues().size() ? 0 : 46 << 2;
+        for (int port = 0; port < 1000 && tos == 0; ++port) {
+            send(tos, 1);
+            const bool here = queue.read(buffer).has_value();
+            for (auto& other : device->queues()) {
+                while (other.read(buffer)) {
+                }
+            }
+            if (here) break;
+            bind_anew();
+        }
         CHECK_FALSE(queue.read(buffer));
         const auto before = now();
         send(tos, 3);

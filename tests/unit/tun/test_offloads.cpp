@@ -5,6 +5,7 @@
 #include <linux/if_tun.h>
 #include <sys/syscall.h>
 
+#include <set>
 #include <thread>
 
 #include "net/packet.hpp"
@@ -416,4 +417,49 @@ TEST_CASE("voice comes out of a queue of its own") {
     }
     Device moved = std::move(device);
     CHECK(moved.steers_voice());
+}
+
+TEST_CASE("the flows of bulk spread over all queues but voice's, and each stays in one") {
+    if (!test::enter_own_network()) return;
+    const auto queues = GENERATE(3U, 4U, 5U);
+    Here here({.queues = queues});
+    auto& device = *here.device;
+    if (!device.steers_voice()) {
+        WARN("SKIPPED: " << device.steering_trouble());
+        return;
+    }
+    REQUIRE(device.queues().size() == queues);
+    std::vector<pollfd> fds;
+    for (const auto& queue : device.queues()) fds.push_back({queue.fd(), POLLIN, 0});
+    constexpr std::uint16_t kFlows = 64;
+    for (const bool v6 : {false, true}) {
+        const SocketAddress peer(v6, v6 ? "fd77::2" : "10.77.0.2", 9);
+        std::vector<int> flows(queues);
+        for (std::uint16_t i = 0; i < kFlows; ++i) {
+            Socket socket(v6, SOCK_DGRAM);
+            const SocketAddress own(v6, v6 ? "fd77::1" : "10.77.0.1", static_cast<std::uint16_t>(40000 + i));
+            REQUIRE(::bind(socket.fd, own.get(), own.size) == 0);
+            std::set<std::size_t> seen;
+            for (const int dscp : {0, 10, 46}) {
+                socket.set(v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TCLASS : IP_TOS, dscp << 2);
+                REQUIRE(::sendto(socket.fd, "", 1, 0, peer.get(), peer.size) == 1);
+                REQUIRE(::poll(fds.data(), fds.size(), 5000) == 1);
+                const auto ready = std::find_if(fds.begin(), fds.end(), [](const pollfd& fd) { return fd.revents != 0; });
+                const auto at = static_cast<std::size_t>(ready - fds.begin());
+                CHECK(read_all(device.queues()[at], 1).size() == 1);
+                CHECK((dscp == 46) == (at + 1 == queues));
+                if (dscp != 46) seen.insert(at);
+            }
+            REQUIRE(seen.size() == 1);
+            ++flows[*seen.begin()];
+        }
+        // 64 / 4 would be even.
+        for (std::size_t at = 0; at + 1 < queues; ++at) CHECK(flows[at] >= 8);
+    }
+}
+
+TEST_CASE("a number of queues that no device has is refused") {
+    for (const auto queues : {0U, 9U}) {
+        CHECK_THAT(Device::open({.queues = queues}).error().message, Catch::Contains("1 to 8 queues"));
+    }
 }
