@@ -1,7 +1,6 @@
 #include "loop/datagram.hpp"
 
 #include <linux/errqueue.h>
-#include <linux/filter.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
@@ -12,10 +11,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <vector>
 
 #include "loop/socket_address.hpp"
-#include "net/traffic_class.hpp"
 
 namespace loop {
 namespace {
@@ -144,26 +141,6 @@ void Datagram::set_dscp(std::uint8_t dscp) {
 }
 
 bool Datagram::set_receive_offload(bool on) const { return set(fd(), IPPROTO_UDP, UDP_GRO, on ? 1 : 0); }
-
-bool Datagram::steer_voice_to_second() const {
-    // The kernel runs this over each datagram; what it returns is the socket's place in the order of binding.
-    constexpr auto kHeader = static_cast<std::uint32_t>(SKF_NET_OFF);
-    std::vector<sock_filter> program;
-    if (local_.address.is_v6()) {
-        program = {BPF_STMT(BPF_LD | BPF_H | BPF_ABS, kHeader), BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 6),
-                   BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x3f)};
-    } else {
-        program = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kHeader + 1), BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 2)};
-    }
-    const std::size_t count = net::kVoiceDscps.size();
-    for (std::size_t i = 0; i < count; ++i) {
-        program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, net::kVoiceDscps[i], static_cast<std::uint8_t>(count - i), 0));
-    }
-    program.push_back(BPF_STMT(BPF_RET | BPF_K, 0));
-    program.push_back(BPF_STMT(BPF_RET | BPF_K, 1));
-    const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
-    return ::setsockopt(fd(), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof filter) == 0;
-}
 
 SendResult Datagram::send(const net::Endpoint& to, net::ByteView bytes, const net::IpAddress& source) const {
     auto address = to_socket_address(to);

@@ -70,9 +70,6 @@ public:
     void set_dscp(std::uint8_t dscp);
     /// Whether the kernel puts datagrams together for ReceiveBurst (UDP_GRO). False if it will not.
     bool set_receive_offload(bool on) const;
-    /// Of two sockets that share a port (reuse_port, this one bound first or second): datagrams whose outer DSCP is voice
-    /// or its signalling go to the second, all others to the first. False if the kernel will not have it.
-    bool steer_voice_to_second() const;
     /// How full the kernel's queue of what was received is, of what it may hold; 0 if it does not say.
     unsigned receive_queue_percent() const;
     std::uint64_t truncated() const { return truncated_; }

@@ -32,7 +32,9 @@ void run(Invocation& in) {
     const auto result = in.call(request);
     if (in.printed_as_json(result)) return;
     const auto tun = result["tun_offloads"], udp = result["udp_offloads"];
+    const auto queues = [&](const char* way) { return static_cast<std::uint64_t>(result["queues"][way].number().value_or(1)); };
     in.out << "threads         " << printable(result["threads"].text()) << '\n'
+           << "queues of bulk  to be encrypted: " << queues("out") << ", to be decrypted: " << queues("in") << '\n'
            << "device          TCP in large pieces: " << yes(tun["tcp"]) << ", UDP: " << yes(tun["udp"])
            << ", checksums left to the kernel: " << yes(tun["checksum"]) << '\n'
            << "                joined for it: TCP: " << yes(result["tun_joins"]["tcp"])

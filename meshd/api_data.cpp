@@ -22,6 +22,7 @@ json data_json(const LiveNode& live) {
     const auto rate = live.data_config().uplink_bit_per_s;
     const auto waits = threads.longest_waits(live.now().steady);
     return {{"threads", threads.single() ? "one" : "several"},
+            {"queues", {{"out", threads.queues_out()}, {"in", threads.queues_in()}}},
             {"voice_queue", live.device().steers_voice()},
             {"voice_queue_trouble", live.device().steering_trouble()},
             {"voice_socket", threads.steers_voice()},

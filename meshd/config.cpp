@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "mesh/protocol.hpp"
 #include "meshd/config_value.hpp"
 
 namespace meshd {
@@ -139,11 +140,21 @@ void read_voice(const Value& value, Config& out) {
     value.members(kKeys, out);
 }
 
+void read_queues(const Value& value, Config& out) {
+    constexpr std::int64_t kMost = mesh::kMaxQueues;
+    out.data.queues.reset();
+    if (value.is_text("auto")) return;
+    const auto count = value.number();
+    if (!count || *count < 1 || *count > kMost) value.must_be("\"auto\" or a number from 1 to " + std::to_string(kMost));
+    out.data.queues = static_cast<std::size_t>(*count);
+}
+
 void read_data(const Value& value, Config& out) {
     static constexpr auto kThreads = std::to_array<std::string_view>({"auto", "one"});
     static constexpr auto kDscp = std::to_array<std::string_view>({"voice", "copy"});  // as net::OuterDscp
     static constexpr auto kKeys = std::to_array<Value::Key>({
         {"threads", [](const Value& v, Config& c) { c.data.single_thread = v.choice(kThreads) == 1; }},
+        {"queues", read_queues},
         {"tun_offloads", [](const Value& v, Config& c) { c.data.tun_offloads = v.boolean(); }},
         {"udp_offloads", [](const Value& v, Config& c) { c.data.udp_offloads = v.boolean(); }},
         {"aes", [](const Value& v, Config& c) { c.data.aes = v.boolean(); }},

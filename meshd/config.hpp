@@ -85,6 +85,7 @@ struct VoiceConfig {
 /// How packets are carried between the TUN device and the underlay.
 struct DataConfig {
     bool single_thread = false;  ///< one thread and small buffers, as on a machine with one processor
+    std::optional<std::size_t> queues;  ///< of bulk, each way: 1 to mesh::kMaxQueues; absent: by the number of processors
     bool tun_offloads = true;    ///< superpackets and checksums by the kernel's TUN driver
     bool udp_offloads = true;    ///< UDP_SEGMENT and UDP_GRO
     bool aes = true;             ///< AES-256-GCM between nodes whose processors have it

@@ -17,6 +17,15 @@ public:
         : file_(file), name_(std::move(name)), node_(&node) {}
 
     bool is_bool() const { return node_->as<bool>() != nullptr; }
+    bool is_text(std::string_view text) const {
+        const auto* const value = node_->as<std::string>();
+        return value != nullptr && *value == text;
+    }
+    /// Nullopt if it is none.
+    std::optional<std::int64_t> number() const {
+        const auto* const value = node_->as<std::int64_t>();
+        return value != nullptr ? std::optional(*value) : std::nullopt;
+    }
 
     bool boolean() const;
     std::int64_t integer(std::int64_t min, std::int64_t max) const;

@@ -12,6 +12,7 @@
 
 #include "loop/clock.hpp"
 #include "meshd/scheduling.hpp"
+#include "meshd/socket_steering.hpp"
 
 namespace meshd {
 
@@ -20,6 +21,7 @@ namespace {
 // For bursts that come while the thread is not on a processor. The kernel doubles it and counts what a packet really
 // takes: 64 KiB take some 80. Its default of 208 KiB is five of them, and loses one in a hundred on a busy machine.
 constexpr std::size_t kReceiveBufferBytes = 4 << 20;
+constexpr loop::UdpOptions kBulkSocket{.reuse_port = true, .receive_buffer_bytes = kReceiveBufferBytes, .receive_times = true};
 
 enum class Kind : std::uint8_t { voice, bulk, all };
 
@@ -36,6 +38,7 @@ int wait(std::vector<pollfd>& fds, net::Steady due) {
 
 DataThreads::DataThreads(Settings settings)
     : settings_(std::move(settings)),
+      bulk_(settings_.single ? 1 : std::clamp<std::size_t>(settings_.queues, 1, mesh::kMaxQueues)),
       stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       upward_(settings_.max_frames, settings_.max_handshakes, settings_.wake) {
     if (settings_.uplink_bytes_per_s != 0) uplink_.emplace(settings_.uplink_bytes_per_s);
@@ -45,10 +48,12 @@ DataThreads::DataThreads(Settings settings)
     for (int attempt = 0; attempt < (settings_.port == 0 ? 16 : 1); ++attempt) {
         if (open_sockets(settings_.port, trouble)) break;
     }
-    if (!bulk_.v4 && !bulk_.v6) throw std::runtime_error(trouble);
-    port_ = (bulk_.v4 ? bulk_.v4 : bulk_.v6)->local().port;
-    open_voice_socket(bulk_.v4, voice_.v4);
-    open_voice_socket(bulk_.v6, voice_.v6);
+    const auto& first = bulk_.front();
+    if (!first.v4 && !first.v6) throw std::runtime_error(trouble);
+    port_ = (first.v4 ? first.v4 : first.v6)->local().port;
+    open_siblings(&Sockets::v4);
+    open_siblings(&Sockets::v6);
+    while (bulk_.size() > 1 && !bulk_.back().v4 && !bulk_.back().v6) bulk_.pop_back();
     set_udp_offloads(settings_.udp_offloads);
 }
 
@@ -57,15 +62,15 @@ DataThreads::~DataThreads() { stop(); }
 // True if both families have it. A family that the machine lacks is done without; a port taken in one is an error.
 bool DataThreads::open_sockets(std::uint16_t port, std::string& trouble) {
     const net::IpAddress any4 = net::IpAddress::v4(0), any6 = net::IpAddress::v6(std::array<std::byte, 16>{});
-    bulk_ = {};
+    auto& first = bulk_.front();
+    first = {};
     const auto open = [&](const net::IpAddress& any, std::uint16_t wanted) -> net::Result<loop::Datagram> {
         // A port that we share with ourselves, another meshd could share with us: so first without.
         auto probe = loop::Datagram::open({any, wanted});
         if (!probe) return probe;
         const auto local = probe->local();
         probe = net::fail("closed");
-        return loop::Datagram::open(
-            local, {.reuse_port = true, .receive_buffer_bytes = kReceiveBufferBytes, .receive_times = true});
+        return loop::Datagram::open(local, kBulkSocket);
     };
     auto v4 = open(any4, port);
     auto v6 = open(any6, v4 ? v4->local().port : port);
@@ -73,27 +78,52 @@ bool DataThreads::open_sockets(std::uint16_t port, std::string& trouble) {
     if (!v6) trouble = v6.error().message;
     const bool taken = trouble.find("another program has this port") != std::string::npos;
     if ((!v4 || !v6) && taken && port != 0) return false;
-    if (v4) bulk_.v4 = std::move(*v4);
-    if (v6) bulk_.v6 = std::move(*v6);
-    return bulk_.v4 && bulk_.v6;
+    if (v4) first.v4 = std::move(*v4);
+    if (v6) first.v6 = std::move(*v6);
+    return first.v4 && first.v6;
 }
 
-void DataThreads::open_voice_socket(const std::optional<loop::Datagram>& bulk, std::optional<loop::Datagram>& voice) {
-    if (!bulk) return;
-    auto second = loop::Datagram::open(bulk->local(), {.reuse_port = true});
+/// The others that share the port of the first, in the order that steer_datagrams() wants.
+void DataThreads::open_siblings(Socket Sockets::*family) {
+    const auto& first = bulk_.front().*family;
+    if (!first) return;
+    const auto open = [&](const loop::UdpOptions& options) -> Socket {
+        auto opened = loop::Datagram::open(first->local(), options);
+        return opened ? Socket(std::move(*opened)) : std::nullopt;
+    };
+    std::size_t bulk = 1;
+    for (; bulk < bulk_.size(); ++bulk) {
+        if (!(bulk_[bulk].*family = open(kBulkSocket))) break;
+    }
+    voice_.*family = open({.reuse_port = true});
+    if (voice_.*family && steer_datagrams(*first, bulk)) return;
     // Without the filter the kernel would spread all by a hash.
-    if (second && second->steer_voice_to_second()) voice = std::move(*second);
+    voice_.*family = {};
+    for (std::size_t i = 1; i < bulk_.size(); ++i) bulk_[i].*family = {};
+}
+
+LaneSockets DataThreads::or_first(Sockets& own) {
+    auto& first = bulk_.front();
+    const auto choose = [](Socket& wanted, Socket& other) { return wanted ? &*wanted : other ? &*other : nullptr; };
+    return {choose(own.v4, first.v4), choose(own.v6, first.v6)};
 }
 
 void DataThreads::start(std::span<tun::Queue> queues, tun::Coalescer::Settings coalescing) {
-    auto& bulk_queue = queues.front();
+    const bool steered = queues.size() > 1;
     auto& voice_queue = queues.back();
-    std::vector<Work> voice, bulk_in, bulk_out;
-    const LaneSockets voice_sockets{(voice_.v4 ? voice_ : bulk_).borrowed().v4, (voice_.v6 ? voice_ : bulk_).borrowed().v6};
-    if (queues.size() > 1) add_outbound(voice, mesh::Lane::voice, voice_queue, voice_sockets);
+    const auto bulk_queues = queues.first(steered ? queues.size() - 1 : 1);
+    std::vector<Work> voice;
+    std::vector<std::vector<Work>> bulk_in, bulk_out;
+    if (steered) add_outbound(voice, mesh::Lane::voice, voice_queue, or_first(voice_));
     add_inbound(voice, mesh::Lane::voice, voice_, voice_queue, coalescing);
-    add_inbound(bulk_in, mesh::Lane::bulk, bulk_, bulk_queue, coalescing);
-    add_outbound(bulk_out, mesh::Lane::bulk, bulk_queue, bulk_.borrowed());
+    for (std::size_t i = 0; i < bulk_.size(); ++i) {
+        auto& queue = bulk_queues[std::min(i, bulk_queues.size() - 1)];  // which any thread may write to
+        add_inbound(bulk_in.emplace_back(), mesh::bulk_lane(i), bulk_[i], queue, coalescing);
+    }
+    for (std::size_t i = 0; i < bulk_queues.size(); ++i) {
+        auto& sockets = bulk_[std::min(i, bulk_.size() - 1)];
+        add_outbound(bulk_out.emplace_back(), mesh::bulk_lane(i), bulk_queues[i], or_first(sockets));
+    }
     const auto launch = [this](std::vector<Work> works, Kind kind) {
         threads_.emplace_back([this, kind, works = std::move(works)] {
             switch (kind) {
@@ -105,12 +135,19 @@ void DataThreads::start(std::span<tun::Queue> queues, tun::Coalescer::Settings c
         });
     };
     if (settings_.single) {
-        for (auto* const works : {&bulk_in, &bulk_out}) std::move(works->begin(), works->end(), std::back_inserter(voice));
+        for (auto* const all : {&bulk_in, &bulk_out}) {
+            for (auto& works : *all) std::move(works.begin(), works.end(), std::back_inserter(voice));
+        }
         return launch(std::move(voice), Kind::all);
     }
     if (!voice.empty()) launch(std::move(voice), Kind::voice);
-    launch(std::move(bulk_in), steers_voice() ? Kind::bulk : Kind::all);
-    launch(std::move(bulk_out), queues.size() > 1 ? Kind::bulk : Kind::all);
+    for (auto& works : bulk_in) launch(std::move(works), steers_voice() ? Kind::bulk : Kind::all);
+    for (auto& works : bulk_out) launch(std::move(works), steered ? Kind::bulk : Kind::all);
+}
+
+std::size_t DataThreads::queues_out() const {
+    const auto is_bulk = [](const auto& lane) { return lane->lane() != mesh::Lane::voice; };
+    return static_cast<std::size_t>(std::count_if(outbound_.begin(), outbound_.end(), is_bulk));
 }
 
 void DataThreads::add_outbound(std::vector<Work>& works, mesh::Lane lane, tun::Queue& queue, LaneSockets sockets) {
@@ -182,11 +219,13 @@ void DataThreads::set_udp_offloads(bool on) {
     settings_.udp_offloads = on;
     for (const auto& lane : outbound_) lane->set_segments(on);
     receives_merged_ = on;
-    for (auto* const sockets : {&bulk_, &voice_}) {
-        for (auto* const socket : {&sockets->v4, &sockets->v6}) {
+    const auto set = [&](const Sockets& sockets) {
+        for (const auto* const socket : {&sockets.v4, &sockets.v6}) {
             if (*socket && !(*socket)->set_receive_offload(on)) receives_merged_ = false;
         }
-    }
+    };
+    for (const auto& sockets : bulk_) set(sockets);
+    set(voice_);
 }
 
 void DataThreads::retry_segments() {
@@ -201,7 +240,8 @@ bool DataThreads::sends_segments() const {
 DataThreads::Waits DataThreads::longest_waits(net::Steady now) const {
     Waits waits;
     for (const auto& lane : outbound_) {
-        (lane->lane() == mesh::Lane::voice ? waits.voice_out : waits.out) = lane->longest_wait(now);
+        auto& longest = lane->lane() == mesh::Lane::voice ? waits.voice_out : waits.out;
+        longest = std::max(longest, lane->longest_wait(now));
     }
     for (const auto& lane : inbound_) waits.in = std::max(waits.in, lane->longest_wait(now));
     return waits;
@@ -216,7 +256,8 @@ void DataThreads::stop() {
     }
     outbound_.clear();
     inbound_.clear();
-    bulk_ = {};
+    bulk_.clear();
+    bulk_.resize(1);
     voice_ = {};
 }
 
@@ -227,7 +268,8 @@ bool DataThreads::send(const mesh::Datagram& datagram) {
     const auto& to = datagram.to;
     const bool v6 = to.address.is_v6();
     const auto& voice = v6 ? voice_.v6 : voice_.v4;
-    const auto& socket = voice ? voice : v6 ? bulk_.v6 : bulk_.v4;
+    const auto& bulk = bulk_.front();
+    const auto& socket = voice ? voice : v6 ? bulk.v6 : bulk.v4;
     const auto current = table_.get();
     if (current && current->in_overlay(to.address)) {
         current->drops->add(mesh::Drop::underlay_loop);
@@ -256,7 +298,7 @@ bool DataThreads::send_train(std::span<const mesh::Datagram> train) {
         burst.add(datagram.to, 0, datagram.bytes.size());
     }
     if (burst.empty()) return false;
-    const auto sockets = bulk_.borrowed();
+    const auto sockets = or_first(bulk_.front());
     const auto lost = burst.send(sockets.v4, sockets.v6, std::chrono::milliseconds(0));
     if (lost != 0 && current) current->drops->add(mesh::Drop::socket_error, lost);
     return burst.left_whole();

@@ -1,8 +1,10 @@
 /// The data threads, and the underlay's UDP sockets.
 ///
 ///   two cores or more:  bulk out | bulk in | voice out and in       one core:  all on one thread, voice first
+///   four or more:       of bulk, several threads each way, one for each of its queues
 ///
 /// Voice is what the TUN device and the kernel's socket filter tell by DSCP; where they cannot, it goes with the bulk.
+/// Each flow of bulk stays in one queue: the device's steering chooses it here, and socket_steering.hpp at the other end.
 #pragma once
 
 #include <thread>
@@ -18,7 +20,8 @@ public:
         std::uint16_t port = 0;        ///< 0: any, the same for both families if it can be had
         std::size_t max_frames = 1024; ///< control frames and waiting packets kept for the control thread
         std::size_t max_handshakes = 256;
-        bool single = false;           ///< one thread for all, and smaller buffers
+        bool single = false;           ///< one thread for all, and smaller buffers; then `queues` is 1
+        std::size_t queues = 1;        ///< of bulk, each way: mesh::kMaxQueues at most
         bool udp_offloads = true;      ///< UDP_SEGMENT, UDP_GRO
         net::OuterDscp dscp = net::OuterDscp::voice;  ///< whose is shown outside
         std::uint64_t uplink_bytes_per_s = 0;  ///< what leaves is shaped to this; 0: it is not
@@ -34,10 +37,19 @@ public:
     DataThreads& operator=(const DataThreads&) = delete;
 
     std::uint16_t port() const { return port_; }
-    bool has_ipv6() const { return bulk_.v6.has_value(); }
+    bool has_ipv6() const { return bulk_.front().v6.has_value(); }
     bool steers_voice() const { return voice_.v4 || voice_.v6; }  ///< datagrams of voice have a socket of their own
 
-    /// Carry packets to and from the device's queues, the second of which is voice's; borrowed until stop(). Once.
+    /// How many queues the device should have: voice's, and of bulk as many as here. One, where what leaves is shaped: it
+    /// waits in one queue then, and no rate that is kept to needs more.
+    std::size_t device_queues() const { return (uplink_ ? 1 : bulk_.size()) + 1; }
+    /// Queues of bulk that packets come in by.
+    std::size_t queues_in() const { return bulk_.size(); }
+    /// And those that they leave by; 0 before start().
+    std::size_t queues_out() const;
+
+    /// Carry packets to and from the device's queues, the last of which is voice's if there is more than one; borrowed
+    /// until stop(). Once.
     void start(std::span<tun::Queue> queues, tun::Coalescer::Settings coalescing);
     /// What is joined for the device from now on.
     void set_coalescing(bool tcp, bool udp);
@@ -74,9 +86,9 @@ public:
     void stop();
 
 private:
+    using Socket = std::optional<loop::Datagram>;
     struct Sockets {
-        std::optional<loop::Datagram> v4, v6;
-        LaneSockets borrowed() { return {v4 ? &*v4 : nullptr, v6 ? &*v6 : nullptr}; }
+        Socket v4, v6;
     };
     /// What one thread does, in the order of what goes first.
     struct Work {
@@ -87,7 +99,8 @@ private:
     };
 
     bool open_sockets(std::uint16_t port, std::string& trouble);
-    void open_voice_socket(const std::optional<loop::Datagram>& bulk, std::optional<loop::Datagram>& voice);
+    void open_siblings(Socket Sockets::*family);
+    LaneSockets or_first(Sockets& own);
     void add_outbound(std::vector<Work>& works, mesh::Lane lane, tun::Queue& queue, LaneSockets sockets);
     void add_inbound(std::vector<Work>& works, mesh::Lane lane, Sockets& sockets, tun::Queue& queue,
                      tun::Coalescer::Settings coalescing);
@@ -97,7 +110,8 @@ private:
     Settings settings_;
     bool receives_merged_ = false;
     std::uint16_t port_ = 0;
-    Sockets bulk_, voice_;
+    std::vector<Sockets> bulk_;  ///< one at least. The first has the families that there are, the others not always
+    Sockets voice_;
     loop::FileDescriptor stop_;  ///< an eventfd
     std::optional<mesh::Uplink> uplink_;
     CurrentTable table_;

@@ -57,11 +57,11 @@ unsigned largest_superpacket_bytes(unsigned mtu_bytes) {
     return static_cast<unsigned>(segments * (mtu_bytes - kIpAndTcpBytes) + kLargestHeaderBytes);
 }
 
-tun::Device::Settings device_settings(const Config& config) {
+tun::Device::Settings device_settings(const Config& config, std::size_t queues) {
     tun::Device::Settings settings;
     settings.name = config.device;
     settings.mtu_bytes = config.mtu_bytes;
-    settings.queues = 2;
+    settings.queues = static_cast<unsigned>(queues);
     settings.offloads = config.data.tun_offloads;
     settings.gso_max_bytes = largest_superpacket_bytes(config.mtu_bytes);
     return settings;
@@ -91,7 +91,9 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
       segments_timer_(loop, [this] { retry_segments(); }) {
     DataThreads::Settings underlay;
     underlay.port = config_.listen_port;
-    underlay.single = config_.data.single_thread || std::thread::hardware_concurrency() == 1;
+    const std::size_t processors = std::thread::hardware_concurrency();
+    underlay.single = config_.data.single_thread || processors == 1;
+    underlay.queues = config_.data.queues.value_or(std::clamp<std::size_t>(processors / 2, 1, mesh::kMaxQueues));
     underlay.udp_offloads = config_.data.udp_offloads;
     underlay.dscp = config_.data.dscp;
     underlay.uplink_bytes_per_s = config_.data.uplink_bit_per_s / 8;
@@ -101,7 +103,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
         });
     };
     threads_ = std::make_unique<DataThreads>(underlay);
-    device_ = unwrap(tun::Device::open(device_settings(config_)));
+    device_ = unwrap(tun::Device::open(device_settings(config_, threads_->device_queues())));
     addressing_ = unwrap(tun::Addressing::open(device_->index()));
     watch_ = unwrap(tun::NetworkWatch::open(device_->index()));
     watch_fd_ = std::make_unique<loop::FdWatch>(loop_, watch_->fd(), [this](loop::Readiness) {

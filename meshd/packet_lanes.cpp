@@ -112,7 +112,8 @@ void OutboundLane::send(const mesh::ForwardingTable& table, const mesh::Way& way
                         std::uint8_t traffic_class, net::Steady now) {
     constexpr auto kHeadroom = mesh::PacketBuffer::kHeadroomBytes;
     const auto room_bytes = kHeadroom + segments.largest_bytes() + mesh::PacketBuffer::kTailroomBytes;
-    const auto flags = segments.checksums_left() ? mesh::kChecksumLeft : std::uint8_t{0};
+    const unsigned queue = way.tells_queue ? mesh::queue_of(lane_) << mesh::kQueueShift : 0;
+    const auto flags = static_cast<std::uint8_t>(queue | (segments.checksums_left() ? mesh::kChecksumLeft : 0U));
     const auto outer_class = net::outer_traffic_class(traffic_class, shown_);
     const auto outer_header = way.endpoint.address.is_v6() ? kOuterHeaderBytes6 : kOuterHeaderBytes4;
     std::size_t total = 0, outer_headers = 0;

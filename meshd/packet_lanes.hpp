@@ -4,7 +4,8 @@
 ///   TUN queue --read--> superpacket --Splitter--> segments --seal--> SendBurst --UDP_SEGMENT--> socket
 ///   TUN queue <-writev- superpacket <-Coalescer-- packets  <-open--- ReceiveBurst <-UDP_GRO---- socket
 ///
-/// A lane is one thread's at a time. Lanes of different mesh::Lane may run side by side.
+/// A lane is one thread's at a time. Lanes of different mesh::Lane may run side by side, on one session, one device, one
+/// uplink, too.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,8 @@
 #!/usr/bin/python3
 """Meshes of real daemons: bad lines, revocation, absence, tokens, stock peers."""
+import hashlib
+import socket
+import threading
 import time
 
 import harness
@@ -21,6 +24,55 @@ class MeshTest(harness.NodesTest):
         wait_until("iperf3", lambda: "5201" in nodes["b"].space.run("ss", "-Htln"), 5)
         nodes["a"].space.run("iperf3", "-c", nodes["b"].addresses()[0], "-n", "1M", timeout_s=60)
         server.process.wait(5)
+
+    def test_two_queues_carry_connections_both_ways_and_lose_nothing(self):
+        nodes = self.machines("a", "b")
+        for node in nodes.values():
+            node.configure({**node.settings, "data": {"queues": 2}})
+        self.mesh(nodes)
+        a, b = nodes.values()
+        for node in (a, b):
+            self.assertEqual(node.status()["data"]["queues"], {"out": 2, "in": 2})
+        for far in b.addresses():
+            self.assertIn(" 20 received", a.space.run("ping", "-n", "-q", "-c", "20", "-i", "0.02", "-W", "5", far))
+        connections = [self.connection(*ends, address)
+                       for ends in ((a, b), (b, a)) for address in ends[1].addresses() for _ in range(4)]
+        for connection in connections:
+            connection.join(60)
+        self.assertEqual([connection.got for connection in connections], [connection.sent for connection in connections])
+        for node in (a, b):
+            counters = node.status()["counters"]
+            for reason in ("replayed", "not_authentic", "expired_session", "bad_inner_packet", "device_error"):
+                self.assertEqual(counters.get(f"drop_{reason}", 0), 0, reason)
+
+    @staticmethod
+    def connection(sender, receiver, address):
+        """A thread in which a TCP connection carries 8 MB: digests of what was `sent` and `got`."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        server = receiver.space.inside(lambda: socket.create_server((address, 0), family=family))
+        client = sender.space.inside(lambda: socket.create_connection(server.getsockname()[:2], 20))
+        accepted, _ = server.accept()
+        server.close()
+        data = bytes(range(251)) * 32_000
+
+        def send():
+            with client:
+                client.sendall(data)
+
+        def work():
+            got, sending = hashlib.sha256(), threading.Thread(target=send)
+            sending.start()
+            accepted.settimeout(30)
+            with accepted:
+                while piece := accepted.recv(1 << 18):
+                    got.update(piece)
+            sending.join()
+            thread.got = got.hexdigest()
+
+        thread = threading.Thread(target=work)
+        thread.sent, thread.got = hashlib.sha256(data).hexdigest(), None
+        thread.start()
+        return thread
 
     def test_a_revoked_member_is_out_at_once_and_stays_out(self):
         nodes = self.machines("a", "b", "c")

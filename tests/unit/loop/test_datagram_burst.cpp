@@ -101,24 +101,6 @@ TEST_CASE("a burst whose buffer is full gives no room") {
     CHECK(burst.room(500).size() == 500);
 }
 
-TEST_CASE("datagrams of voice reach the second socket of a port, all others the first") {
-    const auto first = open("127.0.0.1:0", {.reuse_port = true});
-    const auto second = *loop::Datagram::open(first.local(), {.reuse_port = true});
-    if (!second.steer_voice_to_second()) return;  // a kernel without the filter
-    const auto sender = open("127.0.0.1:0");
-    loop::SendBurst burst;
-    const auto class_of = [](unsigned dscp, unsigned ecn) { return static_cast<std::uint8_t>(dscp << 2 | ecn); };
-    for (const auto traffic_class : {class_of(46, 0), class_of(46, 2), class_of(44, 0), class_of(24, 1)}) {
-        add(burst, first.local(), 10, 'v', traffic_class);
-    }
-    for (const auto traffic_class : {class_of(0, 0), class_of(45, 0), class_of(10, 3), class_of(48, 0)}) {
-        add(burst, first.local(), 10, 'b', traffic_class);
-    }
-    CHECK(burst.send(&sender, nullptr, 1s) == 0);
-    for (const auto& arrived : receive(second, 4)) CHECK(arrived.fill == 'v');
-    for (const auto& arrived : receive(first, 4)) CHECK(arrived.fill == 'b');
-}
-
 TEST_CASE("how long a datagram has waited in the socket's buffer is told, put together with others or alone") {
     const auto wait_for = [](const loop::Datagram& socket) {
         pollfd wait{socket.fd(), POLLIN, 0};

@@ -357,7 +357,7 @@ TEST_CASE("help and version are done, on standard output") {
 
 TEST_CASE("the data path's switches take on or off, and say how long that lasts") {
     Outcome outcome;
-    constexpr const char* kData = R"({"threads":"several","voice_queue":true,"voice_queue_trouble":"","voice_socket":true,
+    constexpr const char* kData = R"({"threads":"several","queues":{"out":3,"in":2},"voice_queue":true,"voice_queue_trouble":"","voice_socket":true,
       "tun_offloads":{"checksum":true,"tcp":true,"udp":false},"tun_joins":{"tcp":false,"udp":false},
       "udp_offloads":{"send":true,"receive":true},"aes":true,
       "dscp":"copy","longest_wait_us":{"out":1234,"voice_out":40,"in":56},"longest_wait_trouble":"",
@@ -366,6 +366,7 @@ TEST_CASE("the data path's switches take on or off, and say how long that lasts"
     CHECK_THAT(outcome.out, Contains("TCP in large pieces: yes, UDP: no") && Contains("joined for it: TCP: no") &&
                              Contains("shaped to 9.5 Mbit/s"));
     CHECK_THAT(outcome.out, Contains("shown outside: every packet's"));
+    CHECK_THAT(outcome.out, Contains("to be encrypted: 3, to be decrypted: 2"));
     CHECK_THAT(outcome.out, Contains("to be encrypted: 1.2 ms, to be decrypted: 0.1 ms"));
     CHECK(outcome.err.empty());
     std::string with_more = kData;

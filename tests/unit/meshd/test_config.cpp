@@ -32,6 +32,7 @@ TEST_CASE("an empty object is the default configuration") {
     CHECK(config.mtu_bytes == 1420);
     CHECK(config.log == meshd::LogLevel::info);
     CHECK_FALSE(config.data.single_thread);
+    CHECK_FALSE(config.data.queues);
     CHECK(config.data.tun_offloads);
     CHECK(config.data.udp_offloads);
     CHECK(config.data.aes);
@@ -273,6 +274,16 @@ TEST_CASE("whose DSCP is shown outside is voice's, unless all are to be copied")
     for (const auto* const bad : {"\"uniform\"", "\"\"", "true", "46"}) {
         CHECK_THAT(refusal(std::string("{\n\"data\": {\"dscp\": ") + bad + "}}"),
                    Contains("meshd.json:2: \"data.dscp\" must be") && Contains("voice") && Contains("copy"));
+    }
+}
+
+TEST_CASE("the number of queues is chosen by the machine, or one to four") {
+    CHECK_FALSE(parse_config(R"({"data": {"queues": "auto"}})", "x").data.queues);
+    CHECK(parse_config(R"({"data": {"queues": 1}})", "x").data.queues == 1);
+    CHECK(parse_config(R"({"data": {"queues": 4}})", "x").data.queues == 4);
+    for (const auto* const bad : {"0", "5", "-1", "\"two\"", "\"2\"", "2.5", "true", "null"}) {
+        CHECK_THAT(refusal(std::string("{\n\"data\": {\"queues\": ") + bad + "}}"),
+                   Contains("meshd.json:2: \"data.queues\" must be \"auto\" or a number from 1 to 4"));
     }
 }
 

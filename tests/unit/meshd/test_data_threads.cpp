@@ -69,6 +69,7 @@ TEST_CASE("tables are swapped and sessions renewed while packets flow") {
             while (two.alice.read()) {
             }
         }
+        two.alice.writes_to = two.bob.writes_to = static_cast<std::size_t>(i) % two.alice.threads->queues_out();
         if (i % 40 == 20) two.alice.wireguard.rekey(two.bob.wireguard.own_key(), loop::read_clocks());
         two.alice.wireguard.set_routes({{*net::Prefix::parse("10.0.0.2/32"), two.bob.wireguard.own_key()}});
         two.alice.turn();
@@ -131,7 +132,7 @@ TEST_CASE("stopping twice does no harm, and a device that is gone ends nothing e
     Two two(false);
     two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 100));
     REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));
-    two.bob.application = loop::FileDescriptor();
+    two.bob.lose_device();
     two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 100));
     REQUIRE(two.work_until([&] { return two.bob.wireguard.drops().get(mesh::Drop::device_error) == 1; }));
     two.alice.wireguard.send(two.bob.wireguard.own_key(), net::as_bytes("\x01hello"), loop::read_clocks());

@@ -7,7 +7,7 @@ using namespace std::chrono_literals;
 
 TEST_CASE("voice does not wait for the uplink behind bulk, where it comes out of the same queue too") {
     mesh::start_crypto();
-    meshd::DataThreads::Settings settings;
+    auto settings = test::each_number_of_queues();
     settings.single = GENERATE(false, true);
     settings.uplink_bytes_per_s = 1000;  // a packet of bulk takes longer than any pause of this test
     Two two(false, settings);
@@ -31,7 +31,7 @@ TEST_CASE("voice does not wait for the uplink behind bulk, where it comes out of
 
 TEST_CASE("the DSCP of voice is shown outside, that of the rest only where all are, the mark of congestion always") {
     mesh::start_crypto();
-    meshd::DataThreads::Settings settings;
+    auto settings = test::each_number_of_queues();
     settings.dscp = GENERATE(net::OuterDscp::voice, net::OuterDscp::copy);
     Two two(false, settings);
     two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 100));

@@ -32,7 +32,7 @@ TEST_CASE("a connection's MSS is lowered to its peer's path, on the way out and 
 TEST_CASE("a packet larger than its peer's path that must not be fragmented comes back as an ICMP error") {
     mesh::start_crypto();
     const bool shaped = GENERATE(false, true);
-    meshd::DataThreads::Settings settings;
+    auto settings = test::each_number_of_queues();
     if (shaped) settings.uplink_bytes_per_s = 1'000'000;
     Two two(false, settings);
     two.alice.wireguard.set_path_mtu(two.bob.wireguard.own_key(), 1064);

@@ -14,7 +14,7 @@ using test::Two;
 
 TEST_CASE("a superpacket crosses in segments and is put together again, under both ciphers, with offloads and without") {
     mesh::start_crypto();
-    meshd::DataThreads::Settings settings;
+    auto settings = test::each_number_of_queues();
     settings.single = GENERATE(false, true);
     settings.udp_offloads = GENERATE(true, false);
     const bool aes = GENERATE(false, true);

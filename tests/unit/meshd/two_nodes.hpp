@@ -1,4 +1,5 @@
-/// Two nodes with real sockets and data threads. Their devices are socket pairs, whose other ends the test holds.
+/// Two nodes with real sockets and data threads. The queues of their devices are socket pairs, whose other ends the test
+/// holds.
 #pragma once
 
 #include <sys/socket.h>
@@ -26,17 +27,27 @@ inline net::Bytes ip_packet(std::string_view from, std::string_view to, std::uin
     return out.take();
 }
 
-/// A node whose TUN device is one end of a datagram socket pair; the test holds the other.
+/// For one queue of bulk, and for several: the test runs with each.
+inline meshd::DataThreads::Settings each_number_of_queues() {
+    meshd::DataThreads::Settings settings;
+    settings.queues = GENERATE(1U, 2U);
+    return settings;
+}
+
+/// A node whose TUN device has one queue, or, with several of bulk, those and voice's.
 class Node {
 public:
     explicit Node(std::uint64_t seed, meshd::DataThreads::Settings settings = {}) : random_(seed), wireguard(mesh::make_tunnel_secret(random_), random_, {}) {
-        int pair[2];
-        REQUIRE(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
-        // A superpacket must fit.
-        const int room = 1 << 20;
-        for (const int end : pair) ::setsockopt(end, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-        queue_.emplace(pair[0]);
-        application = loop::FileDescriptor(pair[1]);
+        for (std::size_t i = 0; i < (settings.queues > 1 ? settings.queues + 1 : 1); ++i) {
+            int pair[2];
+            REQUIRE(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+            // A superpacket must fit.
+            const int room = 1 << 20;
+            for (const int end : pair) ::setsockopt(end, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+            queues_.emplace_back(pair[0]);
+            applications_.emplace_back(pair[1]);
+        }
+        writes_to = settings.queues - 1;
         settings.max_frames = 64;
         settings.max_handshakes = 16;
         settings.wake = [this] {
@@ -46,7 +57,7 @@ public:
         };
         threads = std::make_unique<meshd::DataThreads>(settings);
         threads->swap_table(wireguard.table());
-        threads->start({&*queue_, 1}, {});
+        threads->start(queues_, {});
     }
     net::Endpoint endpoint(bool v6) const {
         auto out = *net::Endpoint::parse(v6 ? "[::1]:1" : "127.0.0.1:1");
@@ -63,8 +74,9 @@ public:
     }
     /// Packets of more than some twice as many bytes do not fit the device.
     void narrow_device(int bytes) {
-        REQUIRE(::setsockopt(queue_->fd(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes) == 0);
+        for (const auto& queue : queues_) REQUIRE(::setsockopt(queue.fd(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes) == 0);
     }
+    void lose_device() { applications_.clear(); }
     /// One turn of a control thread.
     void turn() {
         const auto now = loop::read_clocks();
@@ -91,23 +103,26 @@ public:
         woken_ = false;
         return woken;
     }
-    /// False if the device's queue is full just now.
+    /// Into the queue `writes_to`. False if that is full just now.
     bool try_write(net::ByteView packet, const tun::Offload& how = {}) {
         net::Bytes bytes(tun::Offload::kBytes);
         how.write(bytes);
         bytes.insert(bytes.end(), packet.begin(), packet.end());
-        return ::write(application.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size());
+        return ::write(applications_[writes_to].get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size());
     }
     void write(net::ByteView packet, const tun::Offload& how = {}) { REQUIRE(try_write(packet, how)); }
     std::optional<net::Bytes> read() {
         net::Bytes buffer(tun::Offload::kBytes + 65536);
-        const auto size = ::read(application.get(), buffer.data(), buffer.size());
-        if (size < 0) return std::nullopt;
-        REQUIRE(static_cast<std::size_t>(size) >= tun::Offload::kBytes);
-        buffer.resize(static_cast<std::size_t>(size));
-        offload = *tun::Offload::read(buffer);
-        buffer.erase(buffer.begin(), buffer.begin() + tun::Offload::kBytes);
-        return buffer;
+        for (read_from = 0; read_from < applications_.size(); ++read_from) {
+            const auto size = ::read(applications_[read_from].get(), buffer.data(), buffer.size());
+            if (size < 0) continue;
+            REQUIRE(static_cast<std::size_t>(size) >= tun::Offload::kBytes);
+            buffer.resize(static_cast<std::size_t>(size));
+            offload = *tun::Offload::read(buffer);
+            buffer.erase(buffer.begin(), buffer.begin() + tun::Offload::kBytes);
+            return buffer;
+        }
+        return std::nullopt;
     }
 
 private:
@@ -115,19 +130,21 @@ private:
     std::mutex mutex_;
     std::condition_variable condition_;
     bool woken_ = false;
-    std::optional<tun::Queue> queue_;
+    std::vector<tun::Queue> queues_;
+    std::vector<loop::FileDescriptor> applications_;  ///< a queue's other end each
 
 public:
     mesh::WireGuard wireguard;
-    loop::FileDescriptor application;
-    tun::Offload offload;  ///< of what was read last
+    std::size_t writes_to = 0;  ///< which queue: the last one of bulk, unless set otherwise
+    std::size_t read_from = 0;  ///< which one what was read last came into
+    tun::Offload offload;       ///< of that
     std::vector<meshd::Upward::ControlFrame> frames;
     std::vector<meshd::Upward::TooBig> too_big;
     std::unique_ptr<meshd::DataThreads> threads;  // last, so that it stops first
 };
 
 struct Two {
-    explicit Two(bool v6, const meshd::DataThreads::Settings& settings = {}) : alice(1, settings), bob(2, settings) {
+    explicit Two(bool v6, const meshd::DataThreads::Settings& settings = each_number_of_queues()) : alice(1, settings), bob(2, settings) {
         alice.meet(bob, "10.0.0.2/32", v6);
         bob.meet(alice, "10.0.0.1/32", v6);
         alice.turn();
