@@ -101,7 +101,9 @@ net::Result<Datagram> Datagram::open(const net::Endpoint& local, const UdpOption
     // IPv6 stays at its default, IPV6_PMTUDISC_WANT: there no router makes fragments. What must cross a path of under
     // 1,360 bytes all the same (IPv6 packets of 1,280 inside, any to a peer whose path is not probed) is cut up by our
     // own kernel, by what routers have told it; with OMIT or INTERFACE it would ignore them, and tell us nothing of them
-    // (udpv6_err()). Whoever forges that costs fragments and sends one by one for ten minutes, but no packet.
+    // (udpv6_err()). Whoever forges that costs fragments and sends one by one for ten minutes, but no packet; and none of it
+    // where the path is known (Sending::whole). Smaller pieces cannot be asked for: IPV6_MTU counts only for what
+    // must be cut anyway.
     if (options.never_fragment) {
         ok = ok && (v6 ? set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO)
                        : set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO));

@@ -91,6 +91,29 @@ private:
     std::chrono::nanoseconds left_;
 };
 
+/// While it lives, an IPv6 socket sends datagrams whole. IPV6_PMTUDISC_PROBE for good would do it, too, but for those that
+/// the way does not take: of them no fragments are made then.
+class SendBurst::AsKnown {
+public:
+    /// null: nothing is to be changed.
+    explicit AsKnown(const Datagram* socket) : socket_(socket) { set(IPV6_PMTUDISC_PROBE); }
+    ~AsKnown() { end(); }
+    AsKnown(const AsKnown&) = delete;
+    AsKnown& operator=(const AsKnown&) = delete;
+
+    /// As the kernel believes, from now on: fragments, where it must be.
+    void end() {
+        set(IPV6_PMTUDISC_WANT);
+        socket_ = nullptr;
+    }
+
+private:
+    void set(int value) const {
+        if (socket_ != nullptr) ::setsockopt(socket_->fd(), IPPROTO_IPV6, IPV6_MTU_DISCOVER, &value, sizeof value);
+    }
+    const Datagram* socket_;
+};
+
 SendBurst::SendBurst(std::size_t buffer_bytes) : buffer_(buffer_bytes), messages_(std::make_unique<Messages>()) {}
 SendBurst::~SendBurst() = default;
 
@@ -99,10 +122,12 @@ net::MutableBytes SendBurst::room(std::size_t bytes) {
     return net::MutableBytes(buffer_).subspan(used_);
 }
 
-void SendBurst::add(const net::Endpoint& to, std::uint8_t traffic_class, std::size_t bytes, bool alone) {
-    if (!sends_.empty() && !alone) {
+void SendBurst::add(const net::Endpoint& to, std::uint8_t traffic_class, std::size_t bytes, Sending how) {
+    how.whole = how.whole && to.address.is_v6();
+    if (!sends_.empty() && !how.alone) {
         auto& last = sends_.back();
         if (!last.closed && bytes <= last.segment_bytes && traffic_class == last.traffic_class && to == last.to &&
+            how.whole == last.whole &&
             last.bytes + bytes <= kMostSegmentedBytes && last.bytes < last.segment_bytes * kMostSegments) {
             last.bytes += bytes;
             last.closed = bytes < last.segment_bytes;
@@ -110,7 +135,7 @@ void SendBurst::add(const net::Endpoint& to, std::uint8_t traffic_class, std::si
             return;
         }
     }
-    sends_.push_back({to, used_, bytes, bytes, traffic_class, alone});
+    sends_.push_back({to, used_, bytes, bytes, traffic_class, how.alone, how.whole});
     used_ += bytes;
 }
 
@@ -119,15 +144,17 @@ std::size_t SendBurst::send(const Datagram* v4, const Datagram* v6, std::chrono:
     left_whole_ = true;
     Patience left(patience);
     for (std::size_t first = 0; first < sends_.size();) {
-        const bool is_v6 = sends_[first].to.address.is_v6();
-        auto last = first + 1;  // as many of one family as one call takes
-        while (last < sends_.size() && last - first < Messages::kMost && sends_[last].to.address.is_v6() == is_v6) ++last;
+        const bool is_v6 = sends_[first].to.address.is_v6(), whole = sends_[first].whole;
+        const auto alike = [&](const Send& send) { return send.to.address.is_v6() == is_v6 && send.whole == whole; };
+        auto last = first + 1;  // as many as one call takes
+        while (last < sends_.size() && last - first < Messages::kMost && alike(sends_[last])) ++last;
         const auto* const socket = is_v6 ? v6 : v4;
         if (socket == nullptr) {
             for (; first < last; ++first) lost += sends_[first].count();
             continue;
         }
-        while (first < last) first += send_some(*socket, first, last, lost, left);
+        AsKnown as_known(whole ? socket : nullptr);
+        while (first < last) first += send_some(*socket, first, last, lost, left, as_known);
     }
     sends_.clear();
     used_ = 0;
@@ -136,9 +163,9 @@ std::size_t SendBurst::send(const Datagram* v4, const Datagram* v6, std::chrono:
 }
 
 std::size_t SendBurst::send_some(const Datagram& socket, std::size_t first, std::size_t last, std::size_t& lost,
-                                 Patience& patience) {
+                                 Patience& patience, AsKnown& as_known) {
     if (!segments()) {
-        lost += send_each(socket, sends_[first], patience);
+        lost += send_each(socket, sends_[first], patience, as_known);
         return 1;
     }
     for (auto i = first; i < last; ++i) messages_->set(i - first, sends_[i], buffer_.data() + sends_[i].offset);
@@ -157,7 +184,7 @@ std::size_t SendBurst::send_some(const Datagram& socket, std::size_t first, std:
         // EINVAL, EMSGSIZE: larger segments than this way takes; the kernel may fragment a single one. One EMSGSIZE may
         // be an earlier datagram's: a router's word, which anyone may forge.
         if (errno == EIO || errno == EINVAL || (errno == EMSGSIZE && ++too_big == 2)) {
-            lost += send_each(socket, sends_[first], patience);
+            lost += send_each(socket, sends_[first], patience, as_known);
             return 1;
         }
         // The error of an earlier datagram (ICMP) may be handed to this call, and is cleared by that: try once more.
@@ -166,7 +193,7 @@ std::size_t SendBurst::send_some(const Datagram& socket, std::size_t first, std:
     return 1;
 }
 
-std::size_t SendBurst::send_each(const Datagram& socket, const Send& send, Patience& patience) {
+std::size_t SendBurst::send_each(const Datagram& socket, const Send& send, Patience& patience, AsKnown& as_known) {
     std::size_t lost = 0;
     if (send.count() > 1) left_whole_ = false;
     for (std::size_t at = 0; at < send.bytes; at += send.segment_bytes) {
@@ -179,6 +206,7 @@ std::size_t SendBurst::send_each(const Datagram& socket, const Send& send, Patie
             if (sent) break;
             if (errno != EAGAIN) {
                 ++errors;
+                if (errno == EMSGSIZE) as_known.end();  // it may have been the interface that does not take it any more
             } else if (!patience.wait(socket)) {
                 break;
             }

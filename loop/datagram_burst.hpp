@@ -12,6 +12,14 @@
 
 namespace loop {
 
+/// How one datagram of a burst leaves.
+struct Sending {
+    bool alone = false;  ///< it is to be no segment of a larger one
+    /// The way is known to take it. Over IPv6 the kernel then does not go by what routers say of the way, which anyone may
+    /// forge, but by what the interface takes; over IPv4, where routers may cut it up, it never does.
+    bool whole = false;
+};
+
 /// Datagrams to be sent, written one behind the other into one buffer.
 ///
 ///   room() -> write there -> add() -> ... -> send()
@@ -27,9 +35,8 @@ public:
 
     /// Where the next datagram goes; empty if there is no room for it, and send() must come first.
     net::MutableBytes room(std::size_t bytes);
-    /// The first `bytes` of room() are a datagram. `traffic_class`: DSCP and ECN, as in the IP header. `alone`: it is to be
-    /// no segment of a larger one.
-    void add(const net::Endpoint& to, std::uint8_t traffic_class, std::size_t bytes, bool alone = false);
+    /// The first `bytes` of room() are a datagram. `traffic_class`: DSCP and ECN, as in the IP header.
+    void add(const net::Endpoint& to, std::uint8_t traffic_class, std::size_t bytes, Sending how = {});
     bool empty() const { return sends_.empty(); }
     std::size_t bytes() const { return used_; }
 
@@ -52,15 +59,17 @@ private:
         std::size_t segment_bytes = 0;
         std::uint8_t traffic_class = 0;
         bool closed = false;  ///< a shorter segment ends it, or it is alone
+        bool whole = false;
         std::size_t count() const { return (bytes + segment_bytes - 1) / segment_bytes; }
     };
     struct Messages;
     class Patience;
+    class AsKnown;
 
     /// How many of `sends`, which begin at `first`, the kernel has taken; `lost` grows by the datagrams it refused.
     std::size_t send_some(const Datagram& socket, std::size_t first, std::size_t last, std::size_t& lost,
-                          Patience& patience);
-    std::size_t send_each(const Datagram& socket, const Send& send, Patience& patience);
+                          Patience& patience, AsKnown& as_known);
+    std::size_t send_each(const Datagram& socket, const Send& send, Patience& patience, AsKnown& as_known);
 
     net::Bytes buffer_;
     std::size_t used_ = 0;

@@ -21,6 +21,7 @@ struct ForwardingPeer {
     std::vector<net::Prefix> allowed_ips;    ///< a member's inner sources (a stock peer's: ForwardingTable::stock_owners)
     std::size_t mtu_bytes = 1420;            ///< the largest packet that its path takes whole; at most the device's
     std::uint32_t moves = 0;                 ///< PeerActivity::moves() that `endpoint` takes account of
+    bool mtu_proven = false;                 ///< by probes, and nothing has been said against it since
     bool stock = false;                      ///< no control frames; endpoint follows its packets
     bool trains = true;                      ///< many datagrams to it may leave in one send
     bool carries_ip = true;                  ///< false: control frames only

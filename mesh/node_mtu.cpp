@@ -19,6 +19,12 @@ net::Duration patience(const PeerLink& peer) {
     return std::clamp<net::Duration>(2 * *peer.rtt + kLeastPatience / 2, kLeastPatience, kMostPatience);
 }
 
+// While a search is under way, what routers say may be true.
+void publish_mtu(WireGuard& wireguard, const PeerLink& peer) {
+    const bool proven = peer.mtu.state() == PathMtu::State::settled && peer.mtu.mtu_bytes() != 0;
+    wireguard.set_path_mtu(peer.tunnel_key, peer.mtu.mtu_bytes(), proven);
+}
+
 }  // namespace
 
 /// Begins where the path is another one, or has not been looked at.
@@ -29,7 +35,7 @@ void Node::find_mtu(PeerLink& peer, net::Now now) {
     } else if (peer.mtu.state() == PathMtu::State::off || peer.mtu.path() != peer.endpoint) {
         peer.mtu.start(peer.endpoint, wireguard_.mtu(), now.steady);
     }
-    wireguard_.set_path_mtu(peer.tunnel_key, peer.mtu.mtu_bytes());
+    publish_mtu(wireguard_, peer);
 }
 
 void Node::run_mtu(PeerLink& peer, net::Now now) {
@@ -40,26 +46,28 @@ void Node::run_mtu(PeerLink& peer, net::Now now) {
         payload.resize(probe.bytes);
         wireguard_.send_probe(peer.tunnel_key, payload, now);
     }
-    wireguard_.set_path_mtu(peer.tunnel_key, peer.mtu.mtu_bytes());
+    publish_mtu(wireguard_, peer);
 }
 
 void Node::heard_mtu(PeerLink& peer, const MtuProbe& probe, net::Now now) {
     if (!probe.reply) return send(peer, MtuProbe{probe.token, probe.bytes, true}, now);
     peer.mtu.acknowledged(probe.token, probe.bytes, now.steady);
     run_mtu(peer, now);
-    wireguard_.set_path_mtu(peer.tunnel_key, peer.mtu.mtu_bytes());
+    publish_mtu(wireguard_, peer);
 }
 
 void Node::refused(const Datagram& datagram, net::Now now) {
     auto* const peer = link_at(datagram.to);
     if (peer == nullptr || !datagram.never_fragment || datagram.bytes.size() < kMinDataBytes) return;
     peer->mtu.refused(datagram.bytes.size() - kMinDataBytes, now.steady);
-    wireguard_.set_path_mtu(peer->tunnel_key, peer->mtu.mtu_bytes());
+    publish_mtu(wireguard_, *peer);
 }
 
 void Node::told_too_big(const net::Endpoint& to, std::size_t underlay_bytes, net::Now now) {
     auto* const peer = link_at(to);
-    if (peer != nullptr) peer->mtu.told_too_big(inner_bytes(underlay_bytes, to), now.steady);
+    if (peer == nullptr) return;
+    peer->mtu.told_too_big(inner_bytes(underlay_bytes, to), now.steady);
+    publish_mtu(wireguard_, *peer);
 }
 
 PeerLink* Node::link_at(const net::Endpoint& endpoint) {

@@ -123,10 +123,11 @@ void WireGuard::set_mtu(std::size_t mtu_bytes) {
 
 std::size_t WireGuard::mtu() const { return core_->mtu_bytes_; }
 
-void WireGuard::set_path_mtu(const net::TunnelKey& key, std::size_t mtu_bytes) {
+void WireGuard::set_path_mtu(const net::TunnelKey& key, std::size_t mtu_bytes, bool proven) {
     auto* const peer = core_->find(key);
-    if (peer == nullptr || peer->path_mtu_bytes == mtu_bytes) return;
+    if (peer == nullptr || (peer->path_mtu_bytes == mtu_bytes && peer->path_mtu_proven == proven)) return;
     peer->path_mtu_bytes = mtu_bytes;
+    peer->path_mtu_proven = proven;
     core_->changed(*peer);
 }
 

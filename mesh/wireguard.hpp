@@ -126,8 +126,9 @@ public:
     void set_overlay(std::vector<net::Prefix> overlay);
     void set_mtu(std::size_t mtu_bytes);  ///< of the device
     std::size_t mtu() const;
-    /// The largest packet that the peer's path takes whole, which bounds padding; 0: not known, the device's.
-    void set_path_mtu(const net::TunnelKey& peer, std::size_t mtu_bytes);
+    /// The largest packet that the peer's path takes whole, which bounds padding; 0: not known, the device's. `proven`: by
+    /// probes, so that it counts for more than what routers say.
+    void set_path_mtu(const net::TunnelKey& peer, std::size_t mtu_bytes, bool proven = false);
     /// At most the device's.
     std::size_t path_mtu(const net::TunnelKey& peer) const;
 

@@ -43,6 +43,7 @@ struct WireGuardPeer {
     std::shared_ptr<PeerActivity> activity = std::make_shared<PeerActivity>();
     net::Endpoint endpoint;
     std::size_t path_mtu_bytes = 0;  ///< 0: not known
+    bool path_mtu_proven = false;
     bool trains = true;
     std::uint32_t moves = 0;  ///< PeerActivity::moves() that has been looked at
     std::vector<net::Endpoint> candidates;

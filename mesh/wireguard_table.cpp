@@ -42,6 +42,7 @@ std::shared_ptr<const ForwardingTable> WireGuardCore::table() {
             entry->next = peer->next;
             entry->activity = peer->activity;
             entry->mtu_bytes = mtu_of(*peer);
+            entry->mtu_proven = peer->path_mtu_proven;
             entry->moves = peer->moves;
             entry->allowed_ips = peer->settings.allowed_ips;
             entry->stock = peer->settings.follows_endpoint;

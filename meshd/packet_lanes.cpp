@@ -116,6 +116,7 @@ void OutboundLane::send(const mesh::ForwardingTable& table, const mesh::Way& way
     const auto flags = static_cast<std::uint8_t>(queue | (segments.checksums_left() ? mesh::kChecksumLeft : 0U));
     const auto outer_class = net::outer_traffic_class(traffic_class, shown_);
     const auto outer_header = way.endpoint.address.is_v6() ? kOuterHeaderBytes6 : kOuterHeaderBytes4;
+    const bool whole = way.peer->mtu_proven && segments.largest_bytes() <= way.peer->mtu_bytes;
     std::size_t total = 0, outer_headers = 0;
     while (const auto segment = segments.next()) {
         auto room = burst_.room(room_bytes);
@@ -130,7 +131,7 @@ void OutboundLane::send(const mesh::ForwardingTable& table, const mesh::Way& way
             table.drops->add(mesh::Drop::expired_session);
             continue;
         }
-        burst_.add(way.endpoint, outer_class, datagram.size(), !way.peer->trains);
+        burst_.add(way.endpoint, outer_class, datagram.size(), {.alone = !way.peer->trains, .whole = whole});
         total += datagram.size();
         outer_headers += outer_header;
     }

@@ -41,6 +41,20 @@ TEST_CASE("members find the largest packet that the path between them takes") {
     CHECK(table->route(pair.munich.node->self().says.addresses[1])->mtu_bytes == 1064);
 }
 
+TEST_CASE("what was found counts as proven until somebody says otherwise, and again once it has been looked at") {
+    Pair pair(76);
+    const auto proven = [&] {
+        const auto* const peer = pair.trento.node->table()->route(pair.munich.node->self().says.addresses[1]);
+        return peer != nullptr && peer->mtu_proven;
+    };
+    REQUIRE(pair.up());
+    CHECK(pair.run_until(proven, 10s));
+    pair.trento.node->told_too_big(pair.munich.endpoint, 1280, pair.now());
+    CHECK_FALSE(proven());
+    CHECK(pair.run_until(proven, 10s));
+    CHECK(pair.mtu(pair.trento) == 1420);
+}
+
 TEST_CASE("on a path without limits one probe is enough, and no more follow while nothing is sent") {
     Pair pair(71);
     REQUIRE(pair.up());

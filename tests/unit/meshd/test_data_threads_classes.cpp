@@ -72,7 +72,7 @@ public:
         for (const auto& item : incoming_.receive(socket_)) {
             CHECK(net::ecn_of(item.traffic_class) != net::Ecn::ce);
             std::copy(item.bytes.begin(), item.bytes.end(), outgoing_.room(item.bytes.size()).begin());
-            outgoing_.add(to_, static_cast<std::uint8_t>(net::Ecn::ce), item.bytes.size(), true);
+            outgoing_.add(to_, static_cast<std::uint8_t>(net::Ecn::ce), item.bytes.size(), {.alone = true});
             ++passed;
         }
         REQUIRE(outgoing_.send(&socket_, nullptr, 1s) == 0);
