@@ -137,9 +137,14 @@ statmode_default off
 class Call:
     """A call between two phones, looked at from both ends."""
 
-    def __init__(self, caller, callee, dialled=None):
+    def __init__(self, caller, callee, dialled=None, handed_over_by=None):
+        """`handed_over_by`: whom the caller talks to now, and who transfers him to the callee."""
         self.caller, self.callee, self.began_s = caller, callee, time.time()
-        caller.command("dial", dialled or f"sip:{callee.person}@{caller.domain}")
+        uri = dialled or f"sip:{callee.person}@{caller.domain}"
+        if handed_over_by:
+            handed_over_by.command("transfer", uri)
+        else:
+            caller.command("dial", uri)
         wait_until(f"the INVITE of {caller.person}'s phone", lambda: caller.sniffer.invites(self.began_s), 5, 0.005)
         self.call_id = caller.sniffer.invites(self.began_s)[0]
 

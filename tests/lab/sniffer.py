@@ -68,12 +68,12 @@ class Sniffer:
         """Call-IDs of calls that began here, the last one last."""
         return [m.call_id for m in self.sip if m.start == "INVITE" and m.outgoing and m.at_s >= since_s]
 
-    def ring_back_ms(self, call_id):
-        """From this phone's first INVITE of the call to the first 180 or 183; None while there is none."""
+    def ring_back_ms(self, call_id, since_s=None):
+        """From this phone's first INVITE of the call, or since then, to the first 180 or 183; None while there is none."""
         asked = [m.at_s for m in self.sip if m.call_id == call_id and m.start == "INVITE" and m.outgoing]
         rang = [m.at_s for m in self.sip if m.call_id == call_id and m.start in ("180", "183") and not m.outgoing
                 and m.cseq_method == "INVITE"]
-        return (rang[0] - asked[0]) * 1e3 if asked and rang else None
+        return (rang[0] - (since_s or asked[0])) * 1e3 if asked and rang else None
 
     def longest_gap_ms(self, since_s, until_s):
         """Longest time without an incoming RTP packet, from `since_s` to `until_s` (both CLOCK_REALTIME)."""

@@ -12,12 +12,13 @@ from stage import NOTICE_LIMIT_S, PORT, Stage
 from wireguard import StockPeer
 
 MESH_LIMIT_S, UNLUCKY_LIMIT_MS, MESH_CALL_LIMIT_MS, FAILBACK_LIMIT_S, RESIDENT_LIMIT_MB = 5, 1500, 300, 90, 20
+TRANSFER_LIMIT_MS = 1000
 GAP_LIMIT_MS = 250            # of audio, when nothing happens to its path
 LISTEN_S = 6
 AFTER_CUT_S = 12              # longer than it may take to notice
 
 STEPS = ("mesh-up", "ping", "throughput", "mdns", "stock-wireguard", "call-central", "call-survives", "call-unlucky",
-         "call-mesh", "call-island", "failback", "crash")
+         "call-mesh", "transfer-offline", "call-island", "failback", "crash")
 
 
 def at_most(limit, value, what):
@@ -161,6 +162,23 @@ class Story(Stage):
         time.sleep(LISTEN_S)
         self.recognised(self.call)
         return ring_ms, "ms", "alice calls bob over the mesh, with no centre, and both hear each other; INVITE to ring-back"
+
+    def transfer_offline(self):
+        self.need_known_cut()
+        self.need_call()
+        alice, bob, carol = (self.phones[person] for person in ("alice", "bob", "carol"))
+        began_s, self.call = self.call.began_s, None
+        call = Call(alice, carol, handed_over_by=bob)
+        call.ring_back_ms()
+        ring_ms = alice.sniffer.ring_back_ms(call.call_id, since_s=call.began_s)
+        at_most(TRANSFER_LIMIT_MS, ring_ms, "ms to ring-back")
+        call.answer()
+        wait_until("the end of the first call at bob's phone", lambda: bob.seen("CALL_CLOSED", began_s), 5)
+        time.sleep(LISTEN_S)
+        self.recognised(call)
+        call.hang_up()
+        return ring_ms, "ms", ("with no centre, bob in munich hands alice in trento over to carol in london, and they hear each "
+                               "other; command to ring-back")
 
     def call_island(self):
         self.need_known_cut()
