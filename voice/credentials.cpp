@@ -98,10 +98,9 @@ void Credentials::learn(const Message& from_centre) {
 }
 
 bool Credentials::ends_here(std::string_view credentials) const {
-    const auto given = DigestCredentials::parse(credentials);
-    if (!given) return false;
-    return given->realm == exchange_.settings.domain ||
-           std::find(centre_realms_.begin(), centre_realms_.end(), given->realm) != centre_realms_.end();
+    const auto realm = digest_realm(credentials);
+    return realm && (*realm == exchange_.settings.domain ||
+                     std::find(centre_realms_.begin(), centre_realms_.end(), *realm) != centre_realms_.end());
 }
 
 void Credentials::consume(Message& request) const {

@@ -52,6 +52,7 @@ std::string quoted(std::string_view text) {
 
 std::string unquoted(std::string_view text) {
     if (text.size() < 2 || text.front() != '"' || text.back() != '"') return std::string(text);
+    if (text.find('\\') == text.npos) return std::string(text.substr(1, text.size() - 2));
     std::string out;
     for (std::size_t i = 1; i + 1 < text.size(); ++i) {
         if (text[i] == '\\' && i + 2 < text.size()) ++i;
@@ -60,17 +61,32 @@ std::string unquoted(std::string_view text) {
     return out;
 }
 
-/// name=value pairs behind the word "Digest"; nullopt if the scheme is another or a pair is none.
-std::optional<std::vector<std::pair<std::string, std::string>>> pairs_of(std::string_view value) {
+/// name=value pairs behind the word "Digest", values with their quotes; false, when some may have been told already, if the
+/// scheme is another or a pair is none.
+template <class Each>
+bool each_pair(std::string_view value, Each each) {
+    constexpr unsigned kMost = 32;
     const auto space = value.find_first_of(" \t");
-    if (space == value.npos || !net::equals_ignoring_case(value.substr(0, space), "Digest")) return std::nullopt;
-    std::vector<std::pair<std::string, std::string>> pairs;
-    for (const auto piece : split_list(value.substr(space + 1))) {
+    if (space == value.npos || !net::equals_ignoring_case(value.substr(0, space), "Digest")) return false;
+    auto rest = value.substr(space + 1);
+    for (unsigned count = 0; count < kMost; ++count) {
+        const auto piece = first_in_list(rest);
         const auto equals = piece.find('=');
-        if (equals == piece.npos || pairs.size() == 32) return std::nullopt;
-        pairs.emplace_back(net::to_lower(net::trim(piece.substr(0, equals))), unquoted(net::trim(piece.substr(equals + 1))));
+        if (equals == piece.npos) return false;
+        each(net::trim(piece.substr(0, equals)), net::trim(piece.substr(equals + 1)));
+        const auto comma = rest.find(',', static_cast<std::size_t>(piece.data() + piece.size() - rest.data()));
+        if (comma == rest.npos) return true;
+        rest.remove_prefix(comma + 1);
     }
-    return pairs;
+    return false;
+}
+
+std::optional<std::vector<std::pair<std::string, std::string>>> pairs_of(std::string_view value) {
+    std::vector<std::pair<std::string, std::string>> pairs;
+    const bool good = each_pair(value, [&](std::string_view name, std::string_view text) {
+        pairs.emplace_back(net::to_lower(name), unquoted(text));
+    });
+    return good ? std::optional(std::move(pairs)) : std::nullopt;
 }
 
 }  // namespace
@@ -113,36 +129,35 @@ std::string digest_response(DigestAlgorithm algorithm, std::string_view ha1, std
 }
 
 std::optional<DigestCredentials> DigestCredentials::parse(std::string_view header_value) {
-    const auto pairs = pairs_of(header_value);
-    if (!pairs) return std::nullopt;
     DigestCredentials out;
-    for (const auto& [key, value] : *pairs) {
-        if (key == "username") out.username = value;
-        if (key == "realm") out.realm = value;
-        if (key == "nonce") out.nonce = value;
-        if (key == "uri") out.uri = value;
-        if (key == "response") out.response = net::to_lower(value);
-        if (key == "cnonce") out.cnonce = value;
-        if (key == "nc") out.nc = value;
-        if (key == "qop") out.qop = net::to_lower(value);
-        if (key == "opaque") out.opaque = value;
-        if (key == "algorithm") {
-            const auto known = digest_algorithm(value);
+    const bool good = each_pair(header_value, [&](std::string_view key, std::string_view value) {
+        const auto is = [&](std::string_view name) { return net::equals_ignoring_case(key, name); };
+        if (is("username")) out.username = unquoted(value);
+        if (is("realm")) out.realm = unquoted(value);
+        if (is("nonce")) out.nonce = unquoted(value);
+        if (is("uri")) out.uri = unquoted(value);
+        if (is("response")) out.response = net::to_lower(unquoted(value));
+        if (is("cnonce")) out.cnonce = unquoted(value);
+        if (is("nc")) out.nc = unquoted(value);
+        if (is("qop")) out.qop = net::to_lower(unquoted(value));
+        if (is("opaque")) out.opaque = unquoted(value);
+        if (is("algorithm")) {
+            const auto known = digest_algorithm(unquoted(value));
             out.known_algorithm = known.has_value();
             out.algorithm = known.value_or(DigestAlgorithm::md5);
         }
-    }
+    });
+    if (!good) return std::nullopt;
     if (out.username.empty() || out.nonce.empty() || out.uri.empty() || out.response.empty()) return std::nullopt;
     return out;
 }
 
 std::optional<std::string> digest_realm(std::string_view challenge) {
-    const auto pairs = pairs_of(challenge);
-    if (!pairs) return std::nullopt;
-    for (const auto& [key, value] : *pairs) {
-        if (key == "realm") return value;
-    }
-    return std::nullopt;
+    std::optional<std::string> realm;
+    const bool good = each_pair(challenge, [&](std::string_view key, std::string_view value) {
+        if (!realm && net::equals_ignoring_case(key, "realm")) realm = unquoted(value);
+    });
+    return good ? realm : std::nullopt;
 }
 
 std::optional<std::string> digest_answer(std::string_view challenge, std::string_view user, std::string_view password,
@@ -252,7 +267,7 @@ DigestServer::Check DigestServer::check(const Message& request, std::string_view
         if (known_nonce && *made > now.steady) return result;
         // RFC 3261 22.4 item 1, loosely: a proxy on the way may have changed the Request-URI, but not what it names.
         const auto uri = Uri::parse(given->uri);
-        if (!uri || net::to_lower(uri->host) != net::to_lower(request.uri().host)) return result;
+        if (!uri || !net::equals_ignoring_case(uri->host, request.uri().host)) return result;
 
         const auto ha1 = ha1_of(given->username, given->algorithm);
         const auto expected = digest_response(given->algorithm, ha1.value_or(std::string(32, '0')), given->nonce, given->nc,

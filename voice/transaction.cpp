@@ -23,6 +23,7 @@ std::string_view via_name(Transport transport) {
 }
 
 void Transactions::refuse_new(bool refuse) { state_->refusing = refuse; }
+void Transactions::spare(std::function<bool(const Message&)> which) { state_->spared = std::move(which); }
 
 void Transactions::receive(Message message, const Flow& flow, net::Now now) {
     if (message.is_request()) {
@@ -165,7 +166,10 @@ net::Steady Transactions::next_deadline() const {
     return state_->timetable.empty() ? net::kNever : state_->timetable.begin()->first;
 }
 
-std::vector<Outgoing> Transactions::take_outgoing() { return std::exchange(state_->outgoing, {}); }
+std::vector<Outgoing> Transactions::take_outgoing() {
+    state_->tell_to_wait();
+    return std::exchange(state_->outgoing, {});
+}
 std::vector<TransactionEvent> Transactions::take_events() {
     // What has been answered is not sent again: its message is most of what it holds.
     for (const auto id : state_->spending) {

@@ -2,9 +2,11 @@
 ///
 /// A message comes in by receive() and leaves as events for the transaction user; what it wants sent it hands to
 /// start(), cancel() and respond(). Timers run by tick(). It does by itself: received and rport on the top Via,
-/// retransmissions both ways, 100 Trying to an INVITE at once, 200 or 481 to a CANCEL, ACK to a non-2xx final response.
+/// retransmissions both ways, 100 Trying to an INVITE that has no answer yet when what goes out is taken, 200 or 481 to a
+/// CANCEL, ACK to a non-2xx final response.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <variant>
 
@@ -30,7 +32,7 @@ struct TransactionSettings {
     std::size_t max_finished = 8000;
 };
 
-/// A request that opened a server transaction. INVITE: 100 has been sent.
+/// A request that opened a server transaction.
 struct RequestArrived {
     ServerId id = 0;
     Message message;  ///< top Via as completed by us: received, rport
@@ -109,6 +111,8 @@ public:
     /// From now on (or no longer) a request that begins something new is answered 503 with Retry-After (21.5.4) and
     /// forgotten: what belongs to a dialog or a transaction that there is goes on.
     void refuse_new(bool refuse);
+    /// These are not refused for that: emergency calls. Asked only while something is refused; empty: none.
+    void spare(std::function<bool(const Message&)> which);
 
     // --- from above
     /// Sends a request (not ACK, not CANCEL) in a new client transaction. A Via is pushed: `sent_by` ("host" or

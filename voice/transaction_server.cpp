@@ -57,7 +57,7 @@ void Transactions::State::request_came(Message message, const Flow& flow, net::N
         return request_again(servers.at(found->second));
     }
     const auto reply = reply_flow(asked, flow);
-    if (refusing && begins_something(message)) {
+    if (refusing && begins_something(message) && may_refuse(message)) {
         ++owner.counters_.refused_overload;
         return refuse(message, reply);
     }
@@ -77,8 +77,7 @@ void Transactions::State::request_came(Message message, const Flow& flow, net::N
     server.request = message;
     if (invite) {
         server.state = Server::State::proceeding;
-        server.last = Message::response(message, 100).to_bytes();
-        send(reply, server.last);
+        untold.push_back(id);
     } else {
         server.end_at = now.steady + long_wait() + settings.t4;
     }
@@ -92,6 +91,17 @@ void Transactions::State::refuse(const Message& message, const Flow& reply) {
     const auto after = kRetryAfterLeast_s + random.u64() % (kRetryAfterMost_s - kRetryAfterLeast_s + 1);
     refusal.set("Retry-After", std::to_string(after));
     send(reply, refusal.to_bytes());
+}
+
+void Transactions::State::tell_to_wait() {
+    for (const auto id : std::exchange(untold, {})) {
+        const auto found = servers.find(id);
+        if (found == servers.end()) continue;
+        auto& server = found->second;
+        if (server.state != Server::State::proceeding || !server.last.empty() || !server.request) continue;
+        server.last = Message::response(*server.request, 100).to_bytes();
+        send(server.flow, server.last);
+    }
 }
 
 void Transactions::State::request_again(Server& server) {

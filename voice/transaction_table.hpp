@@ -72,6 +72,7 @@ struct Transactions::State {
     TransactionSettings settings;
     std::uint64_t last_id = 0;
     bool refusing = false;  // requests that begin something new
+    std::function<bool(const Message&)> spared;
     std::unordered_map<ServerId, Server> servers;
     std::unordered_map<ClientId, Client> clients;
     std::unordered_map<std::string, ServerId> server_by_key;
@@ -79,6 +80,7 @@ struct Transactions::State {
     // Completed, other than INVITE: the first to go when it is full. Some may have ended by themselves.
     std::deque<ServerId> waiting;
     std::deque<ClientId> answered;
+    std::vector<ServerId> untold;  // INVITEs since what goes out was taken last: 100 if nothing else is said by then
     std::vector<ClientId> spent, spending;  // answered since events were taken last, and before that
     std::set<std::pair<net::Steady, std::uint64_t>> timetable;
     std::vector<Outgoing> outgoing;
@@ -107,6 +109,8 @@ struct Transactions::State {
     }
 
     void send(const Flow& flow, net::Bytes bytes) { outgoing.push_back({flow, std::move(bytes)}); }
+    /// 17.2.1: those that got no answer at once hear that there will be one.
+    void tell_to_wait();
 
     void end_server(ServerId id, bool clean) {
         const auto found = servers.find(id);
@@ -155,6 +159,7 @@ struct Transactions::State {
     void send_cancel(ClientId id, net::Now now);
     void server_timer(ServerId id, Server& server, net::Now now);
     void client_timer(ClientId id, Client& client, net::Now now);
+    bool may_refuse(const Message& message) const { return !spared || !spared(message); }
     void refuse(const Message& message, const Flow& reply);
     Flow reply_flow(const Via& asked, const Flow& flow) const;
     /// For branches and tags: drawn many at once, as each time may be a call to the kernel.

@@ -70,6 +70,17 @@ TEST_CASE("in overload what begins something new gets 503 and a time to come bac
     CHECK(bench.sent().empty());
 }
 
+TEST_CASE("in overload what is spared goes on, and begins a transaction as ever") {
+    Bench bench;
+    bench.transactions.refuse_new(true);
+    bench.transactions.spare([](const Message& message) { return message.is("INVITE") && message.uri().user == "bob"; });
+    bench.receive(request("OPTIONS"));
+    CHECK(bench.sent() == Lines{"SIP/2.0 503 Service Unavailable"});
+    bench.receive(request("INVITE"));
+    CHECK(bench.sent() == Lines{"SIP/2.0 100 Trying"});
+    CHECK(bench.all<RequestArrived>().size() == 1);
+}
+
 TEST_CASE("in overload what belongs to a transaction or a dialog that there is goes on") {
     Bench bench;
     bench.receive(request("INVITE"));
