@@ -26,13 +26,15 @@ class Stage:
 
     # what the steps stand on
 
-    def start_nodes(self):
+    def start_nodes(self, tls=False):
         for name, site in self.world.sites.items():
             if name == "visitor":
                 continue
             settings = {"listen_port": PORT, "voice": {"enabled": False}}
             if site.lan:
                 settings["voice"] = {"domain": DOMAIN, "centre": f"sip:{CENTRE}:5060;transport=udp"}
+                if tls:
+                    settings["voice"]["tls"] = {}
             if name == "laptop":
                 settings["bootstrap"] = [f"{self.world.sites['munich'].address}:{PORT}"]
             self.nodes[name] = Node(site.space, name, self.programs, self.folder, settings)
@@ -43,6 +45,9 @@ class Stage:
         if self.nodes:
             return None
         self.start_nodes()
+        return self.join_nodes()
+
+    def join_nodes(self):
         first, *others = self.nodes.values()
         lan = lambda node: ["--subnet", site.lan] if (site := self.world.sites[node.name]).lan else []
         first.ctl("init", "acme", "--name", first.name, *lan(first))
