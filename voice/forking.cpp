@@ -219,6 +219,7 @@ void Forking::finish(Fork& fork, int status, net::Now now, std::string_view reas
 }
 
 void Forking::reply(Fork& fork, const Message& response, net::Now now) {
+    if (hand_over(fork, response, now)) return;
     if (!fork.adopted && !fork.asked) {
         exchange_.transactions.respond(fork.id, response, now);
         return;
@@ -242,6 +243,7 @@ void Forking::failed(ClientId id, int status, net::Now now) {
     auto* branch = branch_of(id, fork);
     if (branch == nullptr) return;
     fork->user->heard(*fork, *branch, status, std::nullopt, now);
+    if (branch->target.path == Path::central && !exchange_.centre_up() && other_half(*fork) != nullptr) return;
     const auto server = fork->id;
     refused(*fork, *branch, Message::response(fork->request, status, {}, exchange_.transactions.make_tag()), now);
     client_ended(id);

@@ -133,6 +133,11 @@ private:
     void refused(Fork& fork, Branch& branch, Message response, net::Now now);
     void choose(Fork& fork, net::Now now);
     void reply(Fork& fork, const Message& response, net::Now now);
+    /// Two phones of this office that the centre, a proxy, has brought together: the INVITE that went there and the one
+    /// that came back, each other's. Null unless both wait for each other, or the callee has answered.
+    Fork* other_half(const Fork& fork);
+    /// What the callee's phone says goes straight to the caller's fork, as if the lost centre had passed it on.
+    bool hand_over(Fork& came, const Message& response, net::Now now);
     void wake(const Fork& fork);
     void forget_if_over(ServerId id);
 

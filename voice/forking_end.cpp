@@ -45,10 +45,56 @@ void Forking::cancelled(ServerId id, net::Now now, std::string_view reason) {
     wake(*fork);
 }
 
+Fork* Forking::other_half(const Fork& fork) {
+    const bool came = fork.from.side == Side::centre;
+    const auto waits = [](const Fork& went) {
+        return std::any_of(went.branches.begin(), went.branches.end(), [&](const auto& branch) {
+            return branch.target.path == Path::central && (went.final_status == 0 ? branch.pending() : went.winner == branch.id);
+        });
+    };
+    if (!fork.is_invite() || !fork.request.to_tag().empty() || (!came && !waits(fork))) return nullptr;
+    for (auto& [id, other] : forks_) {
+        if (!other.is_invite() || (other.from.side == Side::centre) == came || other.request.call_id() != fork.request.call_id() ||
+            other.request.from_tag() != fork.request.from_tag() || other.request.cseq().number != fork.request.cseq().number) {
+            continue;
+        }
+        const auto answer = (came ? fork : other).final_status;
+        if (answer >= 300 || (came && !waits(other))) continue;
+        return &other;
+    }
+    return nullptr;
+}
+
+bool Forking::hand_over(Fork& came, const Message& response, net::Now now) {
+    if (came.from.side != Side::centre || came.adopted || came.asked || !came.is_invite() || exchange_.centre_up() || response.status() == 100) {
+        return false;
+    }
+    const bool was_final = came.final_status >= 300;
+    if (was_final) came.final_status = 0;  // it is the one that is being told
+    auto* went = other_half(came);
+    if (was_final) came.final_status = response.status();
+    if (went == nullptr) return false;
+    const auto branch = std::find_if(went->branches.begin(), went->branches.end(),
+                                     [](const auto& b) { return b.target.path == Path::central; });
+    auto told = response;
+    told.remove("Via");
+    const auto vias = went->request.vias();
+    for (auto via = vias.rbegin(); via != vias.rend(); ++via) told.push_via(*via);
+    if (response.status() < 200) {
+        provisional(*went, *branch, std::move(told), now);
+    } else if (response.status() < 300) {
+        success(*went, *branch, std::move(told), now);
+    } else {
+        refused(*went, *branch, std::move(told), now);
+    }
+    return true;
+}
+
 void Forking::server_ended(ServerId id, bool clean, net::Now now) {
     auto* fork = find(id);
     if (fork == nullptr) return;
     fork->server_gone = true;
+    if (!clean && !exchange_.centre_up() && fork->from.side == Side::centre && other_half(*fork) != nullptr) return;
     if (!clean && fork->is_invite() && fork->final_status == 0 && fork->from.side == Side::centre) {
         // The centre died while the phone rings: the caller's meshd is about to bring the same call over the mesh.
         fork->orphan_until = now.steady + kOrphan;
@@ -84,6 +130,10 @@ void Forking::centre_lost(net::Now now) {
             if (branch.pending() && branch.target.path == Path::central) silent.push_back(branch.id);
         }
         if (silent.empty()) continue;
+        if (auto* came = other_half(*fork)) {
+            if (came->provisional && came->final_status == 0) reply(*came, *came->provisional, now);
+            continue;
+        }
         // The callee's side may have refused the spare for the sake of the way that is now dead.
         for (const auto& branch : fork->branches) fork->spare_tried &= !(branch.spare && branch.status == 482);
         if (try_spare(*fork, now)) continue;
@@ -176,9 +226,13 @@ void Forking::forget_if_over(ServerId id) {
         return;
     }
     if (!fork->server_gone) return;
-    const bool live = std::any_of(fork->branches.begin(), fork->branches.end(),
-                                  [&](const auto& b) { return fork_of_.contains(b.id); });
-    if (!live) forks_.erase(id);
+    // One of a lost centre's may stand for what its other half says, with no transaction any more.
+    const bool live = std::any_of(fork->branches.begin(), fork->branches.end(), [&](const auto& b) {
+        return fork_of_.contains(b.id) && exchange_.transactions.request_of_client(b.id) != nullptr;
+    });
+    if (live) return;
+    for (const auto& branch : fork->branches) fork_of_.erase(branch.id);
+    forks_.erase(id);
 }
 
 }  // namespace voice

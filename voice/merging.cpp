@@ -13,10 +13,10 @@ Merging::Judgement Merging::judge(const Message& invite, const Aor& caller, cons
     const auto [first, last] = by_pair_.equal_range(pair_of(caller, callee));
     for (auto at = first; at != last; ++at) {
         const auto& other = by_id_.at(at->second);
-        if (side == Side::centre && other.second) return {Verdict::hold, other.id};
+        if (side == Side::centre && other.second) return {Verdict::hold, other.id, other.invite == name_of(invite)};
         if (side != Side::centre && second && other.side == Side::centre && !other.until) {
             const bool same = other.invite == name_of(invite);
-            return {centre_doubtful && same ? Verdict::adopt : Verdict::refuse, other.id};
+            return {centre_doubtful && same ? Verdict::adopt : Verdict::refuse, other.id, same};
         }
     }
     return {};

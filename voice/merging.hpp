@@ -24,6 +24,7 @@ public:
     struct Judgement {
         Verdict verdict = Verdict::deliver;
         ServerId other = 0;  ///< the delivery that it is the same as
+        bool same = false;   ///< to the Call-ID, tag and CSeq: no B2BUA lies between
     };
 
     /// An INVITE that came by `side`; `second`: it is announced as a second branch.

@@ -168,6 +168,10 @@ bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor&
         case Merging::Verdict::deliver:
             return false;
         case Merging::Verdict::hold:
+            if (judgement.same && exchange_.monitor && !exchange_.centre_up()) {  // the centre's last word: it need not be let through
+                exchange_.answer(event.id, 482, now);
+                return true;
+            }
             held_.insert_or_assign(event.id, Held{event, now.steady + Merging::kHold});
             return true;
         case Merging::Verdict::refuse:

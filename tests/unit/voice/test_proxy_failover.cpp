@@ -67,6 +67,35 @@ TEST_CASE("the unlucky caller reaches a phone of its own office too") {
     CHECK(scene.dave.in_call());
 }
 
+TEST_CASE("a call between two phones of one office that the centre has brought goes on when it dies, whenever that is") {
+    const bool icmp = GENERATE(true, false);
+    for (unsigned after_ms = 10; after_ms <= 1200; after_ms += 10) {
+        CAPTURE(after_ms, icmp);
+        Scene scene;
+        scene.register_all();
+        scene.dave.answer_after = 700ms;
+        scene.carol.call("sip:dave@acme.example");
+        scene.world.run(std::chrono::milliseconds(after_ms));
+        scene.centre.alive = false;
+        if (icmp) {
+            scene.world.run(1ms);
+            scene.london.proxy.flow_failed({voice::Transport::udp, scene.london.wan(), scene.centre_at, 0, voice::Side::centre},
+                                           voice::FlowFailure::unreachable, scene.world.now);
+            scene.world.flush();
+        }
+        scene.world.run(12s);
+        REQUIRE(scene.carol.in_call());
+        REQUIRE(scene.dave.in_call());
+        CHECK(scene.carol.count("INVITE", 200) >= 1);
+        CHECK(scene.dave.count("INVITE") == 1);
+        CHECK(scene.dave.count("CANCEL") == 0);
+        scene.carol.hang_up();
+        scene.world.run(40s);
+        CHECK_FALSE(scene.dave.in_call());
+        CHECK(scene.quiet());
+    }
+}
+
 TEST_CASE("once the mesh branch rings, the INVITE is no longer sent to the centre") {
     Scene scene;
     scene.register_all();
