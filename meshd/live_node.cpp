@@ -226,6 +226,7 @@ void LiveNode::retry_segments() {
 
 LiveNode::~LiveNode() {
     *alive_ = false;
+    store_untold_phones();
     core_->node().leave(loop_.now());
     for (const auto& datagram : core_->node().take_datagrams()) threads_->send(datagram);
     dns_.reset();
@@ -501,6 +502,19 @@ void LiveNode::restore_phones(const std::map<std::string, net::Bytes>& values) {
         saved.insert(saved.end(), phones.begin(), phones.end());
     }
     core_->proxy()->restore(saved, loop_.now());
+}
+
+/// The proxy tells of changes at most every so often: at the end it is asked as if that time were over.
+void LiveNode::store_untold_phones() {
+    if (core_->proxy() == nullptr) return;
+    auto later = loop_.now();
+    later.steady += voice::Location::kTellEvery;
+    core_->proxy()->tick(later);
+    std::set<voice::Aor> changed;
+    for (const auto& event : core_->proxy()->take_events()) {
+        if (const auto* binding = std::get_if<voice::BindingChanged>(&event)) changed.insert(binding->aor);
+    }
+    if (!changed.empty()) store_phones(changed);
 }
 
 void LiveNode::store_phones(const std::set<voice::Aor>& changed) {

@@ -80,6 +80,7 @@ private:
     net::IpAddress local_toward(const net::IpAddress& remote);
     void restore_phones(const std::map<std::string, net::Bytes>& values);
     void store_phones(const std::set<voice::Aor>& changed);
+    void store_untold_phones();
 
     loop::Loop& loop_;
     const Config& config_;

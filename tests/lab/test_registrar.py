@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Two offices without any central server: meshd is the registrar, and calls go over the mesh."""
 import hashlib
+import re
 import socket
 import ssl
 import time
@@ -17,6 +18,29 @@ MALFORMED = (
     b"INVITE sip:bob@lab.internal SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.99:5060;branch=z9hG4bKa\r\nFrom: <sip:x@y>;tag=1\r\n"
     b"To: <sip:bob@lab.internal>\r\nCall-ID: a\r\nCSeq: 1 REGISTER\r\nContent-Length: 0\r\n\r\n",
     b"INVITE sip:bob@lab.internal SIP/2.0\r\n\r\n", b"\r\n\r\n", b"SIP/2.0 200 OK\r\n\r\n", bytes(range(256)) * 4)
+
+
+def register(person, password):
+    """The status of a REGISTER with that password, from 192.168.1.99."""
+    md5 = lambda *parts: hashlib.md5(":".join(parts).encode()).hexdigest()
+    uri, credentials = f"sip:{DOMAIN}", ""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("192.168.1.99", 5060))
+        s.settimeout(2)
+        for number in (1, 2):
+            s.sendto((f"REGISTER {uri} SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.99:5060;branch=z9hG4bK{person}{number}\r\n"
+                      f"From: <sip:{person}@{DOMAIN}>;tag=1\r\nTo: <sip:{person}@{DOMAIN}>\r\nCall-ID: {person}\r\n"
+                      f"CSeq: {number} REGISTER\r\nContact: <sip:{person}@192.168.1.99>\r\nMax-Forwards: 70\r\n{credentials}"
+                      "Content-Length: 0\r\n\r\n").encode(), ("192.168.1.1", 5060))
+            answer = s.recv(2000).decode()
+            if not answer.startswith("SIP/2.0 401"):
+                break
+            said = dict(re.findall(r'(\w+)="([^"]*)"', answer))
+            nonce, realm = said["nonce"], said["realm"]
+            response = md5(md5(person, realm, password), nonce, "00000001", "x", "auth", md5("REGISTER", uri))
+            credentials = (f'Authorization: Digest username="{person}", realm="{realm}", nonce="{nonce}", uri="{uri}", '
+                           f'response="{response}", algorithm=MD5, qop=auth, nc=00000001, cnonce="x"\r\n')
+    return answer.split(" ")[1]
 
 
 class RegistrarTest(harness.NodesTest):
@@ -114,12 +138,29 @@ class RegistrarTest(harness.NodesTest):
         for phone in (dave, erin):
             phone.stop()
 
-    def test_malformed_messages_get_400_or_silence(self):
+    def test_phones_that_registered_just_before_the_end_are_known_after_it(self):
+        node, people = self.nodes["a"], ("fay", "gus", "hal")
+        for person in people:
+            node.add_user(f"{person}@{DOMAIN}", f"word-of-{person}", "--node", "a")
+        space = self.stranger()
+        registered = space.inside(lambda: [register(person, f"word-of-{person}") for person in people])
+        self.assertEqual(node.program.end(), 0)
+        self.assertEqual(registered, ["200"] * 3)
+        node.start()
+        self.assertEqual({phone["aor"] for phone in node.ask("phones")["phones"]}, {f"{person}@{DOMAIN}" for person in people})
+
+    def stranger(self):
+        """Somebody at 192.168.1.99, in the LAN of a."""
         space = Space("stranger")
+        self.addCleanup(space.remove)
         cable(space, "eth0", self.nodes["a"].space, "stranger")
         self.addCleanup(self.nodes["a"].space.ip, "link", "del", "dev", "stranger")
         plug(self.nodes["a"].space, "lan", "stranger")
         space.set_up("eth0", "192.168.1.99/24")
+        return space
+
+    def test_malformed_messages_get_400_or_silence(self):
+        space = self.stranger()
 
         def ask():
             answers = []
