@@ -136,6 +136,9 @@ void Forking::provisional(Fork& fork, Branch& branch, Message response, net::Now
     fork.user->passing(fork, branch, response, now);
     fork.provisional = response;
     reply(fork, response, now);
+    if (!fork.is_invite() || fork.ping_at != net::kNever) return;
+    fork.ping_at = now.steady + kPingEvery;
+    wake(fork);
 }
 
 void Forking::success(Fork& fork, Branch& branch, Message response, net::Now now) {
@@ -174,7 +177,9 @@ void Forking::refused(Fork& fork, Branch& branch, Message response, net::Now now
     }
     if ((status == 503 || status == 408) && !rang && try_next(fork, now)) return wake(fork);
     // What comes after ringing is about the callee. After an outage the centre may not know yet who is there.
-    const bool unsure = is_outage(status) || ((status == 404 || status == 480) && exchange_.settling(now));
+    // One that has restarted does not know a call that goes on.
+    const bool forgotten = status == 481 && branch.target.path == Path::central && !fork.request.to_tag().empty();
+    const bool unsure = forgotten || is_outage(status) || ((status == 404 || status == 480) && exchange_.settling(now));
     if (unsure && !rang && !branch.spare && try_spare(fork, now)) return wake(fork);
     choose(fork, now);
 }
@@ -244,6 +249,7 @@ void Forking::failed(ClientId id, int status, net::Now now) {
     if (branch == nullptr) return;
     fork->user->heard(*fork, *branch, status, std::nullopt, now);
     if (branch->target.path == Path::central && !exchange_.centre_up() && other_half(*fork) != nullptr) return;
+    if (branch->target.path == Path::local && branch->status > 100) status = 480;  // it rang, and is gone
     const auto server = fork->id;
     refused(*fork, *branch, Message::response(fork->request, status, {}, exchange_.transactions.make_tag()), now);
     client_ended(id);
@@ -270,7 +276,7 @@ Branch* Forking::branch_of(ClientId id, Fork*& fork) {
 }
 
 void Forking::wake(const Fork& fork) {
-    auto at = std::min(fork.patience, fork.orphan_until);
+    auto at = std::min({fork.patience, fork.orphan_until, fork.ping_at});
     for (const auto& branch : fork.branches) {
         if (branch.pending()) at = std::min(at, branch.timer_c);
     }

@@ -43,6 +43,8 @@ struct Branch {
 
 class ForkUser;
 
+inline constexpr auto kPingEvery = std::chrono::seconds(5);
+
 struct Fork {
     Fork(ServerId id_, Message request_, const Flow& from_, ForkUser* user_)
         : id(id_), request(std::move(request_)), from(from_), user(user_) {}
@@ -56,6 +58,7 @@ struct Fork {
     int final_status = 0;           ///< what the server transaction was given; 0: nothing yet
     ClientId winner = 0;            ///< the branch whose 2xx that was
     std::string winner_tag;
+    net::Steady ping_at = net::kNever;   ///< while it rings: see Forking::ping
     net::Steady patience = net::kNever;  ///< when the spare is tried if nothing has answered
     bool spare_tried = false;
     std::vector<Target> next;  ///< to be tried one after the other, as those before fail (RFC 3263 section 4.3)
@@ -132,6 +135,9 @@ private:
     void success(Fork& fork, Branch& branch, Message response, net::Now now);
     void refused(Fork& fork, Branch& branch, Message response, net::Now now);
     void choose(Fork& fork, net::Now now);
+    /// A phone whose program has ended is noticed only when something is sent there: an empty line each way, every
+    /// kPingEvery while it rings. What hears it ignores it; where nobody listens ICMP comes back, and the branch fails.
+    void ping(Fork& fork, net::Now now);
     void reply(Fork& fork, const Message& response, net::Now now);
     /// Two phones of this office that the centre, a proxy, has brought together: the INVITE that went there and the one
     /// that came back, each other's. Null unless both wait for each other, or the callee has answered.

@@ -112,6 +112,19 @@ void Forking::client_ended(ClientId id) {
     forget_if_over(server);
 }
 
+void Forking::ping(Fork& fork, net::Now now) {
+    const auto to = [&](const Flow& flow) {
+        if (flow.side == Side::phone && !flow.reliable()) exchange_.transactions.send(net::copy(net::as_bytes("\r\n\r\n")), flow);
+    };
+    fork.ping_at = net::kNever;
+    if (fork.final_status != 0 || fork.server_gone) return;
+    fork.ping_at = now.steady + kPingEvery;
+    to(fork.from);
+    for (const auto& branch : fork.branches) {
+        if (branch.pending() && branch.status > 100) to(branch.target.flow);
+    }
+}
+
 void Forking::centre_lost(net::Now now) {
     std::vector<ServerId> waiting;
     std::vector<ServerId> withdrawn;
@@ -184,6 +197,7 @@ void Forking::tick(net::Now now) {
             forget_if_over(id);
             continue;
         }
+        if (fork->ping_at <= now.steady) ping(*fork, now);
         if (fork->patience <= now.steady && fork->withdrawn) {
             fork->patience = net::kNever;
             const bool heard = std::none_of(fork->branches.begin(), fork->branches.end(), [](const auto& branch) {

@@ -65,6 +65,13 @@ void Proxy::receive(const Flow& flow, net::ByteView bytes, net::Now now) {
         if (!message.error().response.empty()) exchange.transactions.send(message.error().response, known);
         return;
     }
+    // A centre in the phones' own network may send by TCP what is large (RFC 3261 18.1.1), from any port: its Via tells it
+    // from a phone on its machine.
+    const auto& centre = exchange.settings.centre;
+    if (*side == Side::phone && centre && flow.reliable() && flow.remote.address == centre->endpoint.address && message->is_request()) {
+        const auto via = message->top_via();
+        if (via && via->sent_by() == centre->endpoint.text()) known.side = Side::centre;
+    }
     if (*side == Side::outside) {
         exchange.outside.heard(flow.remote, now);
         // Who is called by an address among the phones' may be one of them, too.

@@ -18,6 +18,15 @@ bool told_lost(const Message& announced) {
     return announced.get(kSecondBranch).value_or("").ends_with(kCentreLost);
 }
 
+/// linphone writes "Record-route", which twinkle does not take for the same name.
+void spell_record_route(Message& response) {
+    std::string routes;
+    for (const auto value : response.get_all("Record-Route")) routes += (routes.empty() ? "" : ", ") + std::string(value);
+    if (routes.empty()) return;
+    response.remove("Record-Route");
+    response.set("Record-Route", routes);
+}
+
 }  // namespace
 
 void record_route(const Exchange& exchange, const Flow& from, const Target& target, Message& request) {
@@ -273,6 +282,7 @@ void Requests::passing(Fork& fork, const Branch& branch, Message& response, net:
     if (call != nullptr && branch.id != 0) {
         call->callee_near = branch.target.flow.side == Side::phone;  // an UPDATE may come before the answer
         if (!call->up) call->callee = branch.target.flow;
+        if (call->callee_near) spell_record_route(response);
         if (branch.target.path == Path::outside) hear(response, now);
         if (response.status() < 200) calls_.ringing(*call, branch.target.path, now);
         if (response.status() >= 200 && response.status() < 300) calls_.answered(*call, branch, response, now);

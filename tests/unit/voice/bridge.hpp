@@ -17,6 +17,7 @@ public:
     void ack(const voice::AckArrived& event);
     bool response(const voice::ResponseArrived& event);  ///< false: of no call here
     bool cancelled(voice::ServerId id);
+    void forget() { legs_.clear(); }  ///< restarted
 
 private:
     using LegId = std::size_t;  ///< the other leg of a call is id ^ 1

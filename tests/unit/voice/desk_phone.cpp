@@ -255,7 +255,7 @@ void DeskPhone::answer(LineId id, int status, const Headers& headers) {
     auto response = Message::response(*invite, status, {}, *line.local.tag());
     for (const auto& [name, value] : headers) response.set(name, value);
     if (status < 300) {
-        response.set_addresses("Record-Route", invite->record_routes());
+        response.set_addresses(spells_record_route, invite->record_routes());
         response.set_contacts({contact()});
         if (status != 180) response.set_body("application/sdp", sdp(opposite(invite->body())));
         if (status == 183) {

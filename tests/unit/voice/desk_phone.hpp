@@ -51,6 +51,7 @@ public:
     std::uint32_t session_expires_s = 0;   ///< of calls it places, if not 0
     std::string refresher = "uac";         ///< whom it asks to refresh them, as the caller sees it
     std::string refreshes_by = "UPDATE";   ///< or INVITE
+    std::string spells_record_route = "Record-Route";
     net::Endpoint at;
 
     void receive(const voice::Flow& flow, net::ByteView bytes, net::Now now) override;

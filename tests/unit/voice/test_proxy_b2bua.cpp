@@ -66,7 +66,8 @@ TEST_CASE("a call whose media is direct is held, resumed and ended past a dead B
                     scene.world.run(2s);
                     CHECK(one.last("INVITE") == 200);
                     CHECK(other.heard_sdp.find("a=" + std::string(direction)) != std::string::npos);
-                    CHECK(one.heard_sdp.find("c=IN IP4 " + (&one == &scene.fay ? scene.trento : &one == &scene.gus ? scene.munich : scene.london).lan().address.text()) != std::string::npos);
+                    const auto& office = &one == &scene.fay ? scene.trento : &one == &scene.gus ? scene.munich : scene.london;
+                    CHECK(one.heard_sdp.find("c=IN IP4 " + office.lan().address.text()) != std::string::npos);
                     CHECK(other.count("ACK") == acknowledged + 1);
                 }
                 other.send(0, "INFO", {{"Content-Type", "application/dtmf-relay"}}, "Signal=5\r\n");
@@ -83,6 +84,28 @@ TEST_CASE("a call whose media is direct is held, resumed and ended past a dead B
                 CHECK(scene.quiet());
             }
         }
+    }
+}
+
+TEST_CASE("a B2BUA that has restarted and knows nothing of a call stands in the way of its end as little as a dead one") {
+    for (const bool by_caller : {true, false}) {
+        BackToBack scene;
+        const auto line = scene.fay.call("sip:gus@acme.example");
+        scene.world.run(3s);
+        REQUIRE(scene.fay.up(line));
+        scene.centre.bridge.forget();
+        auto& one = by_caller ? scene.fay : scene.gus;
+        auto& other = by_caller ? scene.gus : scene.fay;
+        one.hold(0);
+        scene.world.run(2s);
+        CHECK(one.last("INVITE") == 200);
+        CHECK(other.heard_sdp.find("a=sendonly") != std::string::npos);
+        CHECK(other.count("ACK") >= 1);
+        one.hang_up(0);
+        scene.world.run(2s);
+        CHECK(one.last("BYE") == 200);
+        CHECK_FALSE(other.up(0));
+        CHECK(scene.quiet());
     }
 }
 
@@ -108,8 +131,9 @@ TEST_CASE("who is not the other end of a call's media cannot reach into it past 
         via.port = 5080;
         via.params.set("branch", "z9hG4bK" + std::string(end));
         bye.push_via(via);
-        scene.munich.proxy.receive({voice::Transport::udp, {scene.munich.overlay_address(), 5080, 0}, {scene.london.overlay_address(), 5080, 0}, 0, voice::Side::mesh},
-                                   bye.to_bytes(), scene.world.now);
+        const voice::Flow flow{voice::Transport::udp, {scene.munich.overlay_address(), 5080, 0},
+                               {scene.london.overlay_address(), 5080, 0}, 0, voice::Side::mesh};
+        scene.munich.proxy.receive(flow, bye.to_bytes(), scene.world.now);
         scene.world.flush();
     }
     scene.world.run(2s);

@@ -222,3 +222,46 @@ TEST_CASE("requests within a call get through with a tenth of all packets lost, 
         CHECK(scene.quiet());
     }
 }
+
+TEST_CASE("the route of a call is told in the spelling that every phone reads") {
+    Desks scene;
+    scene.register_desks();
+    scene.gus.spells_record_route = "record-Route";
+    scene.fay.call("sip:gus@acme.example");
+    scene.world.run(3s);
+    REQUIRE(scene.fay.latest("INVITE", 200) != nullptr);
+    const auto text = scene.fay.latest("INVITE", 200)->to_text();
+    CHECK(text.find("\r\nRecord-Route: ") != std::string::npos);
+    CHECK(text.find("record-Route") == std::string::npos);
+    CHECK(scene.fay.latest("INVITE", 200)->record_routes().size() == 5);
+}
+
+TEST_CASE("a phone whose program ends while it rings, or while it calls, is missed within seconds") {
+    for (const bool caller : {true, false}) {
+        for (const bool alive : {true, false}) {
+            CAPTURE(caller, alive);
+            Desks scene;
+            scene.register_desks();
+            if (!alive) scene.kill_centre();
+            scene.gus.answers = false;
+            scene.fay.call("sip:gus@acme.example");
+            scene.world.run(2s);
+            REQUIRE(scene.fay.last("INVITE") == 180);
+            const auto pings = scene.world.seen("\r\n\r\n");
+            scene.world.run(5s);
+            REQUIRE(scene.world.seen("\r\n\r\n") == pings + 2);  // one to either phone
+            auto& dead = caller ? scene.fay : scene.gus;
+            auto& office = caller ? scene.trento : scene.munich;
+            office.proxy.flow_failed({voice::Transport::udp, office.lan(), dead.at, 0, voice::Side::phone}, voice::FlowFailure::unreachable,
+                                     scene.world.now);
+            scene.world.run(1s);
+            if (caller) {
+                CHECK(scene.gus.count("CANCEL") == 1);
+            } else {
+                CHECK(scene.fay.last("INVITE") == 480);
+                CHECK(scene.fay.count("INVITE", 480) == 1);
+            }
+            CHECK(scene.quiet());
+        }
+    }
+}

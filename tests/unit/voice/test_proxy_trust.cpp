@@ -137,6 +137,32 @@ TEST_CASE("a centre in the office's own network, over TCP, is the centre whateve
     CHECK(net::as_text(sent.front().bytes).starts_with("SIP/2.0 403"));
 }
 
+TEST_CASE("a centre in the office's own network that sends by TCP what is large is told from a phone beside it by its Via") {
+    const auto centre = *net::Endpoint::parse("10.9.0.1:5060");
+    for (const auto* sent_by : {"10.9.0.1", "10.9.0.1:5060", "10.9.0.1:5070"}) {
+        CAPTURE(sent_by);
+        World world;
+        Roster roster;
+        Office office(world, roster, "trento", 1, centre);
+        const voice::Flow flow{voice::Transport::tcp, office.wan(), *net::Endpoint::parse("10.9.0.1:41000"), 7, voice::Side::phone};
+        office.receive(flow,
+                       net::as_bytes("INVITE sip:nobody@10.1.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP " + std::string(sent_by) +
+                                     ";branch=z9hG4bK1\r\nFrom: <sip:a@acme.example>;tag=1\r\nTo: <sip:nobody@acme.example>\r\n"
+                                     "Call-ID: x\r\nCSeq: 1 INVITE\r\nContact: <sip:a@10.9.0.1>\r\nMax-Forwards: 70\r\n"
+                                     "Content-Length: 0\r\n\r\n"),
+                       world.now);
+        // A phone's would go on to the centre, the centre's own ends here.
+        const bool passed_on = std::string_view(sent_by) == "10.9.0.1:5070";
+        bool to_centre = false, refused = false;
+        for (const auto& out : office.proxy.take_outgoing()) {
+            to_centre |= out.flow.remote == centre && net::as_text(out.bytes).starts_with("INVITE");
+            refused |= net::as_text(out.bytes).starts_with("SIP/2.0 404");
+        }
+        CHECK(to_centre == passed_on);
+        CHECK(refused == !passed_on);
+    }
+}
+
 TEST_CASE("connections are welcome from phones, members and the centre, and from nobody else") {
     Scene scene;
     const auto listens = [&](const char* remote, voice::Side side) {
