@@ -4,6 +4,7 @@
 
 #include "meshd/credentials.hpp"
 #include "tests/sim/world.hpp"
+#include "tests/unit/voice/desk_phone.hpp"
 #include "tests/unit/voice/scripted_centre.hpp"
 #include "tests/unit/voice/scripted_phone.hpp"
 
@@ -288,6 +289,47 @@ TEST_CASE("in an outage a phone that is not registered calls by the password in 
     second.hang_up();
     offices.run(40s);
     CHECK(offices.quiet());
+}
+
+TEST_CASE("through lossy tunnels a call is held, handed over and ended past a dead centre, be it a proxy or a B2BUA") {
+    for (const bool back_to_back : {false, true}) {
+        CAPTURE(back_to_back);
+        Offices offices(9);
+        offices.centre.back_to_back = back_to_back;
+        const auto at = [](const char* text) { return *net::Endpoint::parse(text); };
+        test::DeskPhone fay{offices.line, "fay", at("10.1.0.30:5060"), at("192.0.2.1:5060")};
+        test::DeskPhone gus{offices.line, "gus", at("10.2.0.30:5060"), at("192.0.2.2:5060")};
+        test::DeskPhone hal{offices.line, "hal", at("10.3.0.30:5060"), at("192.0.2.3:5060")};
+        for (const auto& [user, node] : {std::pair("fay", "trento"), {"gus", "munich"}, {"hal", "london"}}) {
+            offices.centre.passwords[user] = "secret";
+            offices.add_user(user, node);
+        }
+        offices.run(2s);
+        for (auto* phone : {&fay, &gus, &hal}) phone->register_now();
+        offices.run(3s);
+        const auto line = fay.call("sip:gus@acme.example");
+        offices.run(3s);
+        REQUIRE(fay.up(line));
+        offices.centre.alive = false;
+        offices.line.lost_percent = 5;
+        gus.hold(0);
+        offices.run(8s);
+        CHECK(gus.last("INVITE") == 200);
+        CHECK(fay.heard_sdp.find("a=sendonly") != std::string::npos);
+        REQUIRE(offices.until([&] { return offices.all_in("island"); }, 8s));
+        gus.transfer(0, "sip:hal@acme.example");
+        offices.run(6s);
+        CHECK(gus.last("REFER") == 202);
+        CHECK(hal.lines_up() == 1);
+        CHECK(std::find(gus.progress.begin(), gus.progress.end(), "SIP/2.0 200 OK") != gus.progress.end());
+        gus.hang_up(0);
+        hal.hang_up(0);
+        offices.run(5s);
+        CHECK(fay.lines_up() == 0);
+        offices.line.lost_percent = 0;
+        offices.run(40s);
+        CHECK(offices.quiet());
+    }
 }
 
 TEST_CASE("a call whose media has died on both sides is ended on both sides") {
