@@ -29,6 +29,7 @@ class SoftphonesTest(harness.LabTest):
             self.talk(stage, caller, callee, "mesh")
         for phone in stage.phones.values():
             self.assertTrue(phone.program.running(), f"{phone.person}'s phone ended")
+        self.kill_while_it_calls(stage, "bob", "dave")
         self.assertEqual(stage.end(), [])
 
     def start(self, stage):
@@ -47,6 +48,17 @@ class SoftphonesTest(harness.LabTest):
             stage.phones[person] = make(site.people[person], *device, person, PASSWORDS[person], DOMAIN, server, *voices,
                                         self.folder, stage.logs, transport)
         wait_until("all registrations at the centre", lambda: stage.kamailio.registered() == set(PASSWORDS), REGISTER_LIMIT_S)
+
+    def kill_while_it_calls(self, stage, caller, callee):
+        """A program that is gone says no more, and its machine answers what comes for it by ICMP."""
+        nodes = [stage.nodes[stage.world.office_of(person).name] for person in (caller, callee)]
+        stage.phones[caller].call(f"sip:{callee}@{DOMAIN}")
+        for node in nodes:
+            wait_until(f"the call of {caller} and {callee} to ring in {node.name}",
+                       lambda node=node: [call for call in node.ask("calls")["calls"] if call["state"] == "ringing"], CALL_LIMIT_S)
+        stage.phones[caller].stop()
+        for node in nodes:
+            wait_until(f"its end in {node.name}", lambda node=node: not node.ask("calls")["calls"], CALL_LIMIT_S)
 
     def talk(self, stage, caller, callee, path):
         phones, began_s = stage.phones, time.time()
