@@ -265,3 +265,34 @@ TEST_CASE("a phone whose program ends while it rings, or while it calls, is miss
         }
     }
 }
+
+TEST_CASE("a centre that flaps is left alone twice as long each time, as set, and a call goes on through all of it") {
+    Desks scene(1, [](auto& settings) { settings.centre_times.hold_down = 10s; });
+    scene.register_desks();
+    const auto line = scene.fay.call("sip:gus@acme.example");
+    scene.world.run(3s);
+    REQUIRE(scene.fay.up(line));
+    for (const auto wait : {10s, 20s, 40s}) {
+        CAPTURE(wait.count());
+        scene.kill_centre();
+        REQUIRE(scene.trento.mode() == "island");
+        scene.fay.hold(line);
+        scene.world.run(1s);
+        scene.centre.alive = true;
+        const auto back = scene.world.now.steady;
+        REQUIRE(scene.world.run_until([&] { return scene.trento.mode() == "central" && scene.munich.mode() == "central"; }, 60s));
+        CHECK(scene.world.now.steady - back >= wait);
+        CHECK(scene.world.now.steady - back < wait + 5s);
+        scene.trento.media_packets += 100;
+        scene.munich.media_packets += 100;
+        scene.gus.resume(0);
+        scene.world.run(2s);
+        CHECK(scene.fay.last("INVITE") == 200);
+        CHECK(scene.gus.last("INVITE") == 200);
+        CHECK(scene.fay.up(line));
+    }
+    scene.gus.hang_up(0);
+    scene.world.run(2s);
+    CHECK_FALSE(scene.fay.up(line));
+    CHECK(scene.quiet());
+}
