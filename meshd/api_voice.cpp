@@ -115,6 +115,21 @@ json calls_json(Daemon& daemon) {
     return {{"calls", std::move(out)}};
 }
 
+json messages_json(Daemon& daemon) {
+    const auto now = daemon.loop().now().wall;
+    json out = json::array();
+    for (const auto& one : proxy(daemon).mail()) {
+        out.push_back({{"aor", one.callee}, {"count", one.count}, {"oldest_s", seconds(now - one.oldest)}});
+    }
+    return {{"messages", std::move(out)}};
+}
+
+std::size_t messages_waiting(const voice::Proxy& voice) {
+    std::size_t out = 0;
+    for (const auto& one : voice.mail()) out += one.count;
+    return out;
+}
+
 }  // namespace
 
 json voice_json(Daemon& daemon) {
@@ -137,6 +152,7 @@ json voice_json(Daemon& daemon) {
             {"tls_trouble", sockets != nullptr ? sockets->tls_trouble() : ""},
             {"connections", sockets != nullptr ? sockets->connections() : 0},
             {"answered_503", counters.shed + counters.overload},
+            {"messages_waiting", messages_waiting(*voice)},
             {"mode", view.mode},
             {"why", view.why},
             {"since_s", seconds(daemon.loop().now().steady - view.since.steady)},
@@ -163,6 +179,7 @@ void add_voice_api(Methods& methods, Daemon& daemon) {
     read("user.list", users_json);
     read("phones", phones_json);
     read("calls", calls_json);
+    read("messages", messages_json);
     read("voice", voice_json);
 }
 

@@ -325,6 +325,7 @@ void LiveNode::pump() {
     if (sip_) {
         for (const auto& outgoing : core_->proxy()->take_outgoing()) sip_->send(outgoing);
         names_->pump();
+        store_mail();
     }
     look_at_offloads();
     pumping_ = false;
@@ -502,6 +503,19 @@ void LiveNode::restore_phones(const std::map<std::string, net::Bytes>& values) {
         saved.insert(saved.end(), phones.begin(), phones.end());
     }
     core_->proxy()->restore(saved, loop_.now());
+    core_->proxy()->restore_mail(values, loop_.now());
+}
+
+void LiveNode::store_mail() {
+    auto mail = core_->proxy()->take_mail();
+    if (!mail) return;
+    Batch batch;
+    batch.values = std::move(mail->values);
+    store_.submit(std::move(batch), mail->sync ? Durability::synced : Durability::written, [this, alive = alive_, id = mail->id] {
+        if (!*alive) return;
+        core_->proxy()->mail_stored(id, loop_.now());
+        pump();
+    });
 }
 
 /// The proxy tells of changes at most every so often: at the end it is asked as if that time were over.

@@ -79,6 +79,7 @@ private:
     void resolve_centre();
     net::IpAddress local_toward(const net::IpAddress& remote);
     void restore_phones(const std::map<std::string, net::Bytes>& values);
+    void store_mail();
     void store_phones(const std::set<voice::Aor>& changed);
     void store_untold_phones();
 

@@ -72,8 +72,9 @@ unsigned Forking::launch(Fork& fork, const std::vector<Target>& targets, bool sp
     unsigned launched = 0;
     const auto left = breadth_left(fork);
     if (left < targets.size()) return 0;
-    // Where there will be a spare, it has its share.
-    const bool alone = spare || fork.patience == net::kNever;
+    // Where there will be a spare, as there may be wherever the centre is asked, it has its share.
+    const bool central = !targets.empty() && targets.front().path == Path::central;
+    const bool alone = spare || (fork.patience == net::kNever && !central);
     const auto ways = static_cast<unsigned>(targets.size()) + (alone ? 0 : 1);
     const auto breadth = std::max(1U, left / std::max(1U, ways));
     for (const auto& target : targets) {
@@ -200,12 +201,21 @@ void Forking::choose(Fork& fork, net::Now now) {
             }
         }
     }
+    conclude(fork, std::move(response), now);
+}
+
+void Forking::conclude(Fork& fork, Message response, net::Now now) {
     const Branch none;
-    fork.user->passing(fork, none, response, now);
-    // Ours is not overloaded; but where we know that the next request would be answered so, too, it stays (step 6).
-    if (response.status() == 503 && !exchange_.centre_busy()) response.set_status(500);
-    fork.final_status = response.status();
-    reply(fork, response, now);
+    if (fork.user->settles(fork, response.status(), now)) {
+        fork.final_status = response.status();
+    } else {
+        fork.user->passing(fork, none, response, now);
+        // Ours is not overloaded; but where we know that the next request would be answered so, too, it stays (16.7 step 6).
+        const bool theirs = !fork.refusals.empty() && !exchange_.centre_busy();
+        if (response.status() == 503 && theirs) response.set_status(500);
+        fork.final_status = response.status();
+        reply(fork, response, now);
+    }
     fork.user->ended(fork, fork.final_status, now);
     forget_if_over(fork.id);
 }
@@ -215,12 +225,7 @@ void Forking::finish(Fork& fork, int status, net::Now now, std::string_view reas
     if (fork.final_status != 0) return;
     auto response = Message::response(fork.request, status, {}, exchange_.transactions.make_tag());
     if (status == 503) response.set("Retry-After", "10");
-    const Branch none;
-    fork.user->passing(fork, none, response, now);
-    fork.final_status = response.status();
-    reply(fork, response, now);
-    fork.user->ended(fork, fork.final_status, now);
-    forget_if_over(fork.id);
+    conclude(fork, std::move(response), now);
 }
 
 void Forking::reply(Fork& fork, const Message& response, net::Now now) {

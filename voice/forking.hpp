@@ -86,6 +86,9 @@ public:
     /// Every response of a branch, before it counts (408 and 503 made here too, which have no Retry-After).
     virtual void heard(Fork& fork, const Branch& branch, int status, std::optional<std::uint32_t> retry_after_s,
                        net::Now now) = 0;
+    /// Nothing but refusals has come, of which `status` is the best. True: whoever asked is answered by the user, now or
+    /// later, and not with it.
+    virtual bool settles(Fork&, int /*status*/, net::Now) { return false; }
     /// The final answer has been given.
     virtual void ended(Fork& fork, int status, net::Now now) = 0;
     /// The caller has given up, and the centre does not say that it has heard so.
@@ -144,6 +147,8 @@ private:
     Fork* other_half(const Fork& fork);
     /// What the callee's phone says goes straight to the caller's fork, as if the lost centre had passed it on.
     bool hand_over(Fork& came, const Message& response, net::Now now);
+    /// The final answer, unless the user sees to that; and the end of it, but for what INVITE still has to hear.
+    void conclude(Fork& fork, Message response, net::Now now);
     void wake(const Fork& fork);
     void forget_if_over(ServerId id);
 

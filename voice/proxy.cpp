@@ -16,7 +16,8 @@ struct Proxy::Parts {
           forking(exchange),
           calls(exchange),
           credentials(exchange),
-          requests(exchange, forking, calls, credentials),
+          pager(exchange, forking, credentials),
+          requests(exchange, forking, calls, credentials, pager),
           dialogs(exchange, forking, calls, credentials),
           registration(exchange, forking, credentials),
           probe(exchange),
@@ -27,6 +28,7 @@ struct Proxy::Parts {
     void settle(net::Now now);
     void handle(const TransactionEvent& event, net::Now now);
     void arrived(const RequestArrived& event, net::Now now);
+    void failed(ClientId id, int status, net::Now now);
     /// RFC 3261 section 16.3: the status that refuses the request, or 0.
     int refused(const Message& request) const;
 
@@ -34,6 +36,7 @@ struct Proxy::Parts {
     Forking forking;
     Calls calls;
     Credentials credentials;
+    Pager pager;
     Requests requests;
     Dialogs dialogs;
     Registration registration;
@@ -146,6 +149,7 @@ void Proxy::tick(net::Now now) {
     parts.neighbours.tick(now);
     parts.forking.tick(now);
     parts.requests.tick(now);
+    parts.pager.tick(now);
     parts.calls.tick(now);
     parts.exchange.location.tick(now);
     parts.exchange.names.tick(now);
@@ -159,7 +163,7 @@ net::Steady Proxy::next_deadline() const {
                           parts.requests.next_deadline(), parts.calls.next_deadline(),
                           parts.exchange.location.next_deadline(), parts.exchange.names.next_deadline()});
     if (parts.exchange.monitor) next = std::min(next, parts.exchange.monitor->next_deadline());
-    return std::min(next, parts.neighbours.next_deadline());
+    return std::min({next, parts.neighbours.next_deadline(), parts.pager.next_deadline()});
 }
 
 void Proxy::Parts::settle(net::Now now) {
@@ -178,7 +182,10 @@ void Proxy::Parts::settle(net::Now now) {
             if (!requests.found(one, now)) looked_up.push_back(std::move(one));
         }
     }
-    for (auto& change : exchange.location.take_changes(now)) exchange.events.emplace_back(std::move(change));
+    for (auto& change : exchange.location.take_changes(now)) {
+        if (change.until) pager.registered(change.aor, now);
+        exchange.events.emplace_back(std::move(change));
+    }
     if (const auto current = exchange.mode(); current != mode) {
         mode = current;
         mode_since = now;
@@ -195,7 +202,7 @@ void Proxy::Parts::handle(const TransactionEvent& event, net::Now now) {
         void operator()(const Cancelled& e) const { parts.requests.cancelled(e.id, e.cancel.get("Reason").value_or(""), now); }
         void operator()(const ResponseArrived& e) const {
             if (e.flow.side == Side::centre) parts.credentials.learn(e.message);
-            parts.forking.response(e, now);
+            if (!parts.pager.response(e.id, e.message.status(), now)) parts.forking.response(e, now);
         }
         void operator()(const StrayResponse& e) const {
             auto& monitor = parts.exchange.monitor;
@@ -208,8 +215,8 @@ void Proxy::Parts::handle(const TransactionEvent& event, net::Now now) {
             if (parts.neighbours.take(e.message)) return;
             ++parts.exchange.counters.stray;
         }
-        void operator()(const TimedOut& e) const { parts.forking.failed(e.id, 408, now); }
-        void operator()(const TransportFailed& e) const { parts.forking.failed(e.id, 503, now); }
+        void operator()(const TimedOut& e) const { parts.failed(e.id, 408, now); }
+        void operator()(const TransportFailed& e) const { parts.failed(e.id, 503, now); }
         void operator()(const ServerEnded& e) const {
             parts.requests.server_ended(e.id);
             parts.forking.server_ended(e.id, e.clean, now);
@@ -229,6 +236,10 @@ void Proxy::Parts::arrived(const RequestArrived& event, net::Now now) {
     if (event.message.is("REGISTER")) return registration.arrived(event, now);
     if (!event.message.to_tag().empty()) return dialogs.arrived(event, now);
     requests.arrived(event, now);
+}
+
+void Proxy::Parts::failed(ClientId id, int status, net::Now now) {
+    if (!pager.response(id, status, now)) forking.failed(id, status, now);
 }
 
 int Proxy::Parts::refused(const Message& request) const {
@@ -308,6 +319,23 @@ void Proxy::restore(const std::vector<SavedBinding>& bindings, net::Now now) {
         parts_->exchange.location.put(std::move(binding), now);
     }
     parts_->settle(now);
+}
+
+std::optional<MailBatch> Proxy::take_mail() {
+    return parts_->pager.take_batch();
+}
+
+void Proxy::mail_stored(std::uint64_t batch, net::Now now) {
+    parts_->pager.stored(batch, now);
+    parts_->settle(now);
+}
+
+void Proxy::restore_mail(const std::map<std::string, net::Bytes>& values, net::Now now) {
+    parts_->pager.restore(values, now);
+}
+
+std::vector<MailView> Proxy::mail() const {
+    return parts_->pager.mailbox().views();
 }
 
 std::vector<PhoneView> Proxy::phones(net::Now now) const {

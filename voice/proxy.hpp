@@ -11,6 +11,7 @@
 #include "voice/dial_plan.hpp"
 #include "voice/digest.hpp"
 #include "voice/location.hpp"
+#include "voice/mailbox.hpp"
 #include "voice/names.hpp"
 
 namespace voice {
@@ -54,6 +55,7 @@ struct ProxySettings {
     DialPlan dial_plan;
     NamesSettings names;
     OutsideUse outside = OutsideUse::without_centre;
+    MailboxLimits mailbox;
 };
 
 /// What the proxy asks of its surroundings.
@@ -171,6 +173,13 @@ public:
     std::vector<SavedBinding> saved(const Aor& aor, net::Now now) const;
     /// Once, after construction. Those that have expired are left out.
     void restore(const std::vector<SavedBinding>& bindings, net::Now now);
+
+    /// Messages that wait for their recipients: to be written, and told of by mail_stored(). The names begin with
+    /// Mailbox::kKept or kDelivered, and what was written under them goes to restore_mail(), once, after construction.
+    std::optional<MailBatch> take_mail();
+    void mail_stored(std::uint64_t batch, net::Now now);
+    void restore_mail(const std::map<std::string, net::Bytes>& values, net::Now now);
+    std::vector<MailView> mail() const;
 
     std::vector<PhoneView> phones(net::Now now) const;
     std::vector<CallView> calls() const;

@@ -72,10 +72,14 @@ void Requests::from_phone(const RequestArrived& event, net::Now now) {
         // Who is in the mesh is reached through it. All else has to wait: it is not known that there is no such number.
         const bool over_mesh = request.is("INVITE") || request.is("MESSAGE");
         const auto targets = over_mesh ? everywhere_for(request, callee, event.flow) : std::vector<Target>();
+        const bool may_wait = request.is("MESSAGE") && lookup_.may_speak_for(caller, event.flow);
+        if (may_wait && pager_.queued(event, caller, callee, now)) return;
+        if (may_wait && targets.empty()) return start(event, caller, callee, {}, 503, now);
         if (targets.empty() || !lookup_.may_speak_for(caller, event.flow)) return exchange_.answer(event.id, 503, now);
         return start(event, caller, callee, targets, 480, now);
     }
     if (!authenticated(event, caller, now)) return;
+    if (request.is("MESSAGE") && pager_.queued(event, caller, callee, now)) return;
     if (request.is("SUBSCRIBE")) return exchange_.answer(event.id, 480, now);
     if (request.is("PUBLISH")) return exchange_.answer(event.id, 503, now);
     const bool replaces = Replaces::of(request).has_value();
@@ -146,6 +150,8 @@ void Requests::from_centre(const RequestArrived& event, net::Now now) {
         targets = holding;
     }
     if (request.is("INVITE") && merged(event, caller, callee, now)) return;
+    // The centre may have slept on it, while it came another way.
+    if (const auto known = request.is("MESSAGE") ? pager_.known(request, Side::centre, now) : std::nullopt) return exchange_.answer(event.id, *known, now);
     deliver(event, caller, callee, targets, now);
 }
 
@@ -160,6 +166,7 @@ void Requests::from_mesh(const RequestArrived& event, net::Now now) {
     const auto callee = lookup_.callee_of(request.uri());
     if (request.is("BYE")) return withdrawn(event, caller, callee, now);
     if (request.is("INVITE") && merged(event, caller, callee, now)) return;
+    if (const auto known = request.is("MESSAGE") ? pager_.known(request, Side::mesh, now) : std::nullopt) return exchange_.answer(event.id, *known, now);
     const auto phones = phones_for(request, callee, event.flow);
     if (phones.empty() && Replaces::of(request)) return exchange_.answer(event.id, 481, now);
     // Each of us thinks that the other has the callee: it would go round, once for each that thinks so.
@@ -215,6 +222,7 @@ void Requests::deliver(const RequestArrived& event, const Aor& caller, const Aor
         merging_.deliver(event.id, event.message, caller, callee, event.flow.side,
                          event.flow.side == Side::mesh && event.message.has(kSecondBranch));
     }
+    if (event.message.is("MESSAGE")) pager_.arriving(event.message, event.flow.side);
     start(event, caller, callee, targets, 480, now);
 }
 
@@ -238,12 +246,15 @@ void Requests::start(const RequestArrived& event, const Aor& caller, const Aor& 
         const bool central = !targets.empty() && targets.front().path == Path::central;
         if (central) fork.patience = now.steady + exchange_.monitor->patience();
     }
+    const bool to_phones = !targets.empty() && targets.front().path != Path::central;
+    if (to_phones && event.message.is("MESSAGE") && event.flow.side == Side::phone) pager_.sent(event.id, now);
     forking_.open(std::move(fork), targets, otherwise, now);
 }
 
 bool Requests::shape(Fork& fork, const Target& target, Message& request, net::Now now) {
     if (makes_dialog(request)) record_route(exchange_, fork.from, target, request);
     request.remove(kSecondBranch);
+    request.remove(kKeptHeader);
     // 22.3: consumed here. The centre has passwords of its own, maybe for a realm of the same name.
     if (target.path != Path::central) credentials_.consume(request);
     // Only the centre is believed about these (RFC 3325 section 5); From has been judged.
@@ -259,12 +270,18 @@ bool Requests::shape(Fork& fork, const Target& target, Message& request, net::No
     return calls_.carry(fork, target, request, now);
 }
 
-std::vector<Target> Requests::spare(Fork& fork, net::Now) {
-    if (!fork.is_invite() || fork.from.side != Side::phone) return {};
+std::vector<Target> Requests::spare(Fork& fork, net::Now now) {
+    const bool message = fork.request.is("MESSAGE");
+    if (!(fork.is_invite() || message) || fork.from.side != Side::phone) return {};
     const auto caller = Lookup::caller_of(fork.request);
     const auto callee = lookup_.callee_of(fork.request.uri());
     if (!lookup_.may_speak_for(caller, fork.from)) return {};
+    if (message && pager_.mailbox().has(caller, callee)) return {};  // it is kept behind the others
     auto targets = everywhere_for(fork.request, callee, fork.from);
+    if (message) {
+        if (!targets.empty()) pager_.sent(fork.id, now);
+        return targets;
+    }
     const bool here = std::any_of(targets.begin(), targets.end(), [](const auto& t) { return t.path == Path::local; });
     if (here) {
         const auto judgement = merging_.judge(fork.request, caller, callee, Side::phone, true, false);
@@ -301,7 +318,12 @@ void Requests::heard(Fork& fork, const Branch& branch, int status, std::optional
     if (fork.is_invite()) judge_centre(exchange_, branch, status, retry_after_s, now);
 }
 
+bool Requests::settles(Fork& fork, int status, net::Now now) {
+    return fork.request.is("MESSAGE") && pager_.refused(fork, status, now);
+}
+
 void Requests::ended(Fork& fork, int status, net::Now now) {
+    if (fork.request.is("MESSAGE")) pager_.ended(fork, status, now);
     if (!fork.is_invite()) return;
     merging_.ended(fork.id, status < 300, now);
     for (const auto& key : fork.calls) {

@@ -12,13 +12,14 @@
 #include "voice/lookup.hpp"
 #include "voice/merging.hpp"
 #include "voice/outside.hpp"
+#include "voice/pager.hpp"
 
 namespace voice {
 
 class Requests final : public ForkUser {
 public:
-    Requests(Exchange& exchange, Forking& forking, Calls& calls, Credentials& credentials)
-        : exchange_(exchange), forking_(forking), calls_(calls), credentials_(credentials), lookup_(exchange), outside_(exchange) {}
+    Requests(Exchange& exchange, Forking& forking, Calls& calls, Credentials& credentials, Pager& pager)
+        : exchange_(exchange), forking_(forking), calls_(calls), credentials_(credentials), pager_(pager), lookup_(exchange), outside_(exchange) {}
 
     void arrived(const RequestArrived& event, net::Now now);
     void cancelled(ServerId id, std::string_view reason, net::Now now);
@@ -37,6 +38,7 @@ public:
     void passing(Fork& fork, const Branch& branch, Message& response, net::Now now) override;
     void heard(Fork& fork, const Branch& branch, int status, std::optional<std::uint32_t> retry_after_s,
                net::Now now) override;
+    bool settles(Fork& fork, int status, net::Now now) override;
     void ended(Fork& fork, int status, net::Now now) override;
     void withdraw(Fork& fork, net::Now now) override;
 
@@ -72,6 +74,7 @@ private:
     Forking& forking_;
     Calls& calls_;
     Credentials& credentials_;
+    Pager& pager_;
     Lookup lookup_;
     Merging merging_;
     Outside outside_;

@@ -79,6 +79,7 @@ void Host::start() {
         std::vector<voice::SavedBinding> saved;
         for (const auto& [aor, phones] : disk.phones) saved.insert(saved.end(), phones.begin(), phones.end());
         core_->proxy()->restore(saved, now());
+        core_->proxy()->restore_mail(disk.mail, now());
     }
     for (const auto& [key, endpoint] : disk.endpoints) node().add_candidate(key, endpoint, mesh::Source::cache, now());
     drain();
@@ -203,6 +204,9 @@ void Host::drain() {
             more = true;
         }
         if (core_->proxy() == nullptr) continue;
+        if (auto mail = core_->proxy()->take_mail()) {
+            world_.at(world_.now().steady + kDiskWrite, [this, life = life_, mail = std::move(*mail)] { written(mail, life); });
+        }
         for (auto& out : core_->proxy()->take_outgoing()) {
             more = true;
             const auto& flow = out.flow;
@@ -228,6 +232,16 @@ void Host::written(const mesh::DurableBatch& batch, std::uint64_t life) {
     }
     if (batch.stamp) disk.stamp = batch.stamp;
     node().durable(batch.id, now());
+    drain();
+}
+
+void Host::written(const voice::MailBatch& batch, std::uint64_t life) {
+    if (life != life_) return;
+    for (const auto& [key, value] : batch.values) {
+        disk.mail[key] = value;
+        if (value.empty()) disk.mail.erase(key);
+    }
+    core_->proxy()->mail_stored(batch.id, now());
     drain();
 }
 

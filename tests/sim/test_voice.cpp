@@ -433,3 +433,74 @@ TEST_CASE("500 phones that register at once after a restart of meshd and the cen
     CHECK(storm.until([&] { return storm.registered() == 500 && storm.known_to_the_centre() == 500; }, 30s));
     CHECK(storm.failures() == 0);
 }
+
+namespace {
+
+std::size_t waiting(sim::Host& node) {
+    std::size_t out = 0;
+    for (const auto& one : node.core().proxy()->mail()) out += one.count;
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("a stored message outlives crashes of its node, and comes once its recipient is there") {
+    for (std::uint64_t seed = 20; seed < 25; ++seed) {
+        CAPTURE(seed);
+        Offices offices(seed);
+        offices.bob.unregister();
+        offices.bob.keeps_registered = false;
+        offices.run(2s);
+        offices.centre.alive = false;
+        REQUIRE(offices.until([&] { return offices.all_in("island"); }, 7s));
+        for (const auto* body : {"one", "two", "three"}) {
+            const auto before = offices.alice.count("MESSAGE", 202);
+            offices.alice.send("MESSAGE", "sip:bob@acme.example", body);
+            REQUIRE(offices.until([&] { return offices.alice.count("MESSAGE", 202) > before; }, 2s));
+        }
+        offices.trento->crash();  // at the very moment of the last 202
+        offices.run(2s);
+        offices.trento->start();
+        CHECK(waiting(*offices.trento) == 3);
+        offices.centre.alive = true;
+        offices.run(75s);
+        offices.bob.register_now();
+        REQUIRE(offices.until([&] { return offices.bob.count("MESSAGE") == 3; }, 10s));
+        std::vector<std::string> bodies;
+        for (const auto& told : offices.bob.history) {
+            if (told.method == "MESSAGE" && told.status == 0) bodies.emplace_back(told.message.body());
+        }
+        CHECK(bodies == std::vector<std::string>{"one", "two", "three"});
+        offices.run(1s);
+        CHECK(waiting(*offices.trento) == 0);
+        CHECK(offices.trento->disk.mail.empty());
+    }
+}
+
+TEST_CASE("a message that was delivered, as its node crashed before it knew, is not delivered again") {
+    for (const auto crashes_after : {0ms, 12ms, 25ms}) {
+        CAPTURE(crashes_after.count());
+        Offices offices(26);
+        offices.bob.unregister();
+        offices.run(2s);
+        offices.centre.alive = false;
+        REQUIRE(offices.until([&] { return offices.all_in("island"); }, 7s));
+        offices.alice.send("MESSAGE", "sip:bob@acme.example", "hello");
+        REQUIRE(offices.until([&] { return offices.alice.count("MESSAGE", 202) == 1; }, 2s));
+        offices.centre.alive = true;
+        offices.run(75s);
+        offices.bob.register_now();
+        REQUIRE(offices.until([&] { return offices.bob.count("MESSAGE") == 1; }, 5s));
+        offices.run(crashes_after);
+        offices.trento->crash();
+        offices.run(1s);
+        // Munich's memory of it is on its disk.
+        offices.munich->crash();
+        offices.run(1s);
+        offices.munich->start();
+        offices.trento->start();
+        offices.run(2min);
+        CHECK(offices.bob.count("MESSAGE") == 1);
+        CHECK(waiting(*offices.trento) == 0);
+    }
+}

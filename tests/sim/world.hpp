@@ -58,6 +58,7 @@ struct Disk {
     std::optional<mesh::Tai64n> stamp;
     std::vector<std::pair<net::NodeKey, net::Endpoint>> endpoints;
     std::map<voice::Aor, std::vector<voice::SavedBinding>> phones;
+    std::map<std::string, net::Bytes> mail;  ///< messages, by the proxy's names
 };
 
 class Host {
@@ -110,6 +111,7 @@ private:
     net::Steady next_deadline() const;
     void drain();
     void written(const mesh::DurableBatch& batch, std::uint64_t life);
+    void written(const voice::MailBatch& batch, std::uint64_t life);
     void deliver(net::ByteView packet);
     void run_shaper();
 

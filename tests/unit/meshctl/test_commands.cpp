@@ -77,7 +77,7 @@ TEST_CASE("each command asks for what its arguments say") {
             R"({"method":"user.add","params":{"aor":"bob@acme.example","numbers":["201","+49201"],"nodes":["munich"]}})"));
     CHECK(asked({"user", "remove", "bob@acme.example"}, "{}") ==
           json::parse(R"({"method":"user.remove","params":{"aor":"bob@acme.example"}})"));
-    for (const auto* bare : {"status", "peers", "members", "phones", "calls", "voice"}) {
+    for (const auto* bare : {"status", "peers", "members", "phones", "calls", "messages", "voice"}) {
         CHECK(asked({bare}, "{}") == json{{"method", bare}, {"params", json::object()}});
     }
     CHECK(asked({"user", "list"}, "{}")["method"] == "user.list");
@@ -157,7 +157,7 @@ TEST_CASE("peers are a table for people") {
 
 TEST_CASE("with --json every command prints the result as it came, before or behind the command's name") {
     for (const auto* name : {"init x", "invite x", "revoke x", "status", "peers", "members", "stock x", "user add x",
-                             "user list", "user remove x", "phones", "calls", "voice",
+                             "user list", "user remove x", "phones", "calls", "messages", "voice",
                              "enum x", "dns", "dns x", "data"}) {
         INFO(name);
         std::istringstream words(name);
@@ -218,6 +218,9 @@ TEST_CASE("the other lists are tables too, and an empty one says what to do") {
         &outcome);
     CHECK(outcome.out ==
           "user   where  contact                   expires in\nbob@a  here   sip:bob@192.168.1.9:5060       100 s\n");
+    asked({"messages"}, R"({"messages":[{"aor":"bob@acme.example","count":2,"oldest_s":61}]})",
+          &outcome);
+    CHECK(outcome.out == "for               messages  oldest\nbob@acme.example         2    61 s\n");
     asked({"calls"},
           R"({"calls":[{"id":"x1","from":"a@a","to":"b@a","state":"confirmed","path":"mesh","since_s":61}]})",
           &outcome);

@@ -65,6 +65,14 @@ std::vector<voice::Outgoing> Office::take_outgoing() {
         if (const auto* ended = std::get_if<voice::CallEnded>(&event))
             told.push_back("end " + ended->call.to + ": " + ended->why);
     }
+    while (const auto batch = proxy.take_mail()) {
+        if (disk_full) continue;
+        for (const auto& [name, value] : batch->values) {
+            mail[name] = value;
+            if (value.empty()) mail.erase(name);
+        }
+        proxy.mail_stored(batch->id, world_.now);
+    }
     return proxy.take_outgoing();
 }
 

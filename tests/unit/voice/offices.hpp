@@ -38,6 +38,8 @@ public:
     std::set<voice::Aor> bound;     ///< as its events said
     std::vector<std::string> told;  ///< its events as text
     std::map<voice::RelayId, std::array<voice::LegRemote, 2>> relays;
+    std::map<std::string, net::Bytes> mail;  ///< what it has on its disk of messages
+    bool disk_full = false;                  ///< nothing reaches it any more
     std::uint64_t media_packets = 0;  ///< what every relay says it has carried
 
     // Host

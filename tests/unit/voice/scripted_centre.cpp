@@ -79,6 +79,8 @@ void ScriptedCentre::request(const voice::RequestArrived& event) {
         transactions_.respond(event.id, Message::response(request, 404, {}, "c"), world_.now);
     } else if (request.is("REGISTER") && register_status != 0) {
         refuse(event, register_status);
+    } else if (request.is("MESSAGE") && message_status != 0) {
+        refuse(event, message_status);
     } else if (request.is("REGISTER")) {
         registration(event);
     } else if (request.is("INVITE") && request.to_tag().empty() && invite_status != 0) {

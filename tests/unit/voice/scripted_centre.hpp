@@ -21,6 +21,7 @@ public:
     std::optional<net::Endpoint> sees;             ///< writes into every Contact where it believes the phone is (NAT)
     bool swallows = false;                         ///< a front without a back end: answers OPTIONS, nothing else
     int invite_status = 0;                         ///< answers every INVITE so
+    int message_status = 0;                        ///< answers every MESSAGE so
     int register_status = 0;                       ///< answers every REGISTER so
     std::uint32_t retry_after_s = 0;               ///< stands in these answers, unless 0
     unsigned refused = 0;                          ///< so answered

@@ -141,7 +141,8 @@ void Phone::request(const voice::RequestArrived& event) {
             dialog_.reset();
             resend_at_ = net::kNever;
         }
-        transactions_.respond(event.id, Message::response(event.message, 200, {}, tag_), world_.now);
+        const auto status = event.message.is("MESSAGE") ? message_status : 200;
+        if (status != 0) transactions_.respond(event.id, Message::response(event.message, status, {}, tag_), world_.now);
         return;
     }
     if (!event.message.to_tag().empty()) {

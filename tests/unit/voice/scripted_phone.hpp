@@ -19,6 +19,7 @@ public:
     void unregister() { register_now(0); }
     /// Refreshes by itself when two thirds of what it was granted are over.
     bool keeps_registered = true;
+    int message_status = 200;   ///< to each MESSAGE; 0: it says nothing to it
     /// Starts a call; the history tells how it goes.
     void call(const std::string& uri);
     void cancel();
