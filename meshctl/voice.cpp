@@ -22,6 +22,9 @@ void run(Invocation& in) {
     if (const auto refused = static_cast<std::uint64_t>(result["answered_503"].number().value_or(0)); refused > 0) {
         in.out << refused << " requests were answered 503 for want of room\n";
     }
+    if (const auto served = static_cast<std::uint64_t>(result["subscriptions"].number().value_or(0)); served > 0) {
+        in.out << served << " subscriptions of lamps and presence are served here, not by a central server\n";
+    }
     if (const auto waiting = static_cast<std::uint64_t>(result["messages_waiting"].number().value_or(0)); waiting > 0) {
         in.out << waiting << (waiting == 1 ? " message waits" : " messages wait") << " here for people without a phone: meshctl messages\n";
     }

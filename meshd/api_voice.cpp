@@ -153,6 +153,7 @@ json voice_json(Daemon& daemon) {
             {"connections", sockets != nullptr ? sockets->connections() : 0},
             {"answered_503", counters.shed + counters.overload},
             {"messages_waiting", messages_waiting(*voice)},
+            {"subscriptions", voice->subscriptions()},
             {"mode", view.mode},
             {"why", view.why},
             {"since_s", seconds(daemon.loop().now().steady - view.since.steady)},

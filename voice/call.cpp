@@ -156,6 +156,7 @@ void Calls::ringing(Call& call, Path path, net::Now now) {
     }
     if (call.told) return;
     call.told = true;
+    ++changes_;
     call.view.since = now;
     exchange_.events.emplace_back(CallStarted{call.view});
 }
@@ -164,6 +165,7 @@ void Calls::answered(Call& call, const Branch& branch, const Message& answer, ne
     ringing(call, branch.target.path, now);
     if (call.up) return;
     call.up = true;
+    ++changes_;
     call.view.state = "up";
     call.answer = answer;
     call.callee = branch.target.flow;
@@ -179,6 +181,7 @@ void Calls::saw(Call& call, const Message& request) {
 void Calls::end(const std::string& key, std::string_view why, net::Now) {
     const auto at = by_key_.find(key);
     if (at == by_key_.end()) return;
+    ++changes_;
     if (at->second.told) exchange_.events.emplace_back(CallEnded{at->second.view, std::string(why)});
     by_key_.erase(at);
 }

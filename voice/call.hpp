@@ -68,6 +68,9 @@ public:
     net::Steady next_deadline() const { return by_key_.empty() ? net::kNever : next_look_; }
 
     std::size_t size() const { return by_key_.size(); }
+    const std::unordered_map<std::string, Call>& all() const { return by_key_; }
+    /// Grows when a call that rings begins, is answered, or ends.
+    std::uint64_t changes() const { return changes_; }
     std::vector<CallView> views() const;
 
 private:
@@ -80,6 +83,7 @@ private:
     Exchange& exchange_;
     std::unordered_map<std::string, Call> by_key_;
     net::Steady next_look_;
+    std::uint64_t changes_ = 0;
 };
 
 }  // namespace voice

@@ -225,6 +225,9 @@ std::vector<Target> Dialogs::spare(Fork& fork, net::Now) {
 }
 
 void Dialogs::passing(Fork& fork, const Branch& branch, Message& response, net::Now now) {
+    // A subscription that died with the centre: its phone is to subscribe anew, at once (RFC 6665 section 4.1.2.2).
+    const bool dead = branch.id == 0 && exchange_.monitor && !exchange_.centre_up() && is_outage(response.status());
+    if (dead && fork.request.is("SUBSCRIBE")) response.set_status(481);
     calls_.carry_back(fork, branch, response, now);
     if (!branch.spare || !fork.is_invite() || response.status() < 200 || response.status() >= 300 || fork.calls.empty()) return;
     if (auto* call = calls_.find(fork.calls.front())) call->bypassed_cseq = (fork.asked ? *fork.asked : fork.request).cseq().number;

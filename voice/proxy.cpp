@@ -17,7 +17,9 @@ struct Proxy::Parts {
           calls(exchange),
           credentials(exchange),
           pager(exchange, forking, credentials),
-          requests(exchange, forking, calls, credentials, pager),
+          watching(exchange, calls),
+          notifier(exchange, watching, pager.mailbox()),
+          requests(exchange, forking, calls, credentials, pager, notifier),
           dialogs(exchange, forking, calls, credentials),
           registration(exchange, forking, credentials),
           probe(exchange),
@@ -29,6 +31,8 @@ struct Proxy::Parts {
     void handle(const TransactionEvent& event, net::Now now);
     void arrived(const RequestArrived& event, net::Now now);
     void failed(ClientId id, int status, net::Now now);
+    /// Whether it is the answer to a request that we made up ourselves, which has then been dealt with.
+    bool is_own(ClientId id, int status, net::Now now);
     /// RFC 3261 section 16.3: the status that refuses the request, or 0.
     int refused(const Message& request) const;
 
@@ -37,6 +41,8 @@ struct Proxy::Parts {
     Calls calls;
     Credentials credentials;
     Pager pager;
+    Watching watching;
+    Notifier notifier;
     Requests requests;
     Dialogs dialogs;
     Registration registration;
@@ -150,6 +156,8 @@ void Proxy::tick(net::Now now) {
     parts.forking.tick(now);
     parts.requests.tick(now);
     parts.pager.tick(now);
+    parts.watching.tick(now);
+    parts.notifier.tick(now);
     parts.calls.tick(now);
     parts.exchange.location.tick(now);
     parts.exchange.names.tick(now);
@@ -163,7 +171,8 @@ net::Steady Proxy::next_deadline() const {
                           parts.requests.next_deadline(), parts.calls.next_deadline(),
                           parts.exchange.location.next_deadline(), parts.exchange.names.next_deadline()});
     if (parts.exchange.monitor) next = std::min(next, parts.exchange.monitor->next_deadline());
-    return std::min({next, parts.neighbours.next_deadline(), parts.pager.next_deadline()});
+    return std::min({next, parts.neighbours.next_deadline(), parts.pager.next_deadline(), parts.watching.next_deadline(),
+                     parts.notifier.next_deadline()});
 }
 
 void Proxy::Parts::settle(net::Now now) {
@@ -182,6 +191,8 @@ void Proxy::Parts::settle(net::Now now) {
             if (!requests.found(one, now)) looked_up.push_back(std::move(one));
         }
     }
+    watching.look_at_calls(now);
+    notifier.follow(now);
     for (auto& change : exchange.location.take_changes(now)) {
         if (change.until) pager.registered(change.aor, now);
         exchange.events.emplace_back(std::move(change));
@@ -202,7 +213,7 @@ void Proxy::Parts::handle(const TransactionEvent& event, net::Now now) {
         void operator()(const Cancelled& e) const { parts.requests.cancelled(e.id, e.cancel.get("Reason").value_or(""), now); }
         void operator()(const ResponseArrived& e) const {
             if (e.flow.side == Side::centre) parts.credentials.learn(e.message);
-            if (!parts.pager.response(e.id, e.message.status(), now)) parts.forking.response(e, now);
+            if (!parts.is_own(e.id, e.message.status(), now)) parts.forking.response(e, now);
         }
         void operator()(const StrayResponse& e) const {
             auto& monitor = parts.exchange.monitor;
@@ -233,13 +244,19 @@ void Proxy::Parts::arrived(const RequestArrived& event, net::Now now) {
         exchange.transactions.respond(event.id, response, now);
         return;
     }
+    if (watching.takes(event, now)) return;
     if (event.message.is("REGISTER")) return registration.arrived(event, now);
+    if (!event.message.to_tag().empty() && notifier.takes(event, now)) return;
     if (!event.message.to_tag().empty()) return dialogs.arrived(event, now);
     requests.arrived(event, now);
 }
 
 void Proxy::Parts::failed(ClientId id, int status, net::Now now) {
-    if (!pager.response(id, status, now)) forking.failed(id, status, now);
+    if (!is_own(id, status, now)) forking.failed(id, status, now);
+}
+
+bool Proxy::Parts::is_own(ClientId id, int status, net::Now now) {
+    return pager.response(id, status, now) || watching.response(id, status, now) || notifier.response(id, status, now);
 }
 
 int Proxy::Parts::refused(const Message& request) const {
@@ -332,6 +349,10 @@ void Proxy::mail_stored(std::uint64_t batch, net::Now now) {
 
 void Proxy::restore_mail(const std::map<std::string, net::Bytes>& values, net::Now now) {
     parts_->pager.restore(values, now);
+}
+
+std::size_t Proxy::subscriptions() const {
+    return parts_->notifier.size();
 }
 
 std::vector<MailView> Proxy::mail() const {

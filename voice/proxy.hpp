@@ -180,6 +180,7 @@ public:
     void mail_stored(std::uint64_t batch, net::Now now);
     void restore_mail(const std::map<std::string, net::Bytes>& values, net::Now now);
     std::vector<MailView> mail() const;
+    std::size_t subscriptions() const;  ///< that are served here, not by the centre
 
     std::vector<PhoneView> phones(net::Now now) const;
     std::vector<CallView> calls() const;

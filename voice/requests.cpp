@@ -70,6 +70,9 @@ void Requests::from_phone(const RequestArrived& event, net::Now now) {
     }
     if (exchange_.centre_busy()) {
         // Who is in the mesh is reached through it. All else has to wait: it is not known that there is no such number.
+        if (Notifier::serves(request) && lookup_.may_speak_for(caller, event.flow)) {
+            return notifier_.subscribe(event.id, request, event.flow, caller, true, now);
+        }
         const bool over_mesh = request.is("INVITE") || request.is("MESSAGE");
         const auto targets = over_mesh ? everywhere_for(request, callee, event.flow) : std::vector<Target>();
         const bool may_wait = request.is("MESSAGE") && lookup_.may_speak_for(caller, event.flow);
@@ -80,7 +83,11 @@ void Requests::from_phone(const RequestArrived& event, net::Now now) {
     }
     if (!authenticated(event, caller, now)) return;
     if (request.is("MESSAGE") && pager_.queued(event, caller, callee, now)) return;
-    if (request.is("SUBSCRIBE")) return exchange_.answer(event.id, 480, now);
+    if (request.is("SUBSCRIBE")) {
+        // The centre may serve what we do not.
+        if (exchange_.monitor && !Notifier::serves(request)) return exchange_.answer(event.id, 480, now);
+        return notifier_.subscribe(event.id, request, event.flow, caller, exchange_.monitor.has_value(), now);
+    }
     if (request.is("PUBLISH")) return exchange_.answer(event.id, 503, now);
     const bool replaces = Replaces::of(request).has_value();
     if (!replaces && exchange_.settings.outside != OutsideUse::never && outside_.ask(event, caller, callee, now)) return;
@@ -319,7 +326,20 @@ void Requests::heard(Fork& fork, const Branch& branch, int status, std::optional
 }
 
 bool Requests::settles(Fork& fork, int status, net::Now now) {
-    return fork.request.is("MESSAGE") && pager_.refused(fork, status, now);
+    if (fork.request.is("MESSAGE")) return pager_.refused(fork, status, now);
+    return fork.request.is("SUBSCRIBE") && served_here(fork, status, now);
+}
+
+bool Requests::served_here(const Fork& fork, int status, net::Now now) {
+    const bool unable = status == 405 || status == 489 || status == 501;
+    const bool absent = status == 404 || status == 480;
+    if (fork.from.side != Side::phone || !(unable || absent || is_outage(status)) || !Notifier::serves(fork.request)) return false;
+    const auto caller = Lookup::caller_of(fork.request);
+    const bool ours = exchange_.directory().user(lookup_.callee_of(fork.request.uri())).has_value();
+    if (!ours || !lookup_.may_speak_for(caller, fork.from)) return false;
+    const bool for_now = is_outage(status) || (absent && exchange_.settling(now));
+    notifier_.subscribe(fork.id, fork.request, fork.from, caller, for_now, now);
+    return true;
 }
 
 void Requests::ended(Fork& fork, int status, net::Now now) {

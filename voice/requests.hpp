@@ -11,15 +11,15 @@
 #include "voice/credentials.hpp"
 #include "voice/lookup.hpp"
 #include "voice/merging.hpp"
+#include "voice/notifier.hpp"
 #include "voice/outside.hpp"
-#include "voice/pager.hpp"
 
 namespace voice {
 
 class Requests final : public ForkUser {
 public:
-    Requests(Exchange& exchange, Forking& forking, Calls& calls, Credentials& credentials, Pager& pager)
-        : exchange_(exchange), forking_(forking), calls_(calls), credentials_(credentials), pager_(pager), lookup_(exchange), outside_(exchange) {}
+    Requests(Exchange& exchange, Forking& forking, Calls& calls, Credentials& credentials, Pager& pager, Notifier& notifier)
+        : exchange_(exchange), forking_(forking), calls_(calls), credentials_(credentials), pager_(pager), notifier_(notifier), lookup_(exchange), outside_(exchange) {}
 
     void arrived(const RequestArrived& event, net::Now now);
     void cancelled(ServerId id, std::string_view reason, net::Now now);
@@ -66,6 +66,8 @@ private:
     /// Without the centre: whether a phone may send this. A flow that is registered for the caller is believed, any other
     /// has to know the caller's password. False: it has been answered.
     bool authenticated(const RequestArrived& event, const Aor& caller, net::Now now);
+    /// True if a SUBSCRIBE that the centre has refused so, or has not answered, is served here.
+    bool served_here(const Fork& fork, int status, net::Now now);
     void options(const RequestArrived& event, net::Now now);
     /// Who answers from outside may send its BYE from where its Contact is.
     void hear(const Message& response, net::Now now);
@@ -75,6 +77,7 @@ private:
     Calls& calls_;
     Credentials& credentials_;
     Pager& pager_;
+    Notifier& notifier_;
     Lookup lookup_;
     Merging merging_;
     Outside outside_;

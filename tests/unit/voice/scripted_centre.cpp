@@ -79,6 +79,14 @@ void ScriptedCentre::request(const voice::RequestArrived& event) {
         transactions_.respond(event.id, Message::response(request, 404, {}, "c"), world_.now);
     } else if (request.is("REGISTER") && register_status != 0) {
         refuse(event, register_status);
+    } else if (request.is("SUBSCRIBE") && subscribe_status == 200) {
+        auto response = Message::response(request, 200, {}, "c");
+        response.set_addresses("Record-Route", request.record_routes());
+        response.set_contacts({NameAddr::of(Uri::of("presence", at))});
+        response.set_expires_s(3600);
+        transactions_.respond(event.id, response, world_.now);
+    } else if (request.is("SUBSCRIBE") && subscribe_status != 0) {
+        refuse(event, subscribe_status);
     } else if (request.is("MESSAGE") && message_status != 0) {
         refuse(event, message_status);
     } else if (request.is("REGISTER")) {

@@ -22,6 +22,7 @@ public:
     bool swallows = false;                         ///< a front without a back end: answers OPTIONS, nothing else
     int invite_status = 0;                         ///< answers every INVITE so
     int message_status = 0;                        ///< answers every MESSAGE so
+    int subscribe_status = 0;                      ///< answers every SUBSCRIBE so, 200 with a dialog of its own
     int register_status = 0;                       ///< answers every REGISTER so
     std::uint32_t retry_after_s = 0;               ///< stands in these answers, unless 0
     unsigned refused = 0;                          ///< so answered

@@ -174,7 +174,7 @@ TEST_CASE("MESSAGE and SUBSCRIBE are asked for a password as INVITE is") {
     second.send("SUBSCRIBE", "sip:bob@acme.example");
     scene.world.run(2s);
     CHECK(second.count("SUBSCRIBE", 407) == 1);
-    CHECK(second.last("SUBSCRIBE") == 480);
+    CHECK(second.last("SUBSCRIBE") == 489);
 }
 
 TEST_CASE("each count of a nonce is good for one request") {
