@@ -38,13 +38,16 @@ class Site:
         self.lan, self.gateway = f"192.168.{10 * self.number}.0/24", f"192.168.{10 * self.number}.1"
         self.space.forward()
         bridge(self.space, "lan", f"{self.gateway}/24")
-        for i, person in enumerate(people):
-            space = Space(person)
-            cable(space, "eth0", self.space, person)
-            plug(self.space, "lan", person)
-            space.set_up("eth0", f"192.168.{10 * self.number}.{11 + i}/24")
-            space.default_route(self.gateway)
-            self.people[person] = space
+        for person in people:
+            self.add_person(person)
+
+    def add_person(self, person):
+        space = Space(person)
+        cable(space, "eth0", self.space, person)
+        plug(self.space, "lan", person)
+        space.set_up("eth0", f"192.168.{10 * self.number}.{11 + len(self.people)}/24")
+        space.default_route(self.gateway)
+        self.people[person] = space
 
     def phone_address(self, person):
         return f"192.168.{10 * self.number}.{11 + list(self.people).index(person)}"
@@ -70,6 +73,7 @@ class World:
         self.sites = {name: Site(self, number, name) for number, name in enumerate(SITES, 1)}
         for name, people in OFFICES.items():
             self.sites[name].add_lan(people)
+        self.sites["london"].add_person("frida")  # who has no phone until a step gives her one
 
     def route_lans(self):
         """For phones without a meshd in front: the Internet knows the way to every LAN."""

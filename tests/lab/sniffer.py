@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 ETH_P_ALL, ETH_P_IP, SO_TIMESTAMPNS = 3, 0x0800, 35
 UDP, TCP, PACKET_OUTGOING = 17, 6, 4
-METHODS = (b"INVITE ", b"ACK ", b"BYE ", b"CANCEL ", b"REGISTER ", b"OPTIONS ", b"UPDATE ", b"PRACK ")
+METHODS = (b"INVITE ", b"ACK ", b"BYE ", b"CANCEL ", b"REGISTER ", b"OPTIONS ", b"UPDATE ", b"PRACK ",
+           b"MESSAGE ", b"SUBSCRIBE ", b"NOTIFY ")
 
 
 @dataclass

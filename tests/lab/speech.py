@@ -25,6 +25,8 @@ TEXTS = {
                          "figures of October, and then the ones of July, in that order?"),
     "erin": ("en-us+f5", "It is Erin, at the front desk. Two visitors are waiting in the blue room, one of them has a "
                          "violin. Shall I offer them water, or will you come down before the bell?"),
+    "frida": ("en-gb+f2", "Frida, third floor. I was at the dentist's all morning, so whatever you wrote to me is news. Is the "
+                          "parcel still downstairs, and how heavy is it?"),
 }
 
 

@@ -7,6 +7,7 @@ from network import Failed, wait_until
 from node import Node, wait_full_mesh
 from offices import CENTRE, DOMAIN, OFFICES, PASSWORDS, World
 from phone import Call, Phone
+from reception import Reception
 from sniffer import Sniffer
 from speech import Voices
 
@@ -21,7 +22,7 @@ class Stage:
         self.logs = f"{folder}/logs"
         self.world = World(f"{programs}/tests/lab/wire", self.logs)
         self.nodes, self.phones, self.others = {}, {}, []
-        self.kamailio = self.call = self.unlucky = self.cut_s = None
+        self.kamailio = self.call = self.unlucky = self.cut_s = self.reception = None
         self.resident_mb = {}
 
     # what the steps stand on
@@ -75,13 +76,13 @@ class Stage:
         self.start_phones(lambda site: f"{site.gateway}:5060")
 
     def start_phones(self, server_of):
-        voices = Voices(self.folder)
+        self.voices = Voices(self.folder)
         for office, people in OFFICES.items():
             site = self.world.sites[office]
             for person in people:
                 # London's phones have TCP, as some do.
                 self.phones[person] = Phone(site.people[person], "eth0", person, PASSWORDS[person], DOMAIN,
-                                            server_of(site), voices, self.folder, self.logs,
+                                            server_of(site), self.voices, self.folder, self.logs,
                                             "tcp" if office == "london" else "udp")
         for phone in self.phones.values():
             phone.wait_registered()
@@ -101,6 +102,14 @@ class Stage:
         self.need_phones()
         self.need_cut()
         wait_until("the offices to notice the cut", lambda: self.modes() == {"island"}, NOTICE_LIMIT_S)
+
+    def need_reception(self):
+        """A user of whom the centre knows nothing, beside erin's phone: the mesh has the password."""
+        if self.reception is None:
+            site = self.world.sites["trento"]
+            self.nodes["trento"].add_user(f"reception@{DOMAIN}", "front-desk-word", "--node", "trento")
+            self.reception = Reception(site.people["erin"], site.phone_address("erin"), f"{site.gateway}:5060", DOMAIN,
+                                       "front-desk-word", self.folder, self.logs)
 
     def need_call(self):
         """Alice and bob talk."""

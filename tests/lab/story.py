@@ -6,11 +6,13 @@ import time
 
 from network import Failed, Space, bridge, cable, plug, wait_until
 from node import Node, wait_full_mesh
-from offices import PASSWORDS
-from phone import Call
+from offices import DOMAIN, PASSWORDS
+from phone import Call, Phone
+from reception import lamp_states, messages_heard
 from stage import NOTICE_LIMIT_S, PORT, Stage
 from wireguard import StockPeer
 
+LAMP_LIMIT_MS, MESSAGE_LIMIT_MS = 500, 1000
 MESH_LIMIT_S, UNLUCKY_LIMIT_MS, MESH_CALL_LIMIT_MS, FAILBACK_LIMIT_S, RESIDENT_LIMIT_MB = 5, 1500, 300, 90, 20
 TRANSFER_LIMIT_MS = 1000
 GAP_LIMIT_MS = 250            # of audio, when nothing happens to its path
@@ -18,7 +20,7 @@ LISTEN_S = 6
 AFTER_CUT_S = 12              # longer than it may take to notice
 
 STEPS = ("mesh-up", "ping", "throughput", "mdns", "stock-wireguard", "call-central", "call-survives", "call-unlucky",
-         "call-mesh", "transfer-offline", "call-island", "failback", "crash")
+         "call-mesh", "transfer-offline", "call-island", "lamp-offline", "message-offline", "failback", "crash")
 
 
 def at_most(limit, value, what):
@@ -192,6 +194,52 @@ class Story(Stage):
         finally:
             london.line("up")
         return ring_ms, "ms", "london has lost its Internet line; carol calls dave, two rooms away; INVITE to ring-back"
+
+    def lamp_offline(self):
+        self.need_known_cut()
+        self.need_reception()
+        began_s = time.time()
+        ear = self.phones["erin"].sniffer
+        states = lambda: lamp_states(ear, began_s)
+        sipp = self.reception.start("lamp", "dave")
+        wait_until("the lamp's first NOTIFY", states, 5)
+        call = Call(self.phones["carol"], self.phones["dave"])
+        call.ring_back_ms()
+        wait_until("the lamp to blink", lambda: any(state == "early" for _, state in states()), 5, 0.01)
+        rang_s = next(m.at_s for m in self.phones["dave"].sniffer.sip
+                      if m.start == "180" and m.outgoing and m.at_s >= call.began_s)
+        lit_ms = (next(at_s for at_s, state in states() if state == "early") - rang_s) * 1e3
+        call.answer()
+        wait_until("the lamp to stay on", lambda: states()[-1][1] == "confirmed", 5)
+        call.hang_up()
+        wait_until("the lamp to go out", lambda: states()[-1][1] == "terminated", 5)
+        self.reception.finish(sipp)
+        at_most(LAMP_LIMIT_MS, lit_ms, "ms to the lamp")
+        return lit_ms, "ms", ("trento's front desk has a lamp for dave in london, and no centre: it blinks, stays on and goes "
+                              "out with his call; from his phone's 180 to the lamp")
+
+    def message_offline(self):
+        self.need_known_cut()
+        self.need_reception()
+        trento, london = self.nodes["trento"], self.world.sites["london"]
+        trento.add_user(f"frida@{DOMAIN}", "word-of-frida", "--node", "london")
+        wait_until("the news of frida", lambda: any(
+            user["aor"] == f"frida@{DOMAIN}" for user in self.nodes["london"].ask("user", "list")["users"]), 5)
+        self.reception.leave_message("frida")
+        if [m["count"] for m in trento.ask("messages")["messages"]] != [1]:
+            raise Failed("202 was answered, but trento has no message")
+        began_s = time.time()
+        frida = Phone(london.people["frida"], "eth0", "frida", "word-of-frida", DOMAIN, f"{london.gateway}:5060", self.voices,
+                      self.folder, self.logs)
+        frida.wait_registered()
+        wait_until("the message", lambda: messages_heard(frida.sniffer, began_s), 5, 0.01)
+        registered_s = next(m.at_s for m in frida.sniffer.sip if m.start == "200" and m.cseq_method == "REGISTER")
+        came_ms = (messages_heard(frida.sniffer, began_s)[0] - registered_s) * 1e3
+        wait_until("trento to hear that it has come", lambda: not trento.ask("messages")["messages"], 5)
+        frida.stop()
+        at_most(MESSAGE_LIMIT_MS, came_ms, "ms to the message")
+        return came_ms, "ms", ("frida in london had no phone when the front desk wrote to her, and no centre: from her phone's "
+                               "registration to the message")
 
     def failback(self):
         self.need_known_cut()

@@ -9,6 +9,8 @@ import time
 import harness
 from network import Space, bridge, cable, plug, wait_until
 from phone import Call, Phone
+from reception import Reception, lamp_states, messages_heard
+from sniffer import Sniffer
 from speech import Voices
 from stage import RECOGNISED_SHARE
 from story import LISTEN_S
@@ -96,6 +98,66 @@ class RegistrarTest(harness.NodesTest):
         wait_until("the end of all calls", lambda: not self.nodes["a"].ask("calls")["calls"], 5)
         for phone in (alice, bob, liar):
             phone.stop()
+
+    def reception(self, password="front-desk-word"):
+        """A lamp and messages, by sipp, at office a; and the sniffer there."""
+        space = Space("desk")
+        self.addCleanup(space.remove)
+        cable(space, "eth0", self.nodes["a"].space, "desk")
+        self.addCleanup(self.nodes["a"].space.ip, "link", "del", "dev", "desk")
+        plug(self.nodes["a"].space, "lan", "desk")
+        space.set_up("eth0", "192.168.1.77/24")
+        space.default_route("192.168.1.1")
+        self.nodes["a"].add_user(f"reception@{DOMAIN}", password, "--node", "a")
+        return (Reception(space, "192.168.1.77", "192.168.1.1:5060", DOMAIN, password, self.folder, f"{self.folder}/logs"),
+                Sniffer(space, "eth0"))
+
+    def test_a_lamp_follows_calls_of_another_office_after_its_node_was_killed_too(self):
+        for person in ("bob", "carol"):
+            self.nodes["a"].add_user(f"{person}@{DOMAIN}", f"word-of-{person}", "--node", "b")
+        desk, ear = self.reception()
+        wait_until("the users to spread", lambda: len(self.nodes["b"].ask("user", "list")["users"]) == 3, 5)
+        bob, carol = self.phone("b", "bob", "word-of-bob"), self.phone("b", "carol", "word-of-carol")
+        for phone in (bob, carol):
+            phone.wait_registered()
+        wait_until("the news of the phones", lambda: len(self.nodes["a"].ask("phones")["phones"]) == 2, 5)
+        for _ in range(2):
+            began_s = time.time()
+            sipp = desk.start("lamp", "bob")
+            states = lambda began_s=began_s: [state for _, state in lamp_states(ear, began_s)]
+            wait_until("the first NOTIFY", states, 5)
+            call = Call(carol, bob)
+            call.ring_back_ms()
+            wait_until("the lamp to blink", lambda: "early" in states(), 5)
+            call.answer()
+            wait_until("the lamp to stay on", lambda: "confirmed" in states(), 5)
+            call.hang_up()
+            wait_until("the lamp to go out", lambda: "terminated" in states(), 5)
+            desk.finish(sipp)
+            self.assertEqual(states(), ["none", "early", "confirmed", "terminated"])
+            self.nodes["a"].crash()
+            self.nodes["a"].start()
+            wait_until("the nodes to meet", lambda: len(self.nodes["a"].ask("phones")["phones"]) == 2, 10)
+
+    def test_a_message_waits_for_its_recipient_though_its_node_is_killed(self):
+        self.nodes["a"].add_user(f"frida@{DOMAIN}", "word-of-frida", "--node", "b")
+        desk, _ = self.reception()
+        wait_until("the users to spread", lambda: len(self.nodes["b"].ask("user", "list")["users"]) == 2, 5)
+        desk.leave_message("frida")
+        self.nodes["a"].crash()  # kill -9, at once after the 202
+        self.nodes["a"].start()
+        self.assertEqual([m["count"] for m in self.nodes["a"].ask("messages")["messages"]], [1])
+        began_s = time.time()
+        frida = self.phone("b", "frida", "word-of-frida")
+        frida.wait_registered()
+        wait_until("the message", lambda: messages_heard(frida.sniffer, began_s), 15)
+        wait_until("the sender's node to hear of it", lambda: not self.nodes["a"].ask("messages")["messages"], 5)
+        for node in self.nodes.values():  # nobody brings it again
+            node.crash()
+            node.start()
+        wait_until("the nodes to meet", lambda: self.nodes["a"].ask("phones")["phones"], 10)
+        time.sleep(2)
+        self.assertEqual(len(messages_heard(frida.sniffer, began_s)), 1)
 
     def test_a_phone_comes_by_tls_and_is_called_by_its_connection(self):
         self.nodes["a"].add_user(f"dave@{DOMAIN}", "word-of-dave", "--node", "a")
