@@ -22,7 +22,8 @@ public:
         return net::copy(message);
     }
     bool is_broken() const { return broken_; }
-    bool is_empty() const { return buffer_.size() == taken_; }
+    bool is_empty() const { return size_bytes() == 0; }
+    std::size_t size_bytes() const { return buffer_.size() - taken_; }  ///< of what next() has not given yet
 
     /// `message` as it goes on the wire; it is at most 65,535 bytes.
     static net::Bytes framed(net::ByteView message) {

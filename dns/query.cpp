@@ -5,7 +5,7 @@
 namespace dns {
 namespace {
 
-constexpr std::uint16_t kResponse = 0x8000, kRecursionDesired = 0x0100;
+constexpr std::uint16_t kRecursionDesired = 0x0100;
 constexpr std::uint16_t kMaxAdditional = 4;  // OPT, and what is not known here, such as TSIG
 
 /// False: malformed.
@@ -40,7 +40,7 @@ Query read_query(net::ByteView message) {
     out.id = reader.u16be();
     const auto flags = reader.u16be();
     const auto questions = reader.u16be(), answers = reader.u16be(), authority = reader.u16be(), additional = reader.u16be();
-    if (!reader.ok() || (flags & kResponse) != 0) {
+    if (!may_be_query(message)) {
         out.fault = Query::Fault::not_a_query;
         return out;
     }

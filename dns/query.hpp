@@ -34,6 +34,10 @@ struct Query {
     std::optional<Edns> edns;
 };
 
+/// Whether it is worth reading: a header at least, and no response, as somebody may have other servers send here.
+inline bool may_be_query(net::ByteView message) {
+    return message.size() >= kHeaderBytes && (message[2] & std::byte{0x80}) == std::byte{};
+}
 /// Never fails: see `fault`.
 Query read_query(net::ByteView message);
 

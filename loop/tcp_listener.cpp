@@ -16,14 +16,15 @@ namespace {
 constexpr int kBacklog = 256;
 constexpr auto kOutOfDescriptors = std::chrono::milliseconds(100);  ///< until the next attempt to accept
 
-FileDescriptor listening(const net::Endpoint& local) {
+FileDescriptor listening(const net::Endpoint& local, std::uint32_t device) {
     const auto address = to_socket_address(local);
-    const int yes = 1;
+    const int yes = 1, index = static_cast<int>(device);
     FileDescriptor socket(::socket(family_of(local.address), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     const int fd = socket.get();
     const bool failed =
         fd < 0 || ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
         (local.address.is_v6() && ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes) != 0) ||
+        (device != 0 && ::setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, sizeof index) != 0) ||
         ::bind(fd, address.get(), address.length) != 0 || ::listen(fd, kBacklog) != 0;
     if (failed) {
         const int error = errno;
@@ -54,9 +55,10 @@ struct TcpListener::Inner : std::enable_shared_from_this<Inner> {
 };
 
 TcpListener::TcpListener(Loop& loop, const net::Endpoint& local,
-                         std::function<void(std::unique_ptr<Stream>)> accepted, const Stream::Limits& limits)
+                         std::function<void(std::unique_ptr<Stream>)> accepted, const Stream::Limits& limits,
+                         std::uint32_t device)
     : inner_(std::make_shared<Inner>(loop, std::move(accepted), limits)) {
-    inner_->socket = listening(local);
+    inner_->socket = listening(local, device);
     inner_->local = local_endpoint(inner_->socket.get());
     inner_->watch =
         std::make_unique<FdWatch>(loop, inner_->socket.get(), [inner = inner_.get()](Readiness) { inner->accept(); });

@@ -36,7 +36,7 @@ DnsService::DnsService(loop::Loop& loop, const Config& config, const mesh::Node&
     sockets_ = std::make_unique<DnsSockets>(
         loop_, config_.port,
         DnsSockets::Events{
-            [this](net::ByteView message, const net::IpAddress& to, bool by_tcp) { return answer(message, to, by_tcp); },
+            [this](net::ByteView message, const auto& from, const auto& to, bool by_tcp) { return answer(message, from, to, by_tcp); },
             [this](const auto& from, const auto& to, bool overlay) { return is_welcome(from, to, overlay); },
             [this] { doors_changed(); }});
     if (config_.resolved) {
@@ -71,7 +71,7 @@ const dns::Zones& DnsService::zones() {
     return zones_;
 }
 
-net::Bytes DnsService::answer(net::ByteView message, const net::IpAddress& to, bool by_tcp) {
+net::Bytes DnsService::answer(net::ByteView message, const net::IpAddress&, const net::IpAddress& to, bool by_tcp) {
     auto response = dns::respond(zones(), {message, by_tcp, to});
     ++counts_[static_cast<std::size_t>(response.outcome)];
     return std::move(response.message);

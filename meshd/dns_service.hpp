@@ -33,7 +33,7 @@ public:
     const Resolved* resolved() const { return resolved_.get(); }  ///< null where it is not to be told
 
 private:
-    net::Bytes answer(net::ByteView message, const net::IpAddress& to, bool by_tcp);
+    net::Bytes answer(net::ByteView message, const net::IpAddress& from, const net::IpAddress& to, bool by_tcp);
     bool is_welcome(const net::IpAddress& from, const net::IpAddress& to, bool overlay) const;
     void doors_changed();
     void tell_resolved();

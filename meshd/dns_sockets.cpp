@@ -1,12 +1,15 @@
 #include "meshd/dns_sockets.hpp"
 
 #include <algorithm>
+#include <set>
 #include <stdexcept>
 
 namespace meshd {
 namespace {
 
-constexpr std::uint32_t kLoopback = 1;  // the index of the interface by which a machine asks its own addresses
+// A machine takes what is for any address of its own by every device: a neighbour on the LAN might write a member's address
+// as his own. So those of the overlay are asked by its device, or by this one, by which a machine asks its own addresses.
+constexpr std::uint32_t kLoopback = 1;
 constexpr std::size_t kQueueBytes = 64 << 10;
 
 }  // namespace
@@ -17,7 +20,8 @@ DnsSockets::DnsSockets(loop::Loop& loop, std::uint16_t port, Events events, net:
       events_(std::move(events)),
       idle_(idle),
       idle_timer_(loop, [this] { close_idle(); }),
-      again_timer_(loop, [this] { try_again(); }) {}
+      again_timer_(loop, [this] { try_again(); }),
+      turn_timer_(loop, [this] { take_turns(); }) {}
 
 DnsSockets::~DnsSockets() = default;
 
@@ -47,10 +51,13 @@ void DnsSockets::open(const net::IpAddress& address, Door& door) {
         loop::Stream::Limits limits;
         limits.queue_bytes = kQueueBytes;
         limits.unacknowledged_timeout = kIdle;
-        door.tcp = std::make_unique<loop::TcpListener>(
-            loop_, local, [this, &door](std::unique_ptr<loop::Stream> stream) { accepted(std::move(stream), door.overlay); },
-            limits);
+        const auto accept = [this, &door](std::unique_ptr<loop::Stream> stream) { accepted(std::move(stream), door.overlay); };
+        std::vector<std::unique_ptr<loop::TcpListener>> tcp;
+        for (const auto device : door.overlay ? std::set{device_, kLoopback} : std::set<std::uint32_t>{0}) {
+            tcp.push_back(std::make_unique<loop::TcpListener>(loop_, local, accept, limits, device));
+        }
         door.udp = std::move(udp);
+        door.tcp = std::move(tcp);
         door.trouble.clear();
     } catch (const std::runtime_error& error) {
         door.trouble = error.what();
@@ -69,32 +76,18 @@ void DnsSockets::try_again() {
     if (changed) events_.changed();
 }
 
-bool DnsSockets::within_rate() {
-    const auto now = loop_.now().steady;
-    const auto passed = std::min<net::Duration>(now - counted_from_, std::chrono::seconds(1));
-    const auto more = static_cast<std::uint64_t>(passed.count()) * kMaxPerSecond / 1'000'000'000U;
-    if (more > 0) {
-        answers_left_ = std::min(answers_left_ + more, kBurst);
-        counted_from_ = now;
-    }
-    if (answers_left_ == 0) {
-        ++counters_.over_rate;
-        return false;
-    }
-    --answers_left_;
-    return true;
-}
-
 void DnsSockets::came(const loop::Received& datagram, Door& door) {
-    // A machine takes what is for any address of its own by every device: a neighbour on the LAN might write a member's
-    // address as his own.
     const bool beside = door.overlay && datagram.interface != device_ && datagram.interface != kLoopback;
     if (beside || !events_.welcome(datagram.from.address, datagram.to, door.overlay)) {
         ++counters_.strangers;
         return;
     }
-    if (!within_rate()) return;
-    const auto response = events_.answer(datagram.bytes, datagram.to, false);
+    // What is no question gets no answer, and takes nothing from those who ask.
+    if (dns::may_be_query(datagram.bytes) && !rate_.allow(datagram.from.address, loop_.now().steady)) {
+        ++counters_.over_rate;
+        return;
+    }
+    const auto response = events_.answer(datagram.bytes, datagram.from.address, datagram.to, false);
     if (!response.empty()) door.udp->send(datagram.from, response, datagram.to);
 }
 
@@ -130,20 +123,38 @@ void DnsSockets::accepted(std::unique_ptr<loop::Stream> stream, bool overlay) {
 void DnsSockets::received(std::uint64_t id, net::ByteView bytes) {
     const auto found = connections_.find(id);
     if (found == connections_.end()) return;
-    auto& connection = found->second;
-    connection.framer.feed(bytes);
-    bool good = true;
-    while (good) {
-        const auto message = connection.framer.next();
-        if (!message) break;
-        connection.used = loop_.now().steady;
-        const auto response = within_rate() ? events_.answer(*message, connection.to, true) : net::Bytes();
-        // Who asks and never reads, or sends what is no question, is not waited for.
-        good = !response.empty() && connection.stream->write(dns::Framer::framed(response));
-    }
-    if (good && !connection.framer.is_broken()) return;
+    found->second.framer.feed(bytes);
+    if (serve(found->second)) return;
     ++counters_.connections_closed;
     close(id);
+}
+
+bool DnsSockets::serve(Connection& connection) {
+    const auto now = loop_.now().steady;
+    while (true) {
+        if (connection.waiting.empty()) {
+            auto message = connection.framer.next();
+            if (!message) return !connection.framer.is_broken();
+            connection.waiting = std::move(*message);
+            connection.used = now;
+        }
+        if (!rate_.allow(connection.from, now)) {
+            if (turn_timer_.deadline() == net::kNever) turn_timer_.after(kTurn);
+            return connection.framer.size_bytes() <= kMaxWaitingBytes;
+        }
+        const auto response = events_.answer(std::exchange(connection.waiting, {}), connection.from, connection.to, true);
+        // Who asks and never reads, or sends what is no question, is not waited for.
+        if (response.empty() || !connection.stream->write(dns::Framer::framed(response))) return false;
+    }
+}
+
+void DnsSockets::take_turns() {
+    for (auto i = connections_.begin(); i != connections_.end();) {
+        auto& connection = i->second;
+        const bool keep = connection.waiting.empty() || serve(connection);
+        if (!keep) ++counters_.connections_closed;
+        i = keep ? std::next(i) : connections_.erase(i);
+    }
 }
 
 void DnsSockets::close(std::uint64_t id) { connections_.erase(id); }

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 using namespace std::chrono_literals;
+using meshd::DnsRate;
 using meshd::DnsSockets;
 
 namespace {
@@ -35,11 +36,13 @@ struct Fixture {
     net::Duration idle_after;
     std::uint16_t port = some_port(loop);
     dns::Framer back;
-    unsigned closed = 0, changed = 0, by_tcp = 0;
-    net::IpAddress came_to;
+    unsigned closed = 0, changed = 0, by_tcp = 0, came = 0;
+    net::IpAddress came_from, came_to;
     DnsSockets sockets{loop, port,
-                       {[this](net::ByteView message, const net::IpAddress& to, bool tcp) {
+                       {[this](net::ByteView message, const net::IpAddress& from, const net::IpAddress& to, bool tcp) {
+                            came_from = from;
                             came_to = to;
+                            ++came;
                             by_tcp += tcp ? 1 : 0;
                             return message[0] == std::byte{'-'} ? net::Bytes() : net::copy(message);
                         },
@@ -65,6 +68,7 @@ TEST_CASE("a question by UDP is answered from the address that it came to") {
     friendly->send({kElsewhere, f.port, 0}, question('f'));
     f.run_until([&] { return !came.empty(); });
     CHECK(came == std::vector{std::pair{net::Endpoint{kElsewhere, f.port, 0}, question('f')}});
+    CHECK(f.came_from == kHere);
     CHECK(f.came_to == kElsewhere);
     CHECK(f.by_tcp == 0);
     CHECK(f.sockets.counters().strangers == 1);
@@ -142,14 +146,45 @@ TEST_CASE("a port that another program has is left to it, told, and taken when i
     CHECK(f.changed == 3);
 }
 
-TEST_CASE("more questions than calls can bear are not answered") {
+TEST_CASE("who asks too much by UDP is not answered, and another is; what is no question counts for nothing") {
     Fixture f;
     f.sockets.listen({{kHere, false}}, 0);
     std::size_t answered = 0;
-    loop::UdpSocket asker(f.loop, net::Endpoint{kHere, 0, 0}, {[&](const loop::Received&) { ++answered; }, {}});
-    for (std::size_t i = 0; f.sockets.counters().over_rate == 0; ++i) {
-        asker.send({kHere, f.port, 0}, question('a'));
-        if (i % 16 == 0) f.loop.run_once();
+    const auto socket_at = [&](const net::IpAddress& address) {
+        return std::make_unique<loop::UdpSocket>(f.loop, net::Endpoint{address, 0, 0},
+                                                 loop::UdpSocket::Events{[&](const loop::Received&) { ++answered; }, {}});
+    };
+    const auto greedy = socket_at(kHere), modest = socket_at(kElsewhere);
+    for (unsigned sent = 1; sent <= 2 * DnsRate::kBurstOfOne; ++sent) {
+        greedy->send({kHere, f.port, 0}, question('\xff'));  // a response
+        greedy->send({kHere, f.port, 0}, question('a', 11));
+        f.run_until([&] { return f.came >= 2 * sent; });
     }
-    CHECK(answered >= 100);
+    CHECK(f.sockets.counters().over_rate == 0);
+    while (f.sockets.counters().over_rate == 0) {
+        greedy->send({kHere, f.port, 0}, question('a'));
+        f.loop.run_once();
+    }
+    answered = 0;
+    modest->send({kHere, f.port, 0}, question('b'));
+    f.run_until([&] { return answered > 0 && f.came_from == kElsewhere; });
+}
+
+TEST_CASE("who asks too much by TCP waits for the answers, and is closed only where too much waits") {
+    Fixture f;
+    f.sockets.listen({{kHere, false}}, 0);
+    const auto stream = f.connect();
+    constexpr unsigned kAsked = DnsRate::kBurstOfOne + 20;
+    for (unsigned i = 0; i < kAsked; ++i) stream->write(dns::Framer::framed(question('a')));
+    unsigned answered = 0;
+    f.run_until([&] {
+        while (f.back.next()) ++answered;
+        return answered == kAsked;
+    });
+    CHECK(f.closed == 0);
+    CHECK(f.sockets.connections() == 1);
+    for (unsigned i = 0; i < 4000; ++i) stream->write(dns::Framer::framed(question('a')));
+    f.run_until([&] { return f.closed == 1; });
+    CHECK(f.sockets.connections() == 0);
+    CHECK(f.sockets.counters().connections_closed == 1);
 }
