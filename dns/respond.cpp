@@ -23,7 +23,7 @@ Response to_good_query(const Zones& zones, const Query& query, const Asked& aske
     if (query.edns && query.edns->version > 0) return {Outcome::malformed, build(query, Rcode::bad_version, {}, kUdpBytes).message};
     Found found;
     if (query.record_class == kClassIn && !is_transfer(query.type)) {
-        found = zones.find(query.name, static_cast<Type>(query.type), asked.to);
+        found = zones.find(query.name, static_cast<Type>(query.type), asked.to, asked.numbers);
     }
     const auto limit = most_bytes(query, asked.by_tcp);
     switch (found.kind) {

@@ -5,7 +5,8 @@
 ///   malformed, not one question, > 1 KiB    FORMERR, header only
 ///   EDNS version above 0                    BADVERS (RFC 6891 section 6.1.3)
 ///   name outside the zones, not class IN,
-///   a zone transfer                         REFUSED: nobody is asked in turn, so RA is never set
+///   a zone transfer, a number by whom those
+///   are not for                             REFUSED: nobody is asked in turn, so RA is never set
 ///   no such name, no such record            AA, NXDOMAIN or no answer, SOA in authority (RFC 2308)
 ///   else                                    AA, the records; the owner's case as asked
 ///
@@ -24,6 +25,7 @@ struct Asked {
     net::ByteView message;  ///< borrowed
     bool by_tcp = false;
     net::IpAddress to;      ///< of ours, to which it came
+    bool numbers = true;    ///< who asks may know who has which number
 };
 
 enum class Outcome : std::uint8_t { answered, nothing, truncated, refused, malformed, dropped };

@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::size_t kMaxE164Digits = 15, kMaxText = 255;
 // RFC 2782: the lowest priority is tried first; among equal ones the weights share.
-constexpr std::uint16_t kOwnPriority = 10, kOtherPriority = 20, kWeight = 10;
+constexpr std::uint16_t kOwnPriority = 10, kFirstOtherPriority = 20, kWeight = 10;
 
 /// RFC 6116 section 3.4: the whole number becomes one URI. The delimiter must not stand in it (RFC 3402 section 3.2).
 std::optional<std::string> whole_number_to(const std::string& aor) {
@@ -20,15 +20,17 @@ std::optional<std::string> whole_number_to(const std::string& aor) {
     return std::nullopt;
 }
 
-/// At one name, of one type; Here as the address, where it is of the type.
-void collect(const std::vector<Record>& all, Type type, const net::IpAddress& here, std::vector<Record>& out) {
-    for (auto record : all) {
+/// At one name, of one type; Here as those addresses that are of the type.
+void collect(const std::vector<Record>& all, Type type, const std::vector<net::IpAddress>& here, std::vector<Record>& out) {
+    for (const auto& record : all) {
         if (record.type != type) continue;
-        if (std::holds_alternative<Here>(record.data)) {
-            if (here.is_none() || here.is_v4() != (type == Type::a)) continue;
-            record.data = here;
+        if (!std::holds_alternative<Here>(record.data)) {
+            out.push_back(record);
+            continue;
         }
-        out.push_back(std::move(record));
+        for (const auto& address : here) {
+            if (address.is_v4() == (type == Type::a)) out.push_back({record.owner, type, record.ttl_s, address});
+        }
     }
 }
 
@@ -48,12 +50,16 @@ Zones::Zones(Contents contents) : contents_(std::move(contents)) {
         suffixes_.push_back(*suffix);
         if (apex_of(*suffix) == nullptr) add_zone(*suffix);
     }
+    // They are there with no number at all, and so are the names between them and their zones (RFC 8020).
+    for (const auto& suffix : suffixes_) records_[suffix];
     add_hosts(*mesh);
     add_voice(*mesh);
     for (const auto& apex : apexes_) {
         add(apex, Type::soa, kNegativeTtlS, soa(apex).data);
-        if (auto server = mesh->child(contents_.self)) add(apex, Type::ns, kNodeTtlS, *server);
+        if (const auto name = server()) add(apex, Type::ns, kNodeTtlS, *name);
     }
+    add(server(), Type::a, kNodeTtlS, Here{});
+    add(server(), Type::aaaa, kNodeTtlS, Here{});
 }
 
 void Zones::add(std::optional<Name> owner, Type type, std::uint32_t ttl_s, decltype(Record::data) data) {
@@ -81,13 +87,18 @@ void Zones::add_hosts(const Name& mesh) {
 
 void Zones::add_voice(const Name& mesh) {
     const auto domain = Name::parse(contents_.voice_domain);
-    if (!domain || domain->is_root() || (!contents_.is_office && contents_.offices.empty())) return;
+    if (!domain || domain->is_root()) return;
     if (apex_of(*domain) == nullptr) outside_domain_ = domain;
     if (contents_.is_office) {
         const auto self = mesh.child(contents_.self);
         const auto office = self ? self->child("sip") : std::nullopt;
-        add(office, Type::a, kVoiceTtlS, Here{});
-        add(office, Type::aaaa, kVoiceTtlS, Here{});
+        for (const auto& address : contents_.phones_reach) {
+            add(office, address.is_v4() ? Type::a : Type::aaaa, kVoiceTtlS, address);
+        }
+        if (contents_.phones_reach.empty()) {
+            add(office, Type::a, kVoiceTtlS, Here{});
+            add(office, Type::aaaa, kVoiceTtlS, Here{});
+        }
     }
     add_service(*domain, mesh, "_sip", "_udp", contents_.sip_port);
     add_service(*domain, mesh, "_sip", "_tcp", contents_.sip_port);
@@ -98,19 +109,21 @@ void Zones::add_service(const Name& domain, const Name& mesh, const char* servic
     const auto parent = domain.child(transport);
     const auto name = parent ? parent->child(service) : std::nullopt;
     if (!name) return;
+    if (apex_of(*name) == nullptr) add_zone(*name);
+    if (!contents_.is_office && contents_.offices.empty()) return;
     const bool udp = std::string_view(transport) == "_udp", tls = std::string_view(service) == "_sips";
     // UDP first, as phones that were told nothing use it; TLS last, for a certificate of our own is not in their lists.
     const auto preference = static_cast<std::uint16_t>(udp ? 10 : tls ? 30 : 20);
     add(domain, Type::naptr, kVoiceTtlS,
         Naptr{10, preference, "s", udp ? "SIP+D2U" : tls ? "SIPS+D2T" : "SIP+D2T", "", *name});
-    if (apex_of(*name) == nullptr) add_zone(*name);
     const auto self = mesh.child(contents_.self);
     if (const auto office = self && contents_.is_office ? self->child("sip") : std::nullopt) {
         add(name, Type::srv, kVoiceTtlS, Srv{kOwnPriority, kWeight, port, *office});
     }
     for (std::size_t i = 0; i < std::min(contents_.offices.size(), kMaxOffices); ++i) {
         if (const auto office = mesh.child(contents_.offices[i])) {
-            add(name, Type::srv, kVoiceTtlS, Srv{kOtherPriority, kWeight, port, *office});
+            const auto priority = static_cast<std::uint16_t>(kFirstOtherPriority + i);
+            add(name, Type::srv, kVoiceTtlS, Srv{priority, kWeight, port, *office});
         }
     }
 }
@@ -163,7 +176,21 @@ bool Zones::has_number_from(const std::string& digits) const {
 Record Zones::soa(const Name& apex) const {
     const auto mesh = Name::parse(contents_.mesh).value_or(Name());
     return {apex, Type::soa, kNegativeTtlS,
-            Soa{mesh.child(contents_.self).value_or(mesh), mesh.child("hostmaster").value_or(mesh), contents_.serial}};
+            Soa{server().value_or(mesh), mesh.child("hostmaster").value_or(mesh), contents_.serial}};
+}
+
+std::optional<Name> Zones::server() const {
+    const auto mesh = Name::parse(contents_.mesh);
+    const auto self = mesh ? mesh->child(contents_.self) : std::nullopt;
+    return self ? self->child("ns") : std::nullopt;
+}
+
+std::vector<net::IpAddress> Zones::reached_at(const net::IpAddress& here) const {
+    if (here.is_none()) return {};
+    if (!here.is_loopback()) return {here};
+    const auto self = std::find_if(contents_.hosts.begin(), contents_.hosts.end(),
+                                   [&](const auto& host) { return host.label == contents_.self; });
+    return self == contents_.hosts.end() ? std::vector<net::IpAddress>() : self->addresses;
 }
 
 std::vector<Record> Zones::all(const Name& name) const {
@@ -175,10 +202,13 @@ std::vector<Record> Zones::all(const Name& name) const {
     return out;
 }
 
-Found Zones::find(const Name& name, Type type, const net::IpAddress& here) const {
+Found Zones::find(const Name& name, Type type, const net::IpAddress& asked_at, bool numbers) const {
     Found out;
     const auto* apex = apex_of(name);
     if (apex == nullptr && (name != outside_domain_ || type != Type::naptr)) return out;
+    const auto digits = digits_of(name);
+    if (!numbers && digits && !digits->empty()) return out;
+    const auto here = reached_at(asked_at);
     const auto there = all(name);
     if (type == Type::any) {
         // RFC 8482 section 4.1: one of the sets is enough.
@@ -202,7 +232,6 @@ Found Zones::find(const Name& name, Type type, const net::IpAddress& here) const
         }
         return out;
     }
-    const auto digits = digits_of(name);
     const bool exists = !there.empty() || has_below(name) || (digits && has_number_from(*digits));
     out.kind = exists ? Found::Kind::no_data : Found::Kind::no_name;
     if (apex != nullptr) out.soa = soa(*apex);

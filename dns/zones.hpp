@@ -1,9 +1,11 @@
 /// What this node answers with authority, and what is there under each name.
 ///
 ///   MESH                     the mesh's zone: SOA, NS; NODE.MESH: A, AAAA of each member in the overlay
-///   sip.SELF.MESH            this office, as phones reach it: the address to which the question came
+///   ns.SELF.MESH             this server, as who asks reaches it: the address to which the question came
+///   sip.SELF.MESH            this office, as phones reach it: the same, or what is known of that
 ///   DOMAIN                   NAPTR (RFC 3263) of the voice domain: UDP, TCP, and TLS where phones may come by that
-///   _sip._udp.DOMAIN, ...    SRV: sip.SELF.MESH first, then NODE.MESH of other offices
+///   _sip._udp.DOMAIN, ...    SRV: sip.SELF.MESH first, then NODE.MESH of other offices, the best first; they
+///                            are zones while there is no office, too
 ///   D.I.G.I.T.S.e164.MESH    NAPTR (RFC 6116) of the mesh's numbers, and under other suffixes that were given
 ///   ...in-addr.arpa, ip6     PTR of the overlay's addresses
 ///
@@ -31,6 +33,7 @@ struct Contents {
     std::vector<net::Prefix> networks;    ///< of the overlay
     std::string voice_domain;             ///< empty: no voice in this mesh
     bool is_office = false;               ///< phones may come to this node
+    std::vector<net::IpAddress> phones_reach;  ///< where they reach it; none: at the address to which the question came
     std::vector<std::string> offices;     ///< labels of other nodes with phones, the best first; kMaxOffices count
     std::uint16_t sip_port = 5060;
     std::optional<std::uint16_t> sips_port;  ///< where phones may come by TLS
@@ -61,8 +64,9 @@ public:
     /// Names that cannot be (too long) are left out.
     explicit Zones(Contents contents);
 
-    /// `here`: the address to which the question came, perhaps none.
-    Found find(const Name& name, Type type, const net::IpAddress& here) const;
+    /// `here`: the address to which the question came, perhaps none. Without `numbers` no number is answered, nor whether
+    /// there is one: Kind::not_ours.
+    Found find(const Name& name, Type type, const net::IpAddress& here, bool numbers = true) const;
     /// Every record of a name, for people: with Here as it is.
     std::vector<Record> all(const Name& name) const;
     std::vector<Name> apexes() const { return {apexes_.begin(), apexes_.end()}; }
@@ -82,6 +86,10 @@ private:
     std::optional<Record> number(const Name& name, const std::string& digits) const;
     bool has_number_from(const std::string& digits) const;
     Record soa(const Name& apex) const;
+    /// ns.SELF.MESH, where that is no longer than a name may be.
+    std::optional<Name> server() const;
+    /// What Here stands for: as a forwarding resolver on this machine asks for others, never loopback.
+    std::vector<net::IpAddress> reached_at(const net::IpAddress& here) const;
 
     Contents contents_;
     std::set<Name> apexes_;

@@ -17,16 +17,20 @@ TEST_CASE("nodes have their addresses, and the addresses their names") {
 
 TEST_CASE("a zone has SOA, and this node as its server") {
     const Zones zones(acme());
-    const Texts soa{"acme.internal. 10 SOA trento.acme.internal. hostmaster.acme.internal. 7 60 60 600 10"};
+    const Texts soa{"acme.internal. 10 SOA ns.trento.acme.internal. hostmaster.acme.internal. 7 60 60 600 10"};
     CHECK(ask(zones, {"acme.internal", kSoa}).answers() == soa);
     const auto said = ask(zones, {"87.10.in-addr.arpa", kNs});
-    CHECK(said.answers() == Texts{"87.10.in-addr.arpa. 30 NS trento.acme.internal."});
-    CHECK(said.additional() == Texts{"trento.acme.internal. 30 A 10.87.0.1", "trento.acme.internal. 30 AAAA fd00:1:2::1"});
+    CHECK(said.answers() == Texts{"87.10.in-addr.arpa. 30 NS ns.trento.acme.internal."});
+    // Where it can be reached by who has asked it.
+    CHECK(said.additional() == Texts{"ns.trento.acme.internal. 30 A 192.168.1.1"});
+    auto contents = acme();
+    contents.is_office = false;
+    CHECK(ask(Zones(contents), {"ns.trento.acme.internal", kA}).answers() == Texts{"ns.trento.acme.internal. 30 A 192.168.1.1"});
 }
 
 TEST_CASE("no such name and no such record are told apart, each with SOA, RFC 2308") {
     const Zones zones(acme());
-    const Texts soa{"acme.internal. 10 SOA trento.acme.internal. hostmaster.acme.internal. 7 60 60 600 10"};
+    const Texts soa{"acme.internal. 10 SOA ns.trento.acme.internal. hostmaster.acme.internal. 7 60 60 600 10"};
     for (const auto* name : {"paris.acme.internal", "a.trento.acme.internal", "_x._udp.acme.internal", "9.e164.acme.internal"}) {
         const auto said = ask(zones, {name, kA});
         CHECK(said.rcode() == 3);
@@ -67,7 +71,7 @@ TEST_CASE("a phone is led to its own office first, at the address that it asks")
     auto said = ask(zones, {"_sip._udp.acme.internal", kSrv});
     CHECK(said.answers() == Texts{"_sip._udp.acme.internal. 10 SRV 10 10 5060 sip.trento.acme.internal.",
                                   "_sip._udp.acme.internal. 10 SRV 20 10 5060 munich.acme.internal.",
-                                  "_sip._udp.acme.internal. 10 SRV 20 10 5060 london.acme.internal."});
+                                  "_sip._udp.acme.internal. 10 SRV 21 10 5060 london.acme.internal."});
     CHECK(said.additional() == Texts{"sip.trento.acme.internal. 10 A 192.168.1.1", "munich.acme.internal. 30 A 10.87.0.2",
                                      "munich.acme.internal. 30 AAAA fd00:1:2::2", "london.acme.internal. 30 AAAA fd00:1:2::3"});
     CHECK(ask(zones, {"_sips._tcp.acme.internal", kSrv}).answers().at(0) ==
@@ -82,6 +86,21 @@ TEST_CASE("a phone is led to its own office first, at the address that it asks")
     said = ask(zones, {"sip.trento.acme.internal", kA}, false, link);
     CHECK(said.rcode() == 0);
     CHECK(said.answers().empty());
+}
+
+TEST_CASE("behind a resolver on this machine a phone is led to where phones reach it, or to the overlay") {
+    const auto loopback = address("127.0.0.1");
+    auto contents = acme();
+    CHECK(ask(Zones(contents), {"sip.trento.acme.internal", kA}, false, loopback).answers() ==
+          Texts{"sip.trento.acme.internal. 10 A 10.87.0.1"});
+    CHECK(ask(Zones(contents), {"ns.trento.acme.internal", kAaaa}, false, address("::1")).answers() ==
+          Texts{"ns.trento.acme.internal. 30 AAAA fd00:1:2::1"});
+    contents.phones_reach = {address("192.168.1.1"), address("192.168.2.1")};
+    for (const auto& asked_at : {loopback, address("10.87.0.1")}) {
+        const auto said = ask(Zones(contents), {"sip.trento.acme.internal", kA}, false, asked_at);
+        CHECK(said.answers() == Texts{"sip.trento.acme.internal. 10 A 192.168.1.1", "sip.trento.acme.internal. 10 A 192.168.2.1"});
+    }
+    CHECK(ask(Zones(contents), {"sip.trento.acme.internal", kAaaa}, false, loopback).rcode() == 0);
 }
 
 TEST_CASE("offices are bounded, and one that has no phones leads to the others") {
@@ -112,6 +131,19 @@ TEST_CASE("of a voice domain outside the mesh only what leads to phones is answe
         CHECK(ask(zones, {name, kA}).rcode() == 5);
     }
     CHECK(ask(zones, {"_sip._udp.acme.internal", kSrv}).rcode() == 3);
+
+    // While no office is up there is nothing, and that is said: who is refused may ask elsewhere.
+    contents.is_office = false;
+    contents.offices.clear();
+    const Zones idle(contents);
+    CHECK(idle.apexes() == zones.apexes());
+    const auto service = ask(idle, {"_sip._udp.acme.example", kSrv});
+    CHECK(service.rcode() == 0);
+    CHECK(service.answers().empty());
+    CHECK(service.authority().at(0).starts_with("_sip._udp.acme.example. 10 SOA "));
+    const auto leads = ask(idle, {"acme.example", kNaptr});
+    CHECK(leads.rcode() == 0);
+    CHECK(leads.answers().empty());
 }
 
 TEST_CASE("the mesh's numbers are in its tree, and under other suffixes") {
@@ -136,6 +168,38 @@ TEST_CASE("the mesh's numbers are in its tree, and under other suffixes") {
     const auto apexes = zones.apexes();
     CHECK(std::count(apexes.begin(), apexes.end(), *Name::parse("e164.arpa")) == 1);
     CHECK(std::count(apexes.begin(), apexes.end(), *Name::parse("tel.acme.internal")) == 0);
+}
+
+TEST_CASE("a suffix is there with no number, and so is what lies above it") {
+    auto contents = acme();
+    contents.numbers.clear();
+    contents.number_suffixes = {"tel.voice.acme.internal"};
+    for (const auto* name : {"tel.voice.acme.internal", "voice.acme.internal", "e164.acme.internal"}) {
+        CHECK(ask(Zones(contents), {name, kNaptr}).rcode() == 0);
+    }
+    CHECK(ask(Zones(contents), {"1.tel.voice.acme.internal", kNaptr}).rcode() == 3);
+}
+
+TEST_CASE("who may not know the numbers is not told whether there are any") {
+    auto contents = acme();
+    contents.number_suffixes = {"e164.arpa"};
+    const Zones zones(contents);
+    const auto ask_as_stranger = [&](const std::string& name, std::uint16_t type) {
+        const auto bytes = Question{name, type}.bytes();
+        return Said(respond(zones, {bytes, false, kLan, false}));
+    };
+    for (const std::string suffix : {"e164.acme.internal", "e164.arpa"}) {
+        for (const auto* digits : {"8.4.1.0.6.4.9.7.0.2.4.4.", "4.", "9.", "4.4."}) {
+            for (const auto type : {kNaptr, kAny, kA}) {
+                const auto said = ask_as_stranger(digits + suffix, type);
+                CHECK(said.rcode() == 5);
+                CHECK(said.answers().empty());
+                CHECK(said.authority().empty());
+            }
+        }
+        CHECK(ask_as_stranger(suffix, kNaptr).rcode() == 0);
+    }
+    CHECK(ask_as_stranger("_sip._udp.acme.internal", kSrv).answers().size() == 3);
 }
 
 TEST_CASE("people are shown every record of a name") {

@@ -82,8 +82,8 @@ Model model_of(const Contents& contents) {
     Model out;
     out.zones = {"m.internal", "tel", "8.9.10.in-addr.arpa", "9.9.10.in-addr.arpa", "2.0.0.0.1.0.0.0.0.0.d.f.ip6.arpa"};
     for (const auto& zone : out.zones) {
-        out.entries.push_back({zone, kSoa, "self.m.internal. hostmaster.m.internal. 0 60 60 600 10"});
-        out.entries.push_back({zone, kNs, "self.m.internal."});
+        out.entries.push_back({zone, kSoa, "ns.self.m.internal. hostmaster.m.internal. 0 60 60 600 10"});
+        out.entries.push_back({zone, kNs, "ns.self.m.internal."});
     }
     for (const auto& host : contents.hosts) {
         for (const auto& at : host.addresses) {
@@ -98,6 +98,7 @@ Model model_of(const Contents& contents) {
             out.entries.push_back({reverse, kPtr, host.label + ".m.internal."});
         }
     }
+    out.entries.push_back({"ns.self.m.internal", kA, kLan.text()});
     if (contents.is_office) out.entries.push_back({"sip.self.m.internal", kA, kLan.text()});
     int preference = 10;
     for (const std::string service : {"_sip._udp.", "_sip._tcp."}) {
