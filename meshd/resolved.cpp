@@ -5,7 +5,9 @@
 #include <systemd/sd-bus.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <utility>
 
 #include "loop/fd_watch.hpp"
 #include "loop/timer.hpp"
@@ -19,7 +21,8 @@ constexpr const char* kManager = "org.freedesktop.resolve1.Manager";
 constexpr const char* kStarts = "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
                                 "member='NameOwnerChanged',arg0='org.freedesktop.resolve1'";
 constexpr auto kLinkUnknown = std::chrono::seconds(2);  // it hears of new devices in its own time
-constexpr unsigned kQuestions = 3;  // servers, domains, default route
+// What resolved.conf says is meant for other servers: the mesh's names have no signatures, ours takes no TLS.
+constexpr auto kOff = std::to_array({"SetLinkDNSOverTLS", "SetLinkDNSSEC", "SetLinkLLMNR", "SetLinkMulticastDNS"});
 constexpr int kMessagesPerTurn = 32;
 
 struct MessageFree {
@@ -53,6 +56,8 @@ struct Resolved::Inner {
     Message servers() const;
     Message domains() const;
     Message no_default_route() const;
+    Message off(const char* method) const;
+    void revert();
     void answered(sd_bus_message* reply);
     void owner_changed(sd_bus_message* signal);
 
@@ -62,7 +67,8 @@ struct Resolved::Inner {
     Wish wish;
     State state = State::absent;
     std::string why = "it was not asked yet";
-    unsigned answers_due = 0;
+    std::size_t answers_due = 0;
+    bool servers_asked = false;  ///< the last question of all
     bool in_doubt = false;  ///< it may have been told something
     std::vector<Slot> questions;  ///< whose answers still count
     sd_bus* bus = nullptr;
@@ -73,12 +79,7 @@ struct Resolved::Inner {
 Resolved::Inner::~Inner() {
     if (bus == nullptr) return;
     // Sent at once, if at all: there is nobody any more to wait for the answer.
-    if (in_doubt) {
-        if (auto revert = call("RevertLink"); revert && sd_bus_message_append(revert.get(), "i", device) >= 0) {
-            (void)sd_bus_message_set_expect_reply(revert.get(), 0);
-            (void)sd_bus_send(bus, revert.get(), nullptr);
-        }
-    }
+    revert();
     watch.reset();
     questions.clear();
     sd_bus_close(bus);
@@ -148,10 +149,19 @@ void Resolved::Inner::tell() {
     }
     if (wish.servers.empty() && !in_doubt) return;
     questions.clear();
-    answers_due = kQuestions;
+    if (wish.servers.empty()) {
+        revert();
+        rearm();
+        return become(State::absent, "no DNS is answered in the overlay");
+    }
     in_doubt = true;
+    servers_asked = false;
     become(State::asking, "");
-    if (!ask(servers()) || !ask(domains()) || !ask(no_default_route())) return lost("D-Bus takes no message");
+    // The servers last, when all else holds: a link that has them and no domains would be asked for every name.
+    bool good = ask(no_default_route()) && ask(domains());
+    for (const auto* method : kOff) good = good && ask(off(method));
+    answers_due = questions.size();
+    if (!good) return lost("D-Bus takes no message");
     rearm();
 }
 
@@ -211,12 +221,31 @@ Message Resolved::Inner::no_default_route() const {
     return !out || sd_bus_message_append(out.get(), "ib", device, 0) < 0 ? nullptr : std::move(out);
 }
 
+Message Resolved::Inner::off(const char* method) const {
+    auto out = call(method);
+    return !out || sd_bus_message_append(out.get(), "is", device, "no") < 0 ? nullptr : std::move(out);
+}
+
+/// Takes back whatever was told. Sent at once, if at all, and no answer is waited for.
+void Resolved::Inner::revert() {
+    if (!std::exchange(in_doubt, false)) return;
+    auto message = call("RevertLink");
+    if (!message || sd_bus_message_append(message.get(), "i", device) < 0) return;
+    (void)sd_bus_message_set_expect_reply(message.get(), 0);
+    (void)sd_bus_send(bus, message.get(), nullptr);
+}
+
 void Resolved::Inner::answered(sd_bus_message* reply) {
     if (answers_due == 0) return;  // to what was said before
     const auto* error = sd_bus_message_get_error(reply);
     if (error == nullptr) {
-        if (--answers_due == 0) become(State::told, "");
-        return;
+        if (--answers_due > 0) return;
+        if (std::exchange(servers_asked, true)) return become(State::told, "");
+        answers_due = ask(servers()) ? 1 : 0;
+        if (answers_due > 0) return;
+        revert();
+        again.after(kTryAgain);
+        return become(State::refused, "D-Bus takes no message");
     }
     answers_due = 0;
     const auto is = [&](const char* name) { return sd_bus_error_has_name(error, name) != 0; };
@@ -225,6 +254,7 @@ void Resolved::Inner::answered(sd_bus_message* reply) {
         in_doubt = false;
         return become(State::absent, "it does not run here");  // its start is told
     }
+    revert();
     again.after(is("org.freedesktop.resolve1.NoSuchLink") ? net::Duration(kLinkUnknown) : net::Duration(kTryAgain));
     become(State::refused, error->message != nullptr ? error->message : error->name);
 }

@@ -5,7 +5,8 @@
 ///            no bus, no service                    refused
 ///   absent <-------------------- asking --------------------> refused
 ///     |  ^                       ^    |                          |
-///     |  +-- it ends ----+       |    | three answers            | after a while
+///     |  +-- it ends,    |       |    | all answers              | after a while
+///     |   or no server   |       |    | (the servers' last)      |
 ///     +-- it starts, or  |       |    v                          |
 ///         after a while -|-------+   told <--- another wish      |
 ///                        +-------+----+--------------------------+
@@ -23,10 +24,10 @@ namespace meshd {
 class Resolved {
 public:
     enum class State : std::uint8_t {
-        absent,  ///< it does not run here, or there is no D-Bus
+        absent,  ///< it does not run here, or there is no D-Bus, or it has nothing to be told
         asking,
         told,
-        refused
+        refused  ///< all was taken back
     };
     struct Wish {
         std::vector<net::IpAddress> servers;  ///< none: nothing of ours
