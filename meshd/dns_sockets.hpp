@@ -41,7 +41,8 @@ public:
     };
     static constexpr std::size_t kMaxConnections = 64, kMaxOfOneAddress = 8;
     static constexpr auto kIdle = std::chrono::seconds(10);  // RFC 7766 section 6.2.3: seconds
-    static constexpr auto kTryAgain = std::chrono::seconds(30);
+    /// So long that a program which has the port, and starts again, finds it free.
+    static constexpr auto kTryAgain = std::chrono::minutes(10);
     /// What may wait of a connection whose questions are over the rate; they are answered when their turn comes.
     static constexpr std::size_t kMaxWaitingBytes = 8192;
     static constexpr auto kTurn = std::chrono::milliseconds(20);
