@@ -181,6 +181,14 @@ void read_dns(const Value& value, Config& out) {
              c.dns.clients.clear();
              for (const auto& entry : v.list(1, kMaxPhoneNetworks)) c.dns.clients.push_back(entry.prefix());
          }},
+        {"numbers",
+         [](const Value& v, Config& c) {
+             for (const auto& entry : v.list(0, kMaxPhoneNetworks)) c.dns.numbers.push_back(entry.prefix());
+         }},
+        {"phones_reach",
+         [](const Value& v, Config& c) {
+             for (const auto& entry : v.list(0, kMaxDnsAddresses)) c.dns.phones_reach.push_back(entry.own_address());
+         }},
         {"resolved", [](const Value& v, Config& c) { c.dns.resolved = v.boolean(); }},
     });
     if (value.is_bool()) {

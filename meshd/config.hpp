@@ -100,6 +100,8 @@ struct DnsConfig {
     std::uint16_t port = 53;
     std::vector<std::string> suffixes;   ///< of the mesh's numbers, besides e164.NAME-OF-MESH.internal
     std::vector<net::Prefix> clients;    ///< who may ask at `listen`; default: as VoiceConfig::phones
+    std::vector<net::Prefix> numbers;    ///< who may ask for numbers, besides this machine and members with phones
+    std::vector<net::IpAddress> phones_reach;  ///< this machine, as its phones reach it; none: where they ask
     bool resolved = true;                ///< tell systemd-resolved, where it runs
 
     DnsConfig();

@@ -40,10 +40,13 @@ dns::Contents dns_contents(const mesh::Node& node, const DnsNaming& naming, net:
     out.voice_domain = naming.voice_domain.empty() ? out.mesh : naming.voice_domain;
     out.is_office = naming.phones_here && self.says.roles.has(mesh::Role::voice);
     out.offices = offices_of(node, now);
+    out.phones_reach = naming.phones_reach;
     out.sip_port = naming.sip_port;
     out.sips_port = naming.sips_port;
     std::map<std::string, std::string> numbers;
     for (const auto& [number, aor] : view.numbers) {
+        // An extension is another number at another office: here it is one of those who may have their phone here.
+        if (!number.starts_with('+') && !node.may_bind(node.key(), aor)) continue;
         auto digits = e164_digits(number, naming.dial_plan);
         if (!digits) continue;
         // Who has the whole number goes before who has it as an extension.

@@ -15,6 +15,7 @@ struct DnsNaming {
     std::optional<std::uint16_t> sips_port;
     voice::DialPlan dial_plan;       ///< which extensions are E.164 numbers, too
     std::vector<std::string> suffixes;
+    std::vector<net::IpAddress> phones_reach;
 };
 
 /// Offices are those that can be reached now, the nearest first.

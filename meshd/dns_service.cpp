@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <spdlog/spdlog.h>
 
+#include "meshd/dns_askers.hpp"
 #include "meshd/resolved.hpp"
 
 namespace meshd {
@@ -21,11 +22,8 @@ DnsNaming naming_of(const Config& config) {
     if (config.voice.tls.listens) out.sips_port = config.voice.tls.port;
     out.dial_plan = voice::DialPlan(config.voice.dial_plan);
     out.suffixes = config.dns.suffixes;
+    out.phones_reach = config.dns.phones_reach;
     return out;
-}
-
-bool holds(const std::vector<net::Prefix>& networks, const net::IpAddress& address) {
-    return std::any_of(networks.begin(), networks.end(), [&](const auto& network) { return network.contains(address); });
 }
 
 }  // namespace
@@ -37,7 +35,7 @@ DnsService::DnsService(loop::Loop& loop, const Config& config, const mesh::Node&
         loop_, config_.port,
         DnsSockets::Events{
             [this](net::ByteView message, const auto& from, const auto& to, bool by_tcp) { return answer(message, from, to, by_tcp); },
-            [this](const auto& from, const auto& to, bool overlay) { return is_welcome(from, to, overlay); },
+            [this](const auto& from, const auto& to, bool overlay) { return may_ask(node_, config_.clients, from, to, overlay); },
             [this] { doors_changed(); }});
     if (config_.resolved) {
         resolved_ = std::make_unique<Resolved>(loop_, static_cast<int>(device_), [this] { resolved_changed(); });
@@ -71,21 +69,10 @@ const dns::Zones& DnsService::zones() {
     return zones_;
 }
 
-net::Bytes DnsService::answer(net::ByteView message, const net::IpAddress&, const net::IpAddress& to, bool by_tcp) {
-    auto response = dns::respond(zones(), {message, by_tcp, to});
+net::Bytes DnsService::answer(net::ByteView message, const net::IpAddress& from, const net::IpAddress& to, bool by_tcp) {
+    auto response = dns::respond(zones(), {message, by_tcp, to, may_ask_numbers(node_, config_.numbers, from, to)});
     ++counts_[static_cast<std::size_t>(response.outcome)];
     return std::move(response.message);
-}
-
-bool DnsService::is_welcome(const net::IpAddress& from, const net::IpAddress& to, bool overlay) const {
-    if (from == to || from.is_loopback()) return true;
-    if (!overlay) return holds(config_.clients, from);
-    // Members, and the LANs behind them.
-    const auto& view = node_.view();
-    if (mesh::overlay_prefix(node_.identity().mesh_id).contains(from) || (view.mesh && view.mesh->pool.contains(from))) return true;
-    return std::any_of(view.members.begin(), view.members.end(), [&](const auto& member) {
-        return member.first != node_.key() && holds(member.second.says.subnets, from);
-    });
 }
 
 void DnsService::doors_changed() {

@@ -34,7 +34,6 @@ public:
 
 private:
     net::Bytes answer(net::ByteView message, const net::IpAddress& from, const net::IpAddress& to, bool by_tcp);
-    bool is_welcome(const net::IpAddress& from, const net::IpAddress& to, bool overlay) const;
     void doors_changed();
     void tell_resolved();
     void resolved_changed();

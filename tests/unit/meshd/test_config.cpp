@@ -322,19 +322,25 @@ TEST_CASE("DNS is served on the overlay only, unless more is said") {
     CHECK(usual.suffixes.empty());
     CHECK(usual.resolved);
     CHECK(usual.clients == meshd::VoiceConfig().phones);
+    CHECK(usual.numbers.empty());
+    CHECK(usual.phones_reach.empty());
     CHECK_FALSE(parse_config(R"({"dns": false})", "x").dns.enabled);
     const auto dns = parse_config(R"({"dns": {"enabled": true, "listen": ["192.168.1.1", "fd00:7::1"], "port": 5353,
-        "suffixes": ["E164.Acme.Example"], "clients": ["192.168.1.0/24"], "resolved": false}})", "x").dns;
+        "suffixes": ["E164.Acme.Example"], "clients": ["192.168.1.0/24"], "numbers": ["192.168.1.5"], "phones_reach": ["192.168.1.1"], "resolved": false}})", "x").dns;
     REQUIRE(dns.listen.size() == 2);
     CHECK(dns.listen[1].text() == "fd00:7::1");
     CHECK(dns.port == 5353);
     CHECK(dns.suffixes == std::vector<std::string>{"e164.acme.example"});
     REQUIRE(dns.clients.size() == 1);
+    CHECK(dns.numbers == std::vector{*net::Prefix::parse("192.168.1.5/32")});
+    CHECK(dns.phones_reach == std::vector{*net::IpAddress::parse("192.168.1.1")});
     CHECK_FALSE(dns.resolved);
     for (const auto* address : {"0.0.0.0", "::", "224.0.0.251", "fe80::1", "lan", "192.168.1.1:53"}) {
         CHECK_THAT(refusal("{\"dns\": {\n\"listen\": [\"" + std::string(address) + "\"]}}"),
                    StartsWith("meshd.json:2: \"dns.listen[0]\" must be one address of this machine, such as \"192.168.1.1\", not"));
     }
+    CHECK_THAT(refusal(R"({"dns": {"numbers": ["pbx"]}})"), Contains("\"dns.numbers[0]\" must be a network"));
+    CHECK_THAT(refusal(R"({"dns": {"phones_reach": ["::"]}})"), Contains("\"dns.phones_reach[0]\" must be one address"));
     CHECK_THAT(refusal(R"({"dns": {"port": 0}})"), Contains("\"dns.port\""));
     CHECK_THAT(refusal(R"({"dns": {"listens": []}})"), Contains("did you mean \"dns.listen\"?"));
     CHECK_THAT(refusal(R"({"dns": {"suffixes": ["a b"]}})"), Contains("\"dns.suffixes[0]\""));

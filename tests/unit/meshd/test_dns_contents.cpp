@@ -12,20 +12,24 @@ TEST_CASE("the roster's names, offices and numbers are what DNS is told") {
     mute.voice = false;
     network.invite_and_join(trento, "printer", mute);
     REQUIRE(network.run_until([&] { return network.all_up({"trento", "munich", "printer"}); }, 10s));
-    const auto user = [&](const std::string& aor, std::vector<std::string> numbers) {
+    const auto user = [&](const std::string& aor, std::vector<std::string> numbers, std::vector<std::string> nodes = {}) {
         UserRequest request;
+        request.nodes = std::move(nodes);
         request.aor = aor;
         request.numbers = std::move(numbers);
         REQUIRE(trento.node->put_user(request, network.now()));
     };
-    user("alice@acme.internal", {"148", "*21"});
+    user("alice@acme.internal", {"148", "*21"}, {"trento"});
     user("bob@acme.internal", {"+442079460149", "150"});
     user("carol@acme.internal", {"+442079460150"});
+    // At munich 151 is what stands behind another number.
+    user("dave@acme.internal", {"151", "+442079460152"}, {"munich"});
 
     meshd::DnsNaming naming;
     naming.phones_here = true;
     naming.sip_port = 5070;
     naming.suffixes = {"e164.acme.example"};
+    naming.phones_reach = {*net::IpAddress::parse("192.168.1.1")};
     voice::DialPlanSettings plan;
     plan.country = "44";
     plan.site = "442079460";
@@ -37,6 +41,7 @@ TEST_CASE("the roster's names, offices and numbers are what DNS is told") {
     CHECK(contents.is_office);
     CHECK(contents.offices == std::vector<std::string>{"munich"});
     CHECK(contents.sip_port == 5070);
+    CHECK(contents.phones_reach == naming.phones_reach);
     CHECK(contents.number_suffixes == naming.suffixes);
     std::set<std::string> hosts;
     for (const auto& host : contents.hosts) {
@@ -51,7 +56,8 @@ TEST_CASE("the roster's names, offices and numbers are what DNS is told") {
     using Numbers = decltype(contents.numbers);
     CHECK(contents.numbers == Numbers{{"442079460148", "alice@acme.internal"},
                                       {"442079460149", "bob@acme.internal"},
-                                      {"442079460150", "carol@acme.internal"}});
+                                      {"442079460150", "carol@acme.internal"},
+                                      {"442079460152", "dave@acme.internal"}});
 
     naming.phones_here = false;
     naming.voice_domain = "acme.example";
