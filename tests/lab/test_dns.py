@@ -38,7 +38,8 @@ class DnsTest(harness.NodesTest):
     def in_mesh(self):
         """a and b; c is in a mesh of its own."""
         self.a.configure({**self.a.settings, "voice": {"domain": DOMAIN},
-                          "dns": {"listen": [LAN, OUTSIDE], "clients": ["192.168.1.0/24", "10.0.0.0/29"]}})
+                          "dns": {"listen": [LAN, OUTSIDE], "clients": ["192.168.1.0/24", "10.0.0.0/29"],
+                                  "numbers": ["10.0.0.0/29"]}})
         self.b.configure({**self.b.settings, "voice": {"domain": LONG}})
         self.mesh({"a": self.a, "b": self.b})
         self.at = {name: node.addresses() for name, node in (("a", self.a), ("b", self.b))}
@@ -65,7 +66,7 @@ class DnsTest(harness.NodesTest):
         self.assertEqual(self.dig(self.b.space, v4, "-x", v4)["records"][0].split()[-1], f"a.{DOMAIN}.")
         said = self.dig(self.b.space, v4, f"nobody.{DOMAIN}")
         self.assertEqual((said["status"], len(said["records"])), ("NXDOMAIN", 1))
-        self.assertIn(f"{DOMAIN}. 10 IN SOA a.{DOMAIN}. hostmaster.{DOMAIN}.", said["records"][0])
+        self.assertIn(f"{DOMAIN}. 10 IN SOA ns.a.{DOMAIN}. hostmaster.{DOMAIN}.", said["records"][0])
         self.assertEqual(self.dig(self.b.space, v4, f"b.{DOMAIN}", "MX")["status"], "NOERROR")
         self.assertEqual(self.dig(self.b.space, v4, "www.example.com")["status"], "REFUSED")
         self.assertEqual(self.dig(self.b.space, v4, DOMAIN, "+edns=1", "+noednsnegotiation")["status"], "BADVERS")
@@ -115,6 +116,7 @@ class DnsTest(harness.NodesTest):
             alice.stop()
             os.remove(alice.heard_link)
         self.assertIn(f"sip.a.{DOMAIN}. 10 IN A {LAN}", self.dig(space, LAN, f"sip.a.{DOMAIN}")["records"])
+        self.assertEqual(self.dig(space, LAN, ENUM_NAME, "NAPTR")["status"], "REFUSED")
 
         # Another mesh's calls find the number, and the office of who has it.
         self.c.configure({**self.c.settings, "voice": {"enum": {"servers": [f"{OUTSIDE}:53"], "suffixes": ["e164.lab.internal"]}}})
@@ -177,7 +179,7 @@ class DnsTest(harness.NodesTest):
         path = self.a.space.run("busctl", "call", "org.freedesktop.resolve1", "/org/freedesktop/resolve1",
                                 "org.freedesktop.resolve1.Manager", "GetLink", "i", str(index)).split('"')[1]
         return {name: self.a.space.run("busctl", "get-property", "org.freedesktop.resolve1", path, "org.freedesktop.resolve1.Link", name)
-                for name in ("DNS", "Domains", "DefaultRoute")}
+                for name in ("DNS", "Domains", "DefaultRoute", "DNSOverTLS", "DNSSEC", "LLMNR", "MulticastDNS")}
 
     def test_systemd_resolved_asks_here_for_these_names_whenever_it_starts(self):
         start = self.resolved()
@@ -194,6 +196,9 @@ class DnsTest(harness.NodesTest):
         self.assertIn("ip6.arpa", link["Domains"])
         self.assertNotIn(" false", link["Domains"])
         self.assertEqual(link["DefaultRoute"].strip(), "b false")
+        # Whatever resolved.conf says of other servers.
+        self.assertEqual({name: link[name].split()[-1] for name in ("DNSOverTLS", "DNSSEC", "LLMNR", "MulticastDNS")},
+                         dict.fromkeys(("DNSOverTLS", "DNSSEC", "LLMNR", "MulticastDNS"), '"no"'))
         self.assertEqual(self.dig(self.a.space, "127.0.0.53", f"a.{DOMAIN}", "A")["records"][0].split()[-1], v4)
         self.assertEqual(self.dig(self.a.space, "127.0.0.53", "-x", v6)["records"][0].split()[-1], f"a.{DOMAIN}.")
         # It asks others for this one, whom nobody reaches from here.
