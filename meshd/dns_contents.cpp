@@ -28,7 +28,21 @@ std::optional<std::string> e164_digits(const std::string& number, const voice::D
 
 }  // namespace
 
-dns::Contents dns_contents(const mesh::Node& node, const DnsNaming& naming, net::Now now) {
+DnsNumbers dns_numbers(const mesh::Node& node, const DnsNaming& naming) {
+    std::map<std::string, std::string> numbers;
+    for (const auto& [number, aor] : node.view().numbers) {
+        // An extension is another number at another office: here it is one of those who may have their phone here.
+        if (!number.starts_with('+') && !node.may_bind(node.key(), aor)) continue;
+        auto digits = e164_digits(number, naming.dial_plan);
+        if (!digits) continue;
+        // Who has the whole number goes before who has it as an extension.
+        if (number.starts_with('+')) numbers.insert_or_assign(std::move(*digits), aor);
+        else numbers.emplace(std::move(*digits), aor);
+    }
+    return DnsNumbers(numbers.begin(), numbers.end());
+}
+
+dns::Contents dns_contents(const mesh::Node& node, const DnsNaming& naming, DnsNumbers numbers, net::Now now) {
     dns::Contents out;
     const auto& view = node.view();
     const auto& self = node.self();
@@ -43,17 +57,7 @@ dns::Contents dns_contents(const mesh::Node& node, const DnsNaming& naming, net:
     out.phones_reach = naming.phones_reach;
     out.sip_port = naming.sip_port;
     out.sips_port = naming.sips_port;
-    std::map<std::string, std::string> numbers;
-    for (const auto& [number, aor] : view.numbers) {
-        // An extension is another number at another office: here it is one of those who may have their phone here.
-        if (!number.starts_with('+') && !node.may_bind(node.key(), aor)) continue;
-        auto digits = e164_digits(number, naming.dial_plan);
-        if (!digits) continue;
-        // Who has the whole number goes before who has it as an extension.
-        if (number.starts_with('+')) numbers.insert_or_assign(std::move(*digits), aor);
-        else numbers.emplace(std::move(*digits), aor);
-    }
-    out.numbers.assign(numbers.begin(), numbers.end());
+    out.numbers = std::move(numbers);
     out.number_suffixes = naming.suffixes;
     out.serial = static_cast<std::uint32_t>(net::unix_seconds(now.wall));
     return out;

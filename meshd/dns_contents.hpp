@@ -18,7 +18,12 @@ struct DnsNaming {
     std::vector<net::IpAddress> phones_reach;
 };
 
+using DnsNumbers = decltype(dns::Contents::numbers);
+
+/// Of all users. It takes a microsecond or two a number, so only where the roster has changed.
+DnsNumbers dns_numbers(const mesh::Node& node, const DnsNaming& naming);
+
 /// Offices are those that can be reached now, the nearest first.
-dns::Contents dns_contents(const mesh::Node& node, const DnsNaming& naming, net::Now now);
+dns::Contents dns_contents(const mesh::Node& node, const DnsNaming& naming, DnsNumbers numbers, net::Now now);
 
 }  // namespace meshd

@@ -1,6 +1,7 @@
 #include "meshd/dns_service.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <spdlog/spdlog.h>
 
 #include "meshd/dns_askers.hpp"
@@ -45,8 +46,9 @@ DnsService::DnsService(loop::Loop& loop, const Config& config, const mesh::Node&
 
 DnsService::~DnsService() = default;
 
-void DnsService::changed() {
+void DnsService::changed(bool users) {
     stale_ = true;
+    numbers_stale_ |= users;
     if (resolved_ && resolved_timer_.deadline() == net::kNever) resolved_timer_.after(kTellAfter);
 }
 
@@ -62,7 +64,8 @@ const dns::Zones& DnsService::zones() {
     const auto& there = zones_.contents();
     const auto wait = std::min<net::Duration>(kAtMost, (there.hosts.size() + there.numbers.size()) * kEveryName);
     if (stale_ && (made_ == net::Steady{} || now.steady >= made_ + wait)) {
-        zones_ = dns::Zones(dns_contents(node_, naming_, now));
+        if (std::exchange(numbers_stale_, false)) numbers_ = dns_numbers(node_, naming_);
+        zones_ = dns::Zones(dns_contents(node_, naming_, numbers_, now));
         made_ = now.steady;
         stale_ = false;
     }
@@ -97,6 +100,7 @@ void DnsService::tell_resolved() {
     }
     if (!wish.servers.empty()) {
         for (const auto& apex : zones().apexes()) wish.domains.push_back(apex.text());
+        if (stale_) resolved_timer_.after(kTellAfter);  // those were of a moment ago
     }
     resolved_->want(std::move(wish));
 }

@@ -20,9 +20,9 @@ public:
     DnsService(loop::Loop& loop, const Config& config, const mesh::Node& node, std::uint32_t device);
     ~DnsService();
 
-    /// The roster or what can be reached of it has changed: the next question is answered by what is there then, or, in
-    /// large meshes, was at most a second ago.
-    void changed();
+    /// The roster (then `users`), or what can be reached of it, has changed: the next question is answered by what is there
+    /// then, or, in large meshes, was at most a second ago.
+    void changed(bool users);
     /// Addresses, of this machine or of the node, may have changed.
     void follow_addresses();
 
@@ -45,7 +45,8 @@ private:
     DnsNaming naming_;
     dns::Zones zones_;
     net::Steady made_{};
-    bool stale_ = true;
+    DnsNumbers numbers_;
+    bool stale_ = true, numbers_stale_ = true;
     Counts counts_{};
     std::map<net::IpAddress, std::string> told_;  ///< troubles of doors that are in the log
     std::unique_ptr<DnsSockets> sockets_;

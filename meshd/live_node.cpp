@@ -351,9 +351,9 @@ void LiveNode::store_durable() {
 
 void LiveNode::on_events() {
     for (const auto& event : core_->take_node_events()) {
-        const bool named = std::holds_alternative<mesh::PeerUp>(event) || std::holds_alternative<mesh::PeerDown>(event) ||
-                           std::holds_alternative<mesh::RosterChanged>(event);
-        if (named && dns_) dns_->changed();
+        const bool roster = std::holds_alternative<mesh::RosterChanged>(event);
+        const bool named = roster || std::holds_alternative<mesh::PeerUp>(event) || std::holds_alternative<mesh::PeerDown>(event);
+        if (named && dns_) dns_->changed(roster);
         if (const auto* up = std::get_if<mesh::PeerUp>(&event)) {
             spdlog::info("{} is up, at {}", core_->node().name_of(up->key), up->endpoint.text());
         } else if (const auto* down = std::get_if<mesh::PeerDown>(&event)) {

@@ -34,7 +34,7 @@ TEST_CASE("the roster's names, offices and numbers are what DNS is told") {
     plan.country = "44";
     plan.site = "442079460";
     naming.dial_plan = voice::DialPlan(plan);
-    auto contents = meshd::dns_contents(*trento.node, naming, network.now());
+    auto contents = meshd::dns_contents(*trento.node, naming, meshd::dns_numbers(*trento.node, naming), network.now());
     CHECK(contents.mesh == "acme.internal");
     CHECK(contents.self == "trento");
     CHECK(contents.voice_domain == "acme.internal");
@@ -66,7 +66,7 @@ TEST_CASE("the roster's names, offices and numbers are what DNS is told") {
     network.drain(munich);
     network.crash(munich);
     REQUIRE(network.run_until([&] { return !trento.node->is_up(key); }, 10s));
-    contents = meshd::dns_contents(*trento.node, naming, network.now());
+    contents = meshd::dns_contents(*trento.node, naming, meshd::dns_numbers(*trento.node, naming), network.now());
     CHECK_FALSE(contents.is_office);
     CHECK(contents.voice_domain == "acme.example");
     CHECK(contents.offices.empty());
