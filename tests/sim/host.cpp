@@ -87,6 +87,7 @@ void Host::start() {
 
 void Host::crash() {
     ++life_;
+    deadline_.reset();
     core_.reset();
     joiner_.reset();
 }
@@ -166,6 +167,11 @@ void Host::tick() {
 }
 
 net::Steady Host::next_deadline() const {
+    if (!deadline_) deadline_ = work_out_deadline();
+    return *deadline_;
+}
+
+net::Steady Host::work_out_deadline() const {
     if (joiner_) return joiner_->next_deadline();
     if (!core_) return net::kNever;
     const bool waits = shaper_ && !shaper_->empty();
@@ -173,6 +179,7 @@ net::Steady Host::next_deadline() const {
 }
 
 void Host::drain() {
+    deadline_.reset();
     if (joiner_) {
         for (auto& out : joiner_->take_datagrams()) world_.send({address, kUnderlayPort}, out.to, std::move(out.bytes));
         return;

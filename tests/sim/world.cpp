@@ -163,14 +163,20 @@ bool World::step(net::Steady limit) {
     return true;
 }
 
+void World::forget_deadlines() {
+    for (auto& [name, host] : hosts_) host->deadline_.reset();
+}
+
 void World::run_for(net::Duration time) {
     const auto limit = now_.steady + time;
+    forget_deadlines();
     while (step(limit)) {
     }
 }
 
 bool World::run_until(const std::function<bool()>& holds, net::Duration limit) {
     const auto end = now_.steady + limit;
+    forget_deadlines();
     while (!holds()) {
         if (!step(end)) return holds();
     }
@@ -189,7 +195,7 @@ bool World::same_rosters() {
     const mesh::View* first = nullptr;
     for (const auto& [name, host] : hosts_) {
         if (!host->running()) continue;
-        const auto& view = host->node().view();
+        const auto& view = host->core_->node().view();
         if (first == nullptr) first = &view;
         if (view.users != first->users || view.revoked != first->revoked || view.admins != first->admins) return false;
         if (view.members.size() != first->members.size()) return false;

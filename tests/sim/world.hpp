@@ -74,8 +74,8 @@ public:
     MemoryMediaPorts media;
 
     bool running() const { return core_ != nullptr; }
-    meshd::Core& core() { return *core_; }
-    mesh::Node& node() { return core_->node(); }
+    meshd::Core& core() { return deadline_.reset(), *core_; }
+    mesh::Node& node() { return core().node(); }
 
     void start();  ///< from the disk
     void crash();  ///< now, with what had not reached the disk
@@ -108,7 +108,8 @@ private:
     void receive(const net::Endpoint& from, const net::Endpoint& to, net::MutableBytes bytes);
     void told_too_big(const net::Endpoint& to, std::size_t mtu_bytes);
     void tick();
-    net::Steady next_deadline() const;
+    net::Steady next_deadline() const;  ///< asked of the node once after each input: it goes through all its peers
+    net::Steady work_out_deadline() const;
     void drain();
     void written(const mesh::DurableBatch& batch, std::uint64_t life);
     void written(const voice::MailBatch& batch, std::uint64_t life);
@@ -120,6 +121,7 @@ private:
     std::optional<mesh::Shaper> shaper_;
     std::unique_ptr<meshd::Core> core_;
     std::unique_ptr<mesh::Joiner> joiner_;
+    mutable std::optional<net::Steady> deadline_;  ///< as last worked out; none: something may have changed since
     std::uint64_t life_ = 0;  ///< counts starts: what was under way in an earlier life is void
 };
 
@@ -177,6 +179,7 @@ public:
 
 private:
     bool step(net::Steady limit);
+    void forget_deadlines();  ///< a test may have kept a node or a proxy by reference
 
     struct Event {
         net::Steady when;
