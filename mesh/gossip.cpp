@@ -45,6 +45,15 @@ namespace {
 
 std::uint32_t short_version(const Roster::Entry& entry) { return net::Reader(entry.record.id.view()).u32be(); }
 
+/// Those that give others standing first, which are the lowest types, the root's before its admins'. One who has just
+/// joined keeps nothing of members that he does not know yet: sent first, that would be all he is ever sent.
+void standing_first(std::vector<const Roster::Entry*>& entries, const net::NodeKey& root) {
+    const auto rank = [&](const Roster::Entry* entry) {
+        return std::pair(entry->record.key.type, entry->record.key.signer != root);
+    };
+    std::stable_sort(entries.begin(), entries.end(), [&](const auto* a, const auto* b) { return rank(a) < rank(b); });
+}
+
 }  // namespace
 
 void Gossip::send(const net::NodeKey& to, const Frame& frame, std::size_t pad_to) {
@@ -197,6 +206,7 @@ void Gossip::answer(const net::NodeKey& from, const Inventory& inventory, std::s
     // Half of what may be answered for what they lack, as long as we lack something too.
     std::size_t for_them = theirs.empty() ? budget : budget / 2;
     budget -= for_them;
+    standing_first(they_lack, roster_.mesh_id());
     send_records(from, they_lack, for_them);
     budget += for_them;
     // Each question asks for what kReplyFactor lets it.
@@ -226,6 +236,7 @@ void Gossip::answer(const net::NodeKey& from, const Want& want, std::size_t budg
         const auto found = roster_.by_id().lower_bound(Range::at(key));
         if (found != roster_.by_id().end() && Range::short_id(found->first) == key) entries.push_back(found->second);
     }
+    standing_first(entries, roster_.mesh_id());
     send_records(from, entries, budget);
 }
 

@@ -2,7 +2,7 @@
 ///
 ///   a change here     -> Records to every peer (one learnt from a peer: to kFanout others)
 ///   summaries differ  -> Digest of all ids -> for each sub-range that differs: Inventory if it is small, else Digest
-///   Inventory         -> Records that the other lacks, Want for those that we lack
+///   Inventory         -> Records that the other lacks (members first), Want for those that we lack
 ///   Want              -> Records
 ///
 /// Summaries come with every Hello and Ping, so a lost frame is made good by the next. Questions are padded: no answer is

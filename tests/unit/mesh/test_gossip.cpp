@@ -114,6 +114,30 @@ TEST_CASE("a member that was away catches up with a thousand records within seco
     CHECK(circle.worst_answer <= 100 * kReplyFactor);
 }
 
+TEST_CASE("who knows nobody yet learns of members first, so that what they say counts") {
+    const auto seed = GENERATE(range<std::uint64_t>(1, 11));
+    CAPTURE(seed);
+    Circle circle(seed, 2);
+    auto& knows = circle.at(0).roster;
+    for (int i = 0; i < 30; ++i) {
+        const auto secret = make_node_secret(circle.random);
+        const auto key = public_key(secret);
+        Member says;
+        says.name = "office" + std::to_string(i);
+        circle.random.fill(says.tunnel_key.bytes);
+        knows.add(sign_record(circle.mesh_id, circle.root, RecordType::member, as_subject(key.view()), 1, encode(says)).wire);
+        for (char shard = 0; shard < 8; ++shard) {
+            const auto subject = as_subject(key.view()) + shard;
+            knows.add(sign_record(circle.mesh_id, secret, RecordType::bindings, subject, 1, encode(Bindings{})).wire);
+        }
+    }
+    REQUIRE(knows.entries().size() == 30 * 9);
+    const auto seconds = circle.seconds_to_converge(60s);
+    CHECK(seconds >= 0);
+    CHECK(seconds < 5);
+    CHECK(circle.worst_answer <= 100 * kReplyFactor);
+}
+
 TEST_CASE("two halves that changed apart become one, with a third of all frames lost") {
     const auto seed = GENERATE(range<std::uint64_t>(1, 6));
     CAPTURE(seed);
