@@ -137,6 +137,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
         for (const auto digest : config_.voice.digests) proxy.digests.push_back(static_cast<voice::DigestAlgorithm>(digest));
         proxy.centre_times.hold_down = config_.voice.hold_down;
         proxy.dial_plan = voice::DialPlan(config_.voice.dial_plan);
+        proxy.names.locate.transports = {voice::Transport::udp, voice::Transport::tcp, voice::Transport::tls};
         proxy.names.suffixes = config_.voice.enum_lookup.suffixes;
         proxy.outside = config_.voice.enum_lookup.use;
         if (const auto& centre = config_.voice.centre) {
@@ -254,7 +255,9 @@ void LiveNode::start_voice() {
                                            overloaded ? "more SIP comes than can be served: new requests are answered 503"
                                                       : "SIP is served again as it comes");
                                core_->proxy()->set_overloaded(overloaded);
-                           }});
+                           },
+                           [this](const voice::Flow& flow) { return core_->proxy()->tls_name(flow); }});
+    sip_->set_tls_others(tls_to_others(config_.voice.tls));
     names_ = std::make_unique<NameService>(loop_, config_.voice.enum_lookup.servers, *core_->proxy(), [this] { pump(); });
     const auto& tls = config_.voice.tls;
     if (tls.listens) {

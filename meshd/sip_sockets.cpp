@@ -252,7 +252,7 @@ void SipSockets::send(const voice::Outgoing& outgoing) {
     auto id = outgoing.flow.connection;
     if (id == 0) {
         const auto known = by_remote_.find({outgoing.flow.remote, outgoing.flow.side, outgoing.flow.transport});
-        if (known == by_remote_.end()) {
+        if (known == by_remote_.end() || !serves(known->second, outgoing.flow)) {
             connect(outgoing);
             return;
         }
@@ -271,15 +271,30 @@ void SipSockets::send(const voice::Outgoing& outgoing) {
     }
 }
 
+std::pair<std::shared_ptr<const loop::TlsContext>, std::string> SipSockets::tls_toward(const voice::Flow& flow) const {
+    if (flow.side == voice::Side::centre) return {tls_centre_, tls_centre_name_};
+    // Whose certificate a phone's could be nobody knows: it is reached by the connection that it opened.
+    auto name = events_.tls_name && flow.side != voice::Side::phone ? events_.tls_name(flow) : std::string();
+    if (name.empty()) return {};
+    return {tls_others_, std::move(name)};
+}
+
+bool SipSockets::serves(std::uint64_t id, const voice::Flow& flow) const {
+    // Two domains may stand behind one address: what one has shown says nothing of the other.
+    const auto found = connections_.find(id);
+    if (found == connections_.end() || !found->second.ours || flow.transport != voice::Transport::tls) return true;
+    return found->second.tls_name == tls_toward(flow).second;
+}
+
 void SipSockets::connect(const voice::Outgoing& outgoing) {
     if (connections_.size() >= kMaxConnections) {
         ++counters_.unsent;
         tell_failed(outgoing.flow, voice::FlowFailure::unanswered);
         return;
     }
-    // Whose certificate a phone's could be nobody knows: it is reached by the connection that it opened.
     const bool tls = outgoing.flow.transport == voice::Transport::tls;
-    if (tls && (outgoing.flow.side != voice::Side::centre || !tls_centre_)) {
+    const auto [trust, name] = tls ? tls_toward(outgoing.flow) : std::pair(tls_centre_, std::string());
+    if (tls && !trust) {
         ++counters_.unsent;
         tell_failed(outgoing.flow, voice::FlowFailure::unreachable);
         return;
@@ -296,7 +311,8 @@ void SipSockets::connect(const voice::Outgoing& outgoing) {
     if (tls) {
         ++handshakes_;
         connection.shaking_hands = true;
-        connection.stream->secure(std::make_unique<loop::TlsSession>(tls_centre_, tls_centre_name_));
+        connection.tls_name = name;
+        connection.stream->secure(std::make_unique<loop::TlsSession>(trust, name));
     }
     connection.stream->write(outgoing.bytes);
     connection.ours = true;

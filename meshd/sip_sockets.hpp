@@ -27,6 +27,8 @@ public:
         std::function<void(const voice::Flow&, voice::FlowFailure)> failed;
         /// More comes by UDP than is read, for a second already; or no longer. May be empty.
         std::function<void(bool)> overloaded;
+        /// The name that the far end's certificate must show, the centre's aside. Empty: there is none, and no TLS to it.
+        std::function<std::string(const voice::Flow&)> tls_name = nullptr;
     };
     struct Counters {
         std::uint64_t refused_connections = 0;  ///< one too many, of one address or altogether
@@ -56,6 +58,8 @@ public:
     void listen_tls(std::uint16_t port, std::function<std::shared_ptr<const loop::TlsContext>()> context);
     /// TLS to the centre is for this name; without it there is none.
     void set_tls_centre(std::shared_ptr<const loop::TlsContext> context, std::string name);
+    /// TLS to others than the centre; without it there is none.
+    void set_tls_others(std::shared_ptr<const loop::TlsContext> context) { tls_others_ = std::move(context); }
     void send(const voice::Outgoing& outgoing);
     /// Why TLS failed last, for people; empty if it never has.
     const std::string& tls_trouble() const { return tls_trouble_; }
@@ -72,6 +76,7 @@ private:
         net::Steady used;   ///< when something last came or went by it
         bool ours = false;  ///< we opened it
         bool shaking_hands = false;  ///< TLS that is not there yet
+        std::string tls_name;        ///< whose certificate was asked for, where we asked
     };
     /// UDP and TCP on one local endpoint.
     struct Door {
@@ -81,6 +86,10 @@ private:
     std::unique_ptr<Door> open(const net::Endpoint& local, voice::Side side);
     void accepted(std::unique_ptr<loop::Stream> stream, voice::Side side, voice::Transport transport);
     void connect(const voice::Outgoing& outgoing);
+    /// The name to ask for, and whom to trust; null: TLS is not spoken there.
+    std::pair<std::shared_ptr<const loop::TlsContext>, std::string> tls_toward(const voice::Flow& flow) const;
+    /// Whether that connection may carry what is for this flow.
+    bool serves(std::uint64_t id, const voice::Flow& flow) const;
     loop::Stream::Events events_of(std::uint64_t id);
     void received(std::uint64_t id, net::ByteView bytes);
     void closed(std::uint64_t id, const loop::Closed& why);
@@ -109,6 +118,7 @@ private:
     std::function<std::shared_ptr<const loop::TlsContext>()> tls_context_;
     std::shared_ptr<const loop::TlsContext> tls_centre_;
     std::string tls_centre_name_;
+    std::shared_ptr<const loop::TlsContext> tls_others_;
     std::string tls_trouble_;
     std::size_t handshakes_ = 0;
     std::uint64_t next_connection_ = 1;

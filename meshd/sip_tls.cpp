@@ -87,9 +87,11 @@ std::shared_ptr<const loop::TlsContext> SipTls::context(net::Now now) {
     return context_;
 }
 
-std::shared_ptr<const loop::TlsContext> tls_to_centre(const SipTlsConfig& config) {
+namespace {
+
+std::shared_ptr<const loop::TlsContext> client_context(const SipTlsConfig& config, bool verify) {
     loop::TlsContext::Trust trust;
-    trust.verify = config.verify_centre;
+    trust.verify = verify;
     if (config.authorities) {
         auto text = text_of(*config.authorities);
         if (!text) throw std::runtime_error(text.error().message + "; \"voice.tls.authorities\" names it");
@@ -99,5 +101,13 @@ std::shared_ptr<const loop::TlsContext> tls_to_centre(const SipTlsConfig& config
     if (!context) throw std::runtime_error(context.error().message);
     return *context;
 }
+
+}  // namespace
+
+std::shared_ptr<const loop::TlsContext> tls_to_centre(const SipTlsConfig& config) {
+    return client_context(config, config.verify_centre);
+}
+
+std::shared_ptr<const loop::TlsContext> tls_to_others(const SipTlsConfig& config) { return client_context(config, true); }
 
 }  // namespace meshd

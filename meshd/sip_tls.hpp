@@ -41,5 +41,7 @@ private:
 
 /// What TLS to the centre trusts. Throws std::runtime_error if the authorities cannot be read.
 std::shared_ptr<const loop::TlsContext> tls_to_centre(const SipTlsConfig& config);
+/// What TLS to anybody else trusts: the same authorities, and never nobody's word.
+std::shared_ptr<const loop::TlsContext> tls_to_others(const SipTlsConfig& config);
 
 }  // namespace meshd

@@ -153,8 +153,10 @@ std::optional<Target> Dialogs::outward(const Message& request, const Flow& from,
     const auto& hop = routes.empty() ? request.uri() : routes.front().uri;
     auto flow = call->callee;
     if (const auto endpoint = hop.endpoint(); endpoint && *endpoint != flow.remote) {
-        const auto tcp = hop.params.get("transport") == "tcp";
-        flow = exchange_.flow_to(*endpoint, tcp ? Transport::tcp : Transport::udp, Side::outside);
+        // By TLS it is known by the connection that there is: nobody shows a certificate for an address.
+        const auto transport = transport_of(hop);
+        const bool same = transport == Transport::tls && flow.transport == transport && endpoint->address == flow.remote.address;
+        if (!same) flow = exchange_.flow_to(*endpoint, transport, Side::outside);
     }
     return Target{Path::outside, flow, request.uri(), std::move(routes), {}};
 }

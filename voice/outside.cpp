@@ -37,12 +37,17 @@ std::vector<Target> Outside::targets(const NameFound& found, const Flow& except,
         if (!lookup_.is_foreign(lead.uri, except)) {
             // The number's URI is of our own domain: all phones of that user ring together, as ever.
             auto ours = lookup_.everywhere(lookup_.callee_of(lead.uri), except);
+            // RFC 3261 section 26.2.2: TLS to the very phone, or not at all. What another office's phone speaks is not known.
+            if (lead.uri.scheme == "sips") {
+                std::erase_if(ours, [](const auto& t) { return t.path != Path::local || t.flow.transport != Transport::tls; });
+            }
             if (out.empty() && !ours.empty()) return ours;
             continue;
         }
         for (const auto& hop : lead.at.hops) {
-            if (hop.transport == Transport::tls || !may_be_called(hop.endpoint)) continue;
-            exchange_.outside.add(hop.endpoint, now);
+            if (!may_be_called(hop.endpoint)) continue;
+            // RFC 5922 section 7.1: the certificate is for the domain that was asked for, not for what DNS made of it.
+            exchange_.outside.add(hop.endpoint, now, hop.transport == Transport::tls ? lead.uri.host : "");
             auto uri = lead.uri;
             uri.headers.clear();  // RFC 3261 section 19.1.1: no Request-URI has headers, or a method
             uri.params.remove("method");

@@ -99,6 +99,10 @@ bool Proxy::listens_to(const Flow& flow) const {
     return parts_->exchange.side_of(flow).has_value();
 }
 
+std::string Proxy::tls_name(const Flow& flow) const {
+    return flow.side == Side::outside ? parts_->exchange.outside.tls_name(flow.remote) : std::string();
+}
+
 void Proxy::flow_failed(const Flow& flow, FlowFailure why, net::Now now) {
     auto& exchange = parts_->exchange;
     if (exchange.monitor && exchange.is_centre(flow.remote) && flow.transport == exchange.settings.centre->transport) {

@@ -143,6 +143,8 @@ public:
     /// Whether what comes by this flow is for us to judge; a stranger's messages are dropped unread. Asked before a
     /// connection is taken, lest strangers use up the room that phones need.
     bool listens_to(const Flow& flow) const;
+    /// The name that the far end's certificate must show where a connection by TLS is to be opened; empty: none is known.
+    std::string tls_name(const Flow& flow) const;
     void flow_failed(const Flow& flow, FlowFailure why, net::Now now);
     /// So much waits to be read that it will be lost (see overload.hpp): until this is taken back, what begins something
     /// new is answered 503 with Retry-After.

@@ -69,16 +69,18 @@ void Requests::from_phone(const RequestArrived& event, net::Now now) {
         return start(event, caller, callee, {lookup_.centre(request.uri())}, 500, now);
     }
     if (exchange_.centre_busy()) {
-        // Who is in the mesh is reached through it. All else has to wait: it is not known that there is no such number.
-        if (Notifier::serves(request) && lookup_.may_speak_for(caller, event.flow)) {
-            return notifier_.subscribe(event.id, request, event.flow, caller, true, now);
-        }
+        // Who is in the mesh is reached through it, others by DNS. All else has to wait: it is not known that there is no
+        // such number.
+        const bool believed = lookup_.may_speak_for(caller, event.flow);
+        if (believed && Notifier::serves(request)) return notifier_.subscribe(event.id, request, event.flow, caller, true, now);
         const bool over_mesh = request.is("INVITE") || request.is("MESSAGE");
         const auto targets = over_mesh ? everywhere_for(request, callee, event.flow) : std::vector<Target>();
-        const bool may_wait = request.is("MESSAGE") && lookup_.may_speak_for(caller, event.flow);
+        const bool may_wait = believed && request.is("MESSAGE");
         if (may_wait && pager_.queued(event, caller, callee, now)) return;
         if (may_wait && targets.empty()) return start(event, caller, callee, {}, 503, now);
-        if (targets.empty() || !lookup_.may_speak_for(caller, event.flow)) return exchange_.answer(event.id, 503, now);
+        const bool by_dns = believed && exchange_.settings.outside != OutsideUse::never;
+        if (by_dns && targets.empty() && outside_.ask(event, caller, callee, now)) return;
+        if (targets.empty() || !believed) return exchange_.answer(event.id, 503, now);
         return start(event, caller, callee, targets, 480, now);
     }
     if (!authenticated(event, caller, now)) return;
@@ -124,7 +126,13 @@ bool Requests::found(const NameFound& found, net::Now now) {
     if (!waiting) return false;
     const auto& [event, caller, callee] = *waiting;
     auto targets = outside_.targets(found, event.flow, now);
-    if (targets.empty() && exchange_.centre_up()) targets.push_back(lookup_.centre(event.message.uri()));
+    if (targets.empty() && exchange_.centre_up() && !exchange_.centre_busy()) {
+        targets.push_back(lookup_.centre(event.message.uri()));
+    }
+    if (targets.empty() && exchange_.centre_busy()) {
+        exchange_.answer(event.id, 503, now);
+        return true;
+    }
     if (targets.empty()) {
         const auto& asked = found.said.domains;
         const bool silent = std::any_of(asked.begin(), asked.end(), [](const auto& d) { return d.kind == DnsAnswer::Kind::failed; });

@@ -209,6 +209,46 @@ TEST_CASE("TLS to the centre is for its name, and fails as insecure where anothe
     CHECK(failures.size() == 1);
 }
 
+TEST_CASE("TLS to others is for the name that each has, and no two names share a connection") {
+    Fixture f;
+    Folder folder;
+    const meshd::StateFolder state(folder.path);
+    const meshd::SipTlsConfig config;
+    meshd::SipTls tls(config, state, {"one.example", "two.example"});
+    const auto port = some_port(f.loop);
+    f.sockets.listen_tls(port, [&] { return tls.context(f.loop.now()); });
+    std::ifstream pem(folder.file("sip-tls.pem"));
+    folder.write("authorities.pem", std::string(std::istreambuf_iterator<char>(pem), {}));
+    meshd::SipTlsConfig trust;
+    trust.authorities = folder.file("authorities.pem");
+    std::vector<voice::FlowFailure> failures;
+    std::string name;
+    meshd::SipSockets sockets(f.loop, some_port(f.loop),
+                              {[](const voice::Flow&, net::ByteView) {}, nullptr,
+                               [&](const voice::Flow&, voice::FlowFailure why) { failures.push_back(why); }, nullptr,
+                               [&](const voice::Flow&) { return name; }});
+    sockets.set_tls_others(meshd::tls_to_others(trust));
+    const voice::Outgoing out{{voice::Transport::tls, {}, {kPhone, port, 0}, 0, voice::Side::outside},
+                              net::copy(net::as_bytes(kOptions))};
+    sockets.send(out);  // nobody knows whom to expect there
+    f.run_until([&] { return failures.size() == 1; });
+    CHECK(failures.front() == voice::FlowFailure::unreachable);
+    name = "one.example";
+    sockets.send(out);
+    f.run_until([&] { return f.came_by.size() == 1; });
+    sockets.send(out);
+    f.run_until([&] { return f.came_by.size() == 2; });
+    CHECK(f.came_by[1].connection == f.came_by[0].connection);
+    name = "two.example";
+    sockets.send(out);
+    f.run_until([&] { return f.came_by.size() == 3; });
+    CHECK(f.came_by[2].connection != f.came_by[0].connection);
+    name = "three.example";
+    sockets.send(out);
+    f.run_until([&] { return failures.size() == 2; });
+    CHECK(failures.back() == voice::FlowFailure::insecure);
+}
+
 TEST_CASE("our own certificate is made once, for our eyes only, and one that a person named is read again when it changes") {
     Folder folder;
     const meshd::StateFolder state(folder.path);

@@ -219,6 +219,35 @@ TEST_CASE("a number whose URI is of our own domain rings its user") {
     CHECK(scene.erin.history.empty());
 }
 
+TEST_CASE("a number whose URI is sips is reached by TLS alone, or not at all") {
+    SECTION("a phone of another office") {
+        OutsideScene scene;
+        scene.enum_record("sips:bob@acme.example");
+        CHECK(scene.dial(kNumber) == 404);
+        CHECK(scene.bob.history.size() == scene.bob.count("REGISTER", 200) + scene.bob.count("REGISTER", 401));
+    }
+    SECTION("a server, where there is no TLS") {
+        OutsideScene scene;
+        scene.enum_record("sips:erin@198.51.100.20");
+        CHECK(scene.dial(kNumber) == 404);
+        CHECK(scene.erin.history.empty());
+    }
+    SECTION("a server") {
+        OutsideScene scene(false, [](auto& settings) {
+            settings.names.locate.transports = {voice::Transport::udp, voice::Transport::tcp, voice::Transport::tls};
+        });
+        scene.host("sip.example.org", scene.erin.at.address);
+        scene.enum_record("sips:erin@sip.example.org:5071");
+        scene.dial(kNumber);
+        REQUIRE(scene.world.by_tcp.size() == 1);
+        const auto& flow = scene.world.by_tcp[0].flow;
+        CHECK(flow.transport == voice::Transport::tls);
+        CHECK(flow.remote.text() == "198.51.100.20:5071");
+        CHECK(scene.trento.proxy.tls_name(flow) == "sip.example.org");
+        CHECK(scene.erin.history.empty());
+    }
+}
+
 TEST_CASE("a call that is given up while DNS is silent ends there") {
     OutsideScene scene;
     scene.silent = true;
@@ -287,6 +316,18 @@ TEST_CASE("while the centre is in use it is asked, and DNS only if told so") {
         OutsideScene scene(false, [](auto& settings) { settings.outside = voice::OutsideUse::never; });
         CHECK(scene.dial(kNumber) == 404);
         CHECK(scene.asked == 0);
+    }
+    SECTION("the centre is busy") {
+        OutsideScene scene(true);
+        scene.centre.invite_status = 503;
+        scene.centre.retry_after_s = 60;
+        scene.dial(kNumber);
+        REQUIRE(scene.trento.mode() == "busy");
+        CHECK(scene.dial(kNumber) == 200);
+        CHECK(scene.erin.in_call());
+        scene.alice.hang_up();
+        scene.go(1s);
+        CHECK(scene.dial("sip:+4930123456@acme.example") == 503);  // there may be such a number
     }
     SECTION("the centre is lost") {
         OutsideScene scene(true);
