@@ -32,14 +32,14 @@ bool Calls::is_fork(const Call& call, const Message& invite, const Flow& from) {
            call.invite->uri() != invite.uri();
 }
 
-Call* Calls::open(const Message& invite, const Flow& from, const Aor& caller, const Aor& callee, net::Now now) {
+Call* Calls::open(const Message& invite, const Flow& from, const Aor& caller, const Aor& callee, net::Now now, bool always) {
     auto key = key_of(invite.call_id(), invite.from_tag(), from.side == Side::phone);
     if (auto* same = find(key); same != nullptr && is_fork(*same, invite, from)) {
         ++same->forks;
         return same;
     }
     by_key_.erase(key);
-    if (by_key_.size() >= exchange_.settings.max_calls) return nullptr;
+    if (by_key_.size() >= exchange_.settings.max_calls && !always) return nullptr;
     if (by_key_.empty()) next_look_ = now.steady + kLookEvery;
     auto& call = by_key_.try_emplace(key, key, CallMedia(exchange_.environment.media())).first->second;
     call.view = {std::string(invite.call_id()), caller, callee, "calling", "central", now};
@@ -125,7 +125,7 @@ CallMedia::From Calls::media_from(const Call& call, bool from_caller, const Flow
         out.source = from.remote.address;
         return out;
     }
-    if (from.side == Side::outside) return out;
+    if (from.side == Side::outside || from.side == Side::trunk) return out;
     out.exact = from.side == Side::mesh;
     out.believes = [this](std::string_view node, const net::IpAddress& address) {
         if (node == exchange_.settings.node) return exchange_.environment.overlay() == address;
@@ -153,6 +153,7 @@ void Calls::ringing(Call& call, Path path, net::Now now) {
         case Side::mesh: call.view.path = name_of(Path::mesh); break;
         case Side::centre: call.view.path = name_of(Path::central); break;
         case Side::outside: call.view.path = name_of(Path::outside); break;
+        case Side::trunk: call.view.path = name_of(Path::trunk); break;
     }
     if (call.told) return;
     call.told = true;
@@ -191,7 +192,7 @@ void Calls::hang_up(Call& call, std::string_view why, net::Now now) {
         auto& transactions = exchange_.transactions;
         transactions.start(toward_caller("BYE", *call.invite, *call.answer, call.callee_cseq + 1), call.caller,
                            exchange_.sent_by(call.caller), now);
-        transactions.start(toward_callee("BYE", *call.answer, call.caller_cseq + 1, exchange_.settings.node),
+        transactions.start(toward_callee("BYE", *call.answer, call.caller_cseq + 1 + (call.gateway ? call.gateway->cseq_shift : 0), exchange_.settings.node),
                            call.callee, exchange_.sent_by(call.callee), now);
     }
     const auto key = call.key;

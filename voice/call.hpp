@@ -9,6 +9,14 @@
 
 namespace voice {
 
+/// How a call that leaves by a trunk looks to the gateway.
+struct GatewayLeg {
+    std::string trunk;
+    Uri from;                      ///< who calls
+    std::optional<Uri> asserted;   ///< and under which number, where that is known
+    std::uint32_t cseq_shift = 0;  ///< so many challenges were answered here (RFC 3261 section 22.2)
+};
+
 struct Call {
     Call(std::string key_, CallMedia media_) : key(std::move(key_)), media(std::move(media_)) {}
 
@@ -31,6 +39,7 @@ struct Call {
     std::uint32_t past_centre_cseq = 0;  ///< of the last INVITE that came past a dead centre
     std::uint64_t media_seen = 0;  ///< packets in all, when last looked
     net::Steady media_heard;
+    std::optional<GatewayLeg> gateway;
     bool media_expected = true;  ///< when last looked: false on hold
 };
 
@@ -39,8 +48,9 @@ public:
     explicit Calls(Exchange& exchange) : exchange_(exchange) {}
 
     /// Replaces an earlier one of the same key (an INVITE sent again with credentials), but joins the one that another
-    /// fork of the same INVITE has opened. Null when there are too many.
-    Call* open(const Message& invite, const Flow& from, const Aor& caller, const Aor& callee, net::Now now);
+    /// fork of the same INVITE has opened. Null when there are too many;
+    /// `always`: however many there are.
+    Call* open(const Message& invite, const Flow& from, const Aor& caller, const Aor& callee, net::Now now, bool always = false);
     Call* find(const std::string& key);
     static std::string key_of(std::string_view call_id, std::string_view caller_tag, bool caller_near);
     /// Whether this very INVITE (or one of its dialog's) already rings or is up here from that side.

@@ -31,6 +31,7 @@ public:
     std::optional<std::string> e164(std::string_view dialled) const;
     /// "148" of "148", and of "+442079460148" where the site's prefix is "442079460"; nullopt if it is none.
     std::optional<std::string> extension(std::string_view dialled) const;
+    const DialPlanSettings& settings() const { return settings_; }
     /// All names under which a user may have what was dialled, the way it was dialled first.
     std::vector<std::string> names_of(std::string_view dialled) const;
 

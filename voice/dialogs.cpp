@@ -130,7 +130,9 @@ std::optional<Dialogs::Step> Dialogs::next(const Message& request, const Flow& f
             }
         }
         if (!avoid_centre) {
-            if (!exchange_.settings.centre || from.side == Side::centre || from.side == Side::outside) return std::nullopt;
+            if (!exchange_.settings.centre || from.side == Side::centre || from.side == Side::outside || from.side == Side::trunk) {
+                return std::nullopt;
+            }
             return Step{{Path::central, exchange_.to_centre(), request.uri(), rest(at), {}}, past_centre};
         }
         const auto bypass = std::find_if(at, routes.end(), [&](const auto& hop) {
@@ -147,11 +149,18 @@ std::optional<Dialogs::Step> Dialogs::next(const Message& request, const Flow& f
 }
 
 std::optional<Target> Dialogs::outward(const Message& request, const Flow& from, std::vector<NameAddr> routes) const {
-    if (from.side != Side::phone) return std::nullopt;
-    const auto* call = calls_.of(request, true);
-    if (call == nullptr || call->callee.side != Side::outside) return std::nullopt;
+    if (from.side == Side::outside || from.side == Side::trunk) return std::nullopt;
+    const auto* call = calls_.of(request, from.side == Side::phone);
+    if (call == nullptr) return std::nullopt;
+    auto flow = Calls::from_caller(*call, request) ? call->callee : call->caller;
+    if (flow.side == Side::trunk) {
+        // Gateways are where they were, whatever they write of themselves.
+        Target target{Path::trunk, flow, request.uri(), std::move(routes), {}};
+        target.trunk = exchange_.gateways.trunk_at(flow.remote, false);
+        return target;
+    }
+    if (from.side != Side::phone || flow.side != Side::outside) return std::nullopt;
     const auto& hop = routes.empty() ? request.uri() : routes.front().uri;
-    auto flow = call->callee;
     if (const auto endpoint = hop.endpoint(); endpoint && *endpoint != flow.remote) {
         // By TLS it is known by the connection that there is: nobody shows a certificate for an address.
         const auto transport = transport_of(hop);
@@ -214,7 +223,21 @@ bool Dialogs::shape(Fork& fork, const Target& target, Message& request, net::Now
     // A phone shows its password to each request of a call, ACK too (22.1, 13.2.2.4): it is for nobody beyond us.
     if (target.path != Path::central) credentials_.consume(request);
     if (request.is("REFER") && fork.from.side == Side::phone) name_user_in_refer_to(exchange_, calls_, request);
+    if (const auto* call = gateway_call(fork, target)) Trunks::dress(*call, target, request);
     return calls_.carry(fork, target, request, now);
+}
+
+Call* Dialogs::gateway_call(const Fork& fork, const Target& target) {
+    if (target.path != Path::trunk && fork.from.side != Side::trunk) return nullptr;
+    auto* call = fork.calls.empty() ? nullptr : calls_.find(fork.calls.front());
+    return call != nullptr && call->gateway ? call : nullptr;
+}
+
+std::optional<Target> Dialogs::again(Fork& fork, const Branch& branch, const Message& refusal, net::Now) {
+    auto* call = gateway_call(fork, branch.target);
+    auto target = call != nullptr ? trunks_.again(branch, refusal) : std::nullopt;
+    if (target) ++call->gateway->cseq_shift;
+    return target;
 }
 
 std::vector<Target> Dialogs::spare(Fork& fork, net::Now) {
@@ -230,6 +253,10 @@ void Dialogs::passing(Fork& fork, const Branch& branch, Message& response, net::
     // A subscription that died with the centre: its phone is to subscribe anew, at once (RFC 6665 section 4.1.2.2).
     const bool dead = branch.id == 0 && exchange_.monitor && !exchange_.centre_up() && is_outage(response.status());
     if (dead && fork.request.is("SUBSCRIBE")) response.set_status(481);
+    for (const auto& key : fork.calls) {
+        const auto* call = calls_.find(key);
+        if (call != nullptr && call->gateway) Trunks::undress(fork.request, response);
+    }
     calls_.carry_back(fork, branch, response, now);
     if (!branch.spare || !fork.is_invite() || response.status() < 200 || response.status() >= 300 || fork.calls.empty()) return;
     if (auto* call = calls_.find(fork.calls.front())) call->bypassed_cseq = (fork.asked ? *fork.asked : fork.request).cseq().number;

@@ -5,19 +5,21 @@
 #include "voice/call.hpp"
 #include "voice/credentials.hpp"
 #include "voice/lookup.hpp"
+#include "voice/trunks.hpp"
 
 namespace voice {
 
 class Dialogs final : public ForkUser {
 public:
-    Dialogs(Exchange& exchange, Forking& forking, Calls& calls, const Credentials& credentials)
-        : exchange_(exchange), forking_(forking), calls_(calls), credentials_(credentials), lookup_(exchange) {}
+    Dialogs(Exchange& exchange, Forking& forking, Calls& calls, const Credentials& credentials, Trunks& trunks)
+        : exchange_(exchange), forking_(forking), calls_(calls), credentials_(credentials), trunks_(trunks), lookup_(exchange) {}
 
     void arrived(const RequestArrived& event, net::Now now);
     void ack(const AckArrived& event, net::Now now);
 
     bool shape(Fork& fork, const Target& target, Message& request, net::Now now) override;
     std::vector<Target> spare(Fork& fork, net::Now now) override;
+    std::optional<Target> again(Fork& fork, const Branch& branch, const Message& refusal, net::Now now) override;
     void passing(Fork& fork, const Branch& branch, Message& response, net::Now now) override;
     void heard(Fork&, const Branch&, int, std::optional<std::uint32_t>, net::Now) override {}
     void ended(Fork& fork, int status, net::Now now) override;
@@ -27,8 +29,11 @@ private:
         Target target;
         bool past_centre = false;  ///< the centre between two waypoints of ours was left out
     };
-    /// Where a phone's request in a call that leads outside goes on to, by the Routes that are left; nullopt for all others.
+    /// Where a request goes on to in a call that leads outside, or to or from a gateway, by the Routes that are left;
+    /// nullopt for all others.
     std::optional<Target> outward(const Message& request, const Flow& from, std::vector<NameAddr> routes) const;
+    /// The call that a request leaves by a trunk in, or has come from one in.
+    Call* gateway_call(const Fork& fork, const Target& target);
     /// Where the request goes next; nullopt: nowhere that it may go.
     std::optional<Step> next(const Message& request, const Flow& from, bool avoid_centre) const;
     /// Past a dead B2BUA, where next() knows no way. Gives the fork's request its last shape.
@@ -49,6 +54,7 @@ private:
     Forking& forking_;
     Calls& calls_;
     const Credentials& credentials_;
+    Trunks& trunks_;
     Lookup lookup_;
 };
 

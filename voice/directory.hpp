@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "net/address.hpp"
+#include "net/time.hpp"
 
 namespace voice {
 
@@ -24,6 +25,20 @@ struct UserRecord {
     std::string ha1_sha512_256;
 };
 
+/// A trunk that an office lends to the others.
+struct TrunkOffer {
+    std::string name;
+    std::vector<std::string> prefixes;  ///< of numbers that it takes
+    unsigned cost = 0;
+    bool emergency = false;             ///< it takes calls for help, too
+    auto operator<=>(const TrunkOffer&) const = default;
+};
+struct RemoteTrunk {
+    NodeId node;
+    TrunkOffer offer;
+    net::Duration round_trip{};  ///< to that node, as last measured
+};
+
 /// All answers are as of now; the proxy keeps none of them.
 class Directory {
 public:
@@ -37,6 +52,10 @@ public:
     virtual std::optional<UserRecord> user(const Aor& aor) const = 0;
     /// What a user part that is no address of record here means: an extension or an E.164 number to its user.
     virtual std::optional<Aor> aor_of_number(std::string_view number) const = 0;
+    /// All numbers of a user, extensions too, in any order.
+    virtual std::vector<std::string> numbers_of(const Aor& aor) const = 0;
+    /// What other nodes with the voice role offer, each reachable over the mesh now, in any order.
+    virtual std::vector<RemoteTrunk> trunks() const = 0;
     /// Other nodes with the voice role, each reachable over the mesh now, in any order.
     virtual std::vector<NodeId> voice_nodes() const = 0;
     /// The member that an overlay address belongs to.

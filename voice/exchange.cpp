@@ -15,6 +15,7 @@ Exchange::Exchange(ProxySettings settings_, Environment& environment_, net::Rand
       location(settings.max_bindings),
       names(settings.names, random_) {
     if (settings.centre) monitor.emplace(settings.centre_times, now);
+    transactions.spare([this](const Message& request) { return help_wanted(request).has_value(); });
 }
 
 std::optional<Side> Exchange::side_of(const Flow& flow) const {
@@ -28,6 +29,7 @@ std::optional<Side> Exchange::side_of(const Flow& flow) const {
             return Side::centre;
         }
     }
+    if (!gateways.trunk_at(flow.remote, phone).empty()) return Side::trunk;
     if (outside.contains(flow.remote) || (!phone && outside.contains(flow.remote.address))) return Side::outside;
     if (phone) return Side::phone;
     return std::nullopt;

@@ -1,6 +1,8 @@
 /// What all parts of the proxy share: who we are, the tables, and the way to the centre, to the nodes and to phones.
 #pragma once
 
+#include "voice/emergency.hpp"
+#include "voice/gateways.hpp"
 #include "voice/places.hpp"
 #include "voice/proxy.hpp"
 #include "voice/transaction.hpp"
@@ -23,6 +25,7 @@ struct Exchange {
     std::optional<CentreMonitor> monitor;  ///< none without a centre
     Names names;
     Places outside;
+    Gateways gateways;
     ProxyCounters counters;
     std::vector<ProxyEvent> events;
 
@@ -37,6 +40,11 @@ struct Exchange {
     std::optional<Side> side_of(const Flow& flow) const;
     bool is_centre(const net::Endpoint& endpoint) const {
         return settings.centre && settings.centre->endpoint == endpoint;
+    }
+    /// The number of ours that a request calls for help by, if it does.
+    std::optional<std::string> help_wanted(const Message& request) const {
+        if (settings.emergency.empty() || request.method() != "INVITE" || !request.to_tag().empty()) return std::nullopt;
+        return emergency_number(request.uri(), settings.emergency, settings.dial_plan.settings());
     }
     bool is_phone_address(const net::IpAddress& address) const;
 

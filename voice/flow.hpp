@@ -16,6 +16,7 @@ enum class Side : std::uint8_t {
     centre,  ///< the central SIP server
     mesh,    ///< another meshd; its overlay source address is its identity
     outside, ///< a SIP server or phone that a number or URI has led to
+    trunk,   ///< the gateway or carrier of a trunk of this office
 };
 
 /// `connection` is a number that the owner of the sockets gives each TCP or TLS connection, never zero and never reused.

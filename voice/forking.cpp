@@ -33,6 +33,8 @@ std::string_view name_of(Path path) {
             return "central";
         case Path::outside:
             return "outside";
+        case Path::trunk:
+            return "trunk";
     }
     return "";
 }
@@ -51,7 +53,7 @@ std::string loop_mark(const Exchange& exchange, const Message& request) {
 void Forking::open(Fork fork, const std::vector<Target>& targets, int otherwise, net::Now now) {
     const auto id = fork.id;
     auto& opened = forks_.insert_or_assign(id, std::move(fork)).first->second;
-    if (!opened.next.empty()) opened.patience = now.steady + kNextPatience;
+    if (!opened.next.empty() || opened.hurried) opened.patience = now.steady + kNextPatience;
     if (breadth_left(opened) < std::max<std::size_t>(1, targets.size())) return finish(opened, 440, now);
     if (launch(opened, targets, false, now) == 0 && !try_next(opened, now) && !try_spare(opened, now)) {
         return finish(opened, otherwise, now);
@@ -108,7 +110,7 @@ bool Forking::try_next(Fork& fork, net::Now now) {
     while (!fork.next.empty()) {
         const auto target = fork.next.front();
         fork.next.erase(fork.next.begin());
-        fork.patience = fork.next.empty() ? net::kNever : now.steady + kNextPatience;
+        fork.patience = fork.next.empty() && !fork.hurried ? net::kNever : now.steady + kNextPatience;
         if (launch(fork, {target}, false, now) > 0) return true;
     }
     return false;
@@ -121,6 +123,15 @@ void Forking::response(const ResponseArrived& event, net::Now now) {
     fork->user->heard(*fork, *branch, event.message.status(), event.message.retry_after_s(), now);
     if (event.message.status() < 200) return provisional(*fork, *branch, event.message, now);
     if (event.message.status() < 300) return success(*fork, *branch, event.message, now);
+    if (branch->pending() && fork->final_status == 0) {
+        if (const auto target = fork->user->again(*fork, *branch, event.message, now)) {
+            branch->status = event.message.status();
+            branch->dropped = true;
+            if (launch(*fork, {*target}, branch->spare, now) > 0) return wake(*fork);
+            branch->dropped = false;
+            branch->status = 0;
+        }
+    }
     refused(*fork, *branch, event.message, now);
 }
 
@@ -176,7 +187,7 @@ void Forking::refused(Fork& fork, Branch& branch, Message response, net::Now now
     if (status >= 600) {
         drop_others(fork, &branch, now, "SIP;cause=" + std::to_string(status) + ";text=\"" + std::string(reason_phrase(status)) + '"');
     }
-    if ((status == 503 || status == 408) && !rang && try_next(fork, now)) return wake(fork);
+    if (gives_way(branch.target.gives_way, status) && !rang && try_next(fork, now)) return wake(fork);
     // What comes after ringing is about the callee. After an outage the centre may not know yet who is there.
     // One that has restarted does not know a call that goes on.
     const bool forgotten = status == 481 && branch.target.path == Path::central && !fork.request.to_tag().empty();
@@ -286,6 +297,16 @@ void Forking::wake(const Fork& fork) {
         if (branch.pending()) at = std::min(at, branch.timer_c);
     }
     if (at != net::kNever) deadlines_.emplace(at, fork.id);
+}
+
+bool gives_way(GiveWay when, int status) {
+    switch (when) {
+        case GiveWay::outage: return status == 503 || status == 408;
+        case GiveWay::trouble:
+            return status == 408 || (status >= 500 && status < 600) || status == 401 || status == 403 || status == 407;
+        case GiveWay::refusal: return status >= 300;
+    }
+    return false;
 }
 
 bool is_outage(int status) {

@@ -1,8 +1,8 @@
 /// A request that is passed on to one or more targets, and the one answer that goes back: the response context of
 /// RFC 3261 section 16.7, CANCEL (16.10) and timer C (16.8).
 ///
-/// Targets in `next` are tried in turn: the following one when nothing came of the one before but 503, 408, a transport
-/// error or silence.
+/// Targets in `next` are tried in turn: the following one when nothing came of the one before but a transport error,
+/// silence, or an answer that it gives way to (503 and 408, at least).
 ///
 /// Beyond the RFC a fork has a spare: targets that are tried too when the first ones have answered nothing within its
 /// patience, or failed with 408, 500, 503 or 504. That is how a call placed before an outage is known goes through.
@@ -13,11 +13,19 @@
 
 namespace voice {
 
-enum class Path : std::uint8_t { local, mesh, central, outside };
+enum class Path : std::uint8_t { local, mesh, central, outside, trunk };
 std::string_view name_of(Path path);
 
 /// RFC 3326: phones that stop ringing for it show no missed call.
 inline constexpr std::string_view kElsewhere = "SIP;cause=200;text=\"Call completed elsewhere\"";
+
+/// Which answers, before anything rang, make the next target in turn be tried: no answer always does.
+enum class GiveWay : std::uint8_t {
+    outage,   ///< 503, 408
+    trouble,  ///< what is about the way and not about the callee: 408, 5xx, 401, 403, 407
+    refusal,  ///< every refusal: calls for help
+};
+bool gives_way(GiveWay when, int status);
 
 /// Where a request may go: by which flow, with which Request-URI and Route.
 struct Target {
@@ -26,6 +34,9 @@ struct Target {
     Uri uri;
     std::vector<NameAddr> routes;
     std::string token;  ///< the binding of the phone that it is, if it is one
+    std::string trunk = {};  ///< of this office, that it is a gateway of
+    GiveWay gives_way = GiveWay::outage;
+    std::string proof_header = {}, proof = {};  ///< credentials for it, once it has asked
 };
 
 struct Branch {
@@ -61,6 +72,7 @@ struct Fork {
     net::Steady ping_at = net::kNever;   ///< while it rings: see Forking::ping
     net::Steady patience = net::kNever;  ///< when the spare is tried if nothing has answered
     bool spare_tried = false;
+    bool hurried = false;      ///< its last target, too, is given up when it is silent
     std::vector<Target> next;  ///< to be tried one after the other, as those before fail (RFC 3263 section 4.3)
     bool server_gone = false;
     bool withdrawn = false;  ///< the caller gave up while a phone behind the centre rang
@@ -81,6 +93,8 @@ public:
     virtual bool shape(Fork& fork, const Target& target, Message& request, net::Now now) = 0;
     /// Where else; asked at most once.
     virtual std::vector<Target> spare(Fork& fork, net::Now now) = 0;
+    /// It was refused: the same place once more, with what it asked for; nullopt: no.
+    virtual std::optional<Target> again(Fork&, const Branch&, const Message& /*refusal*/, net::Now) { return std::nullopt; }
     /// A response is about to be passed back; it may be edited.
     virtual void passing(Fork& fork, const Branch& branch, Message& response, net::Now now) = 0;
     /// Every response of a branch, before it counts (408 and 503 made here too, which have no Retry-After).

@@ -205,11 +205,18 @@ void Forking::tick(net::Now now) {
             });
             if (!heard) fork->user->withdraw(*fork, now);
         } else if (fork->patience <= now.steady) {
-            if (fork->next.empty()) {
+            if (fork->next.empty() && !fork->hurried) {
                 try_spare(*fork, now);
             } else {
+                fork->patience = net::kNever;
+                for (const auto& branch : fork->branches) {
+                    if (branch.pending()) fork->user->heard(*fork, branch, 408, std::nullopt, now);
+                }
                 drop_others(*fork, nullptr, now);
                 if (!try_next(*fork, now)) {
+                    if (fork->hurried) {
+                        fork->refusals.push_back(Message::response(fork->request, 408, {}, exchange_.transactions.make_tag()));
+                    }
                     choose(*fork, now);
                     continue;
                 }

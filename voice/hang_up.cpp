@@ -35,7 +35,7 @@ Message toward_callee(std::string_view method, const Message& answer, std::uint3
 }
 
 Message toward_caller(std::string_view method, const Message& invite, const Message& answer, std::uint32_t cseq) {
-    return in_dialog(method, answer.to(), answer.from(), invite.first_address("Contact").value_or(invite.from()),
+    return in_dialog(method, answer.to(), invite.from(), invite.first_address("Contact").value_or(invite.from()),
                      invite.record_routes(), answer, cseq);
 }
 

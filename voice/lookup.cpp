@@ -44,6 +44,7 @@ bool Lookup::may_speak_for(const Aor& caller, const Flow& flow) const {
         case Side::phone:
             return exchange_.location.from(flow, caller) != nullptr;
         case Side::outside:
+        case Side::trunk:
             return false;
     }
     return false;
@@ -77,6 +78,12 @@ std::vector<Target> Lookup::phones(const Aor& aor, const Flow& except) const {
         out.push_back(phone(*binding));
     }
     return out;
+}
+
+bool Lookup::is_office(const Flow& flow) const {
+    const auto node = exchange_.node_of(flow);
+    const auto nodes = exchange_.directory().voice_nodes();
+    return node && std::find(nodes.begin(), nodes.end(), *node) != nodes.end();
 }
 
 bool Lookup::is_at(const Aor& aor, const Flow& flow) const {

@@ -7,6 +7,7 @@
 #include "voice/probe.hpp"
 #include "voice/registration.hpp"
 #include "voice/requests.hpp"
+#include "voice/trunks.hpp"
 
 namespace voice {
 
@@ -19,8 +20,9 @@ struct Proxy::Parts {
           pager(exchange, forking, credentials),
           watching(exchange, calls),
           notifier(exchange, watching, pager.mailbox()),
-          requests(exchange, forking, calls, credentials, pager, notifier),
-          dialogs(exchange, forking, calls, credentials),
+          trunks(exchange),
+          requests(exchange, forking, calls, credentials, pager, notifier, trunks),
+          dialogs(exchange, forking, calls, credentials, trunks),
           registration(exchange, forking, credentials),
           probe(exchange),
           neighbours(exchange),
@@ -43,6 +45,7 @@ struct Proxy::Parts {
     Pager pager;
     Watching watching;
     Notifier notifier;
+    Trunks trunks;
     Requests requests;
     Dialogs dialogs;
     Registration registration;
@@ -100,7 +103,10 @@ bool Proxy::listens_to(const Flow& flow) const {
 }
 
 std::string Proxy::tls_name(const Flow& flow) const {
-    return flow.side == Side::outside ? parts_->exchange.outside.tls_name(flow.remote) : std::string();
+    const auto& exchange = parts_->exchange;
+    if (flow.side == Side::outside) return exchange.outside.tls_name(flow.remote);
+    const auto server = exchange.gateways.servers.find(flow.remote);
+    return flow.side == Side::trunk && server != exchange.gateways.servers.end() ? server->second.tls_name : std::string();
 }
 
 void Proxy::flow_failed(const Flow& flow, FlowFailure why, net::Now now) {
@@ -158,6 +164,7 @@ void Proxy::tick(net::Now now) {
     if (parts.exchange.monitor) parts.exchange.monitor->tick(now);
     parts.neighbours.tick(now);
     parts.forking.tick(now);
+    parts.trunks.tick(now);
     parts.requests.tick(now);
     parts.pager.tick(now);
     parts.watching.tick(now);
@@ -172,7 +179,7 @@ void Proxy::tick(net::Now now) {
 net::Steady Proxy::next_deadline() const {
     const auto& parts = *parts_;
     auto next = std::min({parts.exchange.transactions.next_deadline(), parts.forking.next_deadline(),
-                          parts.requests.next_deadline(), parts.calls.next_deadline(),
+                          parts.trunks.next_deadline(), parts.requests.next_deadline(), parts.calls.next_deadline(),
                           parts.exchange.location.next_deadline(), parts.exchange.names.next_deadline()});
     if (parts.exchange.monitor) next = std::min(next, parts.exchange.monitor->next_deadline());
     return std::min({next, parts.neighbours.next_deadline(), parts.pager.next_deadline(), parts.watching.next_deadline(),
@@ -192,7 +199,7 @@ void Proxy::Parts::settle(net::Now now) {
         auto found = exchange.names.take_found();
         if (happened.empty() && found.empty()) break;
         for (auto& one : found) {
-            if (!requests.found(one, now)) looked_up.push_back(std::move(one));
+            if (!requests.found(one, now) && !trunks.found(one, now)) looked_up.push_back(std::move(one));
         }
     }
     watching.look_at_calls(now);
@@ -217,7 +224,7 @@ void Proxy::Parts::handle(const TransactionEvent& event, net::Now now) {
         void operator()(const Cancelled& e) const { parts.requests.cancelled(e.id, e.cancel.get("Reason").value_or(""), now); }
         void operator()(const ResponseArrived& e) const {
             if (e.flow.side == Side::centre) parts.credentials.learn(e.message);
-            if (!parts.is_own(e.id, e.message.status(), now)) parts.forking.response(e, now);
+            if (!parts.trunks.response(e, now) && !parts.is_own(e.id, e.message.status(), now)) parts.forking.response(e, now);
         }
         void operator()(const StrayResponse& e) const {
             auto& monitor = parts.exchange.monitor;
@@ -230,8 +237,12 @@ void Proxy::Parts::handle(const TransactionEvent& event, net::Now now) {
             if (parts.neighbours.take(e.message)) return;
             ++parts.exchange.counters.stray;
         }
-        void operator()(const TimedOut& e) const { parts.failed(e.id, 408, now); }
-        void operator()(const TransportFailed& e) const { parts.failed(e.id, 503, now); }
+        void operator()(const TimedOut& e) const {
+            if (!parts.trunks.failed(e.id, "it does not answer", now)) parts.failed(e.id, 408, now);
+        }
+        void operator()(const TransportFailed& e) const {
+            if (!parts.trunks.failed(e.id, "it cannot be reached", now)) parts.failed(e.id, 503, now);
+        }
         void operator()(const ServerEnded& e) const {
             parts.requests.server_ended(e.id);
             parts.forking.server_ended(e.id, e.clean, now);
@@ -264,7 +275,7 @@ bool Proxy::Parts::is_own(ClientId id, int status, net::Now now) {
 }
 
 int Proxy::Parts::refused(const Message& request) const {
-    if (!request.uri().is_sip() && !request.uri().is_tel()) return 416;
+    if (!request.uri().is_sip() && !request.uri().is_tel() && !exchange.help_wanted(request)) return 416;
     if (request.max_forwards() == 0U) return 483;
     if (request.via_count() > 1) {  // one that has passed here has our Via and that of who sent it to us
         const auto mark = loop_mark(exchange, request);
@@ -386,6 +397,9 @@ VoiceView Proxy::voice() const {
     view.hold_down = std::chrono::duration_cast<std::chrono::seconds>(monitor->hold_down());
     return view;
 }
+
+std::vector<TrunkView> Proxy::trunks(net::Now now) const { return parts_->trunks.views(now); }
+std::vector<TrunkOffer> Proxy::trunk_offers() const { return parts_->trunks.offers(); }
 
 ProxyCounters Proxy::counters() const {
     auto counters = parts_->exchange.counters;

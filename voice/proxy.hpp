@@ -13,6 +13,7 @@
 #include "voice/location.hpp"
 #include "voice/mailbox.hpp"
 #include "voice/names.hpp"
+#include "voice/trunk.hpp"
 
 namespace voice {
 
@@ -56,6 +57,8 @@ struct ProxySettings {
     NamesSettings names;
     OutsideUse outside = OutsideUse::without_centre;
     MailboxLimits mailbox;
+    std::vector<TrunkSettings> trunks;   ///< at most kMaxTrunks
+    std::vector<std::string> emergency;  ///< numbers that call for help, as they are dialled; none: there are no such calls
 };
 
 /// What the proxy asks of its surroundings.
@@ -79,7 +82,7 @@ struct CallView {
     Aor from;
     Aor to;
     std::string state;  ///< "calling", "ringing", "up"
-    std::string path;   ///< "central", "mesh", "local", "outside"
+    std::string path;   ///< "central", "mesh", "local", "outside", "trunk"
     net::Now since;
 };
 struct CallStarted {
@@ -93,7 +96,12 @@ struct ModeChanged {
     std::string mode;  ///< "central", "busy", "island", "registrar", "checking"
     std::string why;
 };
-using ProxyEvent = std::variant<BindingChanged, CallStarted, CallEnded, ModeChanged>;
+struct TrunkChanged {
+    std::string name;
+    bool up;
+    std::string why;  ///< it is not
+};
+using ProxyEvent = std::variant<BindingChanged, CallStarted, CallEnded, ModeChanged, TrunkChanged>;
 
 struct PhoneView {
     Aor aor;
@@ -107,6 +115,18 @@ struct VoiceView {
     std::string elsewhere;     ///< while the centre is lost: whether other nodes reach it, in words; or empty
     std::string centre_state;  ///< as name_of(CentreMonitor::State), empty without a centre
     std::chrono::seconds hold_down{0};
+};
+struct TrunkView {
+    std::string name;
+    std::string server;
+    std::string at;     ///< the endpoint that is in use; empty: none is known
+    std::string state;  ///< "locating", "asking", "up" or "registered", "failing"
+    std::string why;
+    net::Now since;
+    std::vector<std::string> prefixes;
+    unsigned cost = 0;
+    bool emergency = false;
+    std::chrono::seconds registered_for{0};
 };
 /// A binding as text and wall time, for the state store.
 struct SavedBinding {
@@ -187,6 +207,9 @@ public:
     std::vector<PhoneView> phones(net::Now now) const;
     std::vector<CallView> calls() const;
     VoiceView voice() const;
+    std::vector<TrunkView> trunks(net::Now now) const;
+    /// What other offices may use of them now.
+    std::vector<TrunkOffer> trunk_offers() const;
     ProxyCounters counters() const;
     /// Transactions that there are now, of both sides.
     std::size_t transactions() const;

@@ -51,6 +51,8 @@ void Requests::arrived(const RequestArrived& event, net::Now now) {
             return from_centre(event, now);
         case Side::mesh:
             return from_mesh(event, now);
+        case Side::trunk:
+            return from_trunk(event, now);
         case Side::outside:  // whom we have called may end that call, and ask for nothing else
             return exchange_.answer(event.id, 403, now);
     }
@@ -58,6 +60,7 @@ void Requests::arrived(const RequestArrived& event, net::Now now) {
 
 void Requests::from_phone(const RequestArrived& event, net::Now now) {
     const auto& request = event.message;
+    if (const auto number = exchange_.help_wanted(request)) return help(event, *number, now);
     const auto caller = Lookup::caller_of(request);
     const auto callee = lookup_.callee_of(request.uri());
     if (request.is("OPTIONS") && (exchange_.is_us(request.uri(), event.flow) || !exchange_.centre_up())) {
@@ -80,6 +83,7 @@ void Requests::from_phone(const RequestArrived& event, net::Now now) {
         if (may_wait && targets.empty()) return start(event, caller, callee, {}, 503, now);
         const bool by_dns = believed && exchange_.settings.outside != OutsideUse::never;
         if (by_dns && targets.empty() && outside_.ask(event, caller, callee, now)) return;
+        if (believed && targets.empty() && by_trunk(event, caller, callee, now)) return;
         if (targets.empty() || !believed) return exchange_.answer(event.id, 503, now);
         return start(event, caller, callee, targets, 480, now);
     }
@@ -93,6 +97,7 @@ void Requests::from_phone(const RequestArrived& event, net::Now now) {
     if (request.is("PUBLISH")) return exchange_.answer(event.id, 503, now);
     const bool replaces = Replaces::of(request).has_value();
     if (!replaces && exchange_.settings.outside != OutsideUse::never && outside_.ask(event, caller, callee, now)) return;
+    if (!replaces && by_trunk(event, caller, callee, now)) return;
     const int otherwise = !lookup_.is_known(callee) ? 404 : replaces ? 481 : 480;
     start(event, caller, callee, everywhere_for(request, callee, event.flow), otherwise, now);
 }
@@ -129,6 +134,7 @@ bool Requests::found(const NameFound& found, net::Now now) {
     if (targets.empty() && exchange_.centre_up() && !exchange_.centre_busy()) {
         targets.push_back(lookup_.centre(event.message.uri()));
     }
+    if (targets.empty() && by_trunk(event, caller, callee, now)) return true;
     if (targets.empty() && exchange_.centre_busy()) {
         exchange_.answer(event.id, 503, now);
         return true;
@@ -139,12 +145,11 @@ bool Requests::found(const NameFound& found, net::Now now) {
         exchange_.answer(event.id, silent ? 480 : 404, now, silent ? "No name server answers" : "");
         return true;
     }
-    std::vector<Target> next;
     if (targets.front().path == Path::outside) {
-        next.assign(std::next(targets.begin()), targets.end());
-        targets.resize(1);
+        start_in_turn(event, caller, callee, std::move(targets), now);
+    } else {
+        start(event, caller, callee, targets, 480, now);
     }
-    start(event, caller, callee, targets, 480, now, std::move(next));
     return true;
 }
 
@@ -174,7 +179,15 @@ void Requests::from_mesh(const RequestArrived& event, net::Now now) {
     const auto& request = event.message;
     if (request.is("OPTIONS") && request.uri().user.empty()) return options(event, now);
     const auto caller = Lookup::caller_of(request);
-    if (!lookup_.may_speak_for(caller, event.flow)) {
+    if (request.is("INVITE") && request.uri().params.has(kEmergencyParam) && lookup_.is_office(event.flow) &&
+        !exchange_.settings.emergency.empty()) {
+        // Who calls the other office has not asked either. Here the number is one of ours, whatever it is there.
+        const auto number = exchange_.help_wanted(request).value_or(exchange_.settings.emergency.front());
+        return start_in_turn(event, caller, lookup_.callee_of(request.uri()), trunks_.own_help(number), now);
+    }
+    const bool from_gateway = request.is("INVITE") && request.has(kFromTrunk) && lookup_.is_office(event.flow) &&
+                              !exchange_.directory().user(caller);
+    if (!from_gateway && !lookup_.may_speak_for(caller, event.flow)) {
         ++exchange_.counters.forged;
         return exchange_.answer(event.id, 403, now, "Not a user of that node");
     }
@@ -186,7 +199,66 @@ void Requests::from_mesh(const RequestArrived& event, net::Now now) {
     if (phones.empty() && Replaces::of(request)) return exchange_.answer(event.id, 481, now);
     // Each of us thinks that the other has the callee: it would go round, once for each that thinks so.
     if (phones.empty() && lookup_.is_at(callee, event.flow)) return exchange_.answer(event.id, 482, now);
+    if (const auto trunk = request.uri().params.get(kTrunkParam); trunk && phones.empty() && !from_gateway && request.is("INVITE")) {
+        const auto number = trunk_number(request, event.flow);
+        auto targets = number ? trunks_.own_ways(*number, *trunk) : std::vector<Target>();
+        if (!targets.empty()) return start_in_turn(event, caller, callee, std::move(targets), now);
+        return exchange_.answer(event.id, 503, now, "No such trunk here");
+    }
     deliver(event, caller, callee, phones, now);
+}
+
+void Requests::from_trunk(const RequestArrived& event, net::Now now) {
+    const auto& request = event.message;
+    if (request.is("OPTIONS")) return options(event, now);
+    const auto caller = Lookup::caller_of(request);
+    if (!request.is("INVITE") || exchange_.directory().user(caller)) {  // the name of one of us
+        ++exchange_.counters.forged;
+        return exchange_.answer(event.id, 403, now);
+    }
+    // Carriers call the Contact that was registered, or the account, and write the number into To.
+    for (const auto& uri : {request.uri(), request.to().uri}) {
+        auto callee = lookup_.callee_of(uri);
+        if (!lookup_.is_known(callee)) {
+            Uri with_plus = uri;  // "442079460148", as many gateways write it
+            with_plus.user = "+" + uri.user;
+            callee = lookup_.callee_of(with_plus);
+        }
+        if (lookup_.is_known(callee)) return deliver(event, caller, callee, lookup_.everywhere(callee, event.flow), now);
+    }
+    exchange_.answer(event.id, 404, now);
+}
+
+void Requests::help(const RequestArrived& event, const std::string& number, net::Now now) {
+    auto targets = trunks_.help(number);
+    if (exchange_.settings.centre) {
+        targets.push_back(lookup_.centre(event.message.uri()));
+        targets.back().gives_way = GiveWay::refusal;
+    }
+    start_in_turn(event, Lookup::caller_of(event.message), number, std::move(targets), now);
+}
+
+std::optional<std::string> Requests::trunk_number(const Message& request, const Flow& from) const {
+    if (auto number = lookup_.number_of(request.uri(), from)) return number;
+    if (lookup_.is_foreign(request.uri(), from)) return std::nullopt;
+    return dialled_digits(request.uri().is_tel() ? request.uri().address_of_record() : request.uri().user_unescaped());
+}
+
+bool Requests::by_trunk(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
+    if (!event.message.is("INVITE") || lookup_.is_known(callee)) return false;
+    const auto number = trunk_number(event.message, event.flow);
+    auto targets = number ? trunks_.ways(*number) : std::vector<Target>();
+    if (targets.empty()) return false;
+    start_in_turn(event, caller, callee, std::move(targets), now);
+    return true;
+}
+
+void Requests::start_in_turn(const RequestArrived& event, const Aor& caller, const Aor& callee, std::vector<Target> targets,
+                             net::Now now) {
+    if (targets.empty()) return exchange_.answer(event.id, 503, now, "No way there");
+    std::vector<Target> next(std::next(targets.begin()), targets.end());
+    targets.resize(1);
+    start(event, caller, callee, targets, 480, now, std::move(next));
 }
 
 bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
@@ -245,13 +317,15 @@ void Requests::start(const RequestArrived& event, const Aor& caller, const Aor& 
                      const std::vector<Target>& targets, int otherwise, net::Now now, std::vector<Target> next) {
     Fork fork(event.id, event.message, event.flow, this);
     fork.next = std::move(next);
+    fork.hurried = !targets.empty() && targets.front().gives_way != GiveWay::outage;
+    const bool help = !targets.empty() && targets.front().gives_way == GiveWay::refusal;
     fork.request.remove("Route");
     if (fork.is_invite()) {
         if (calls_.is_live(event.message, event.flow)) {  // RFC 3261 8.2.2.2
             merging_.ended(event.id, false, now);
             return exchange_.answer(event.id, 482, now);
         }
-        auto* call = calls_.open(event.message, event.flow, caller, callee, now);
+        auto* call = calls_.open(event.message, event.flow, caller, callee, now, help);
         if (call == nullptr) {
             ++exchange_.counters.overload;
             merging_.ended(event.id, false, now);
@@ -259,7 +333,7 @@ void Requests::start(const RequestArrived& event, const Aor& caller, const Aor& 
         }
         fork.calls.push_back(call->key);
         const bool central = !targets.empty() && targets.front().path == Path::central;
-        if (central) fork.patience = now.steady + exchange_.monitor->patience();
+        if (central && !help) fork.patience = now.steady + exchange_.monitor->patience();
     }
     const bool to_phones = !targets.empty() && targets.front().path != Path::central;
     if (to_phones && event.message.is("MESSAGE") && event.flow.side == Side::phone) pager_.sent(event.id, now);
@@ -270,6 +344,10 @@ bool Requests::shape(Fork& fork, const Target& target, Message& request, net::No
     if (makes_dialog(request)) record_route(exchange_, fork.from, target, request);
     request.remove(kSecondBranch);
     request.remove(kKeptHeader);
+    request.remove(kFromTrunk);
+    if (fork.from.side == Side::trunk && target.path == Path::mesh) {
+        request.set(kFromTrunk, exchange_.gateways.trunk_at(fork.from.remote, false));
+    }
     // 22.3: consumed here. The centre has passwords of its own, maybe for a realm of the same name.
     if (target.path != Path::central) credentials_.consume(request);
     // Only the centre is believed about these (RFC 3325 section 5); From has been judged.
@@ -282,12 +360,24 @@ bool Requests::shape(Fork& fork, const Target& target, Message& request, net::No
         request.set(kSecondBranch, Lookup::caller_of(request) + ' ' + lookup_.callee_of(fork.request.uri()) + ' ' +
                                        std::string(request.call_id()) + (exchange_.centre_up() ? "" : kCentreLost));
     }
-    return calls_.carry(fork, target, request, now);
+    if (auto* call = fork.calls.empty() ? nullptr : calls_.find(fork.calls.front()); call != nullptr && target.path == Path::trunk) {
+        const auto caller = Lookup::caller_of(fork.request);
+        trunks_.dress(*call, target, caller, lookup_.may_speak_for(caller, fork.from), request);
+    }
+    // Where no port is left for media, a call for help goes as it is.
+    return calls_.carry(fork, target, request, now) || target.gives_way == GiveWay::refusal;
+}
+
+std::optional<Target> Requests::again(Fork& fork, const Branch& branch, const Message& refusal, net::Now) {
+    auto* call = fork.calls.empty() ? nullptr : calls_.find(fork.calls.front());
+    auto target = call != nullptr && call->gateway ? trunks_.again(branch, refusal) : std::nullopt;
+    if (target) ++call->gateway->cseq_shift;
+    return target;
 }
 
 std::vector<Target> Requests::spare(Fork& fork, net::Now now) {
     const bool message = fork.request.is("MESSAGE");
-    if (!(fork.is_invite() || message) || fork.from.side != Side::phone) return {};
+    if (!(fork.is_invite() || message) || fork.from.side != Side::phone || fork.hurried) return {};
     const auto caller = Lookup::caller_of(fork.request);
     const auto callee = lookup_.callee_of(fork.request.uri());
     if (!lookup_.may_speak_for(caller, fork.from)) return {};
@@ -303,6 +393,11 @@ std::vector<Target> Requests::spare(Fork& fork, net::Now now) {
         if (judgement.verdict != Merging::Verdict::deliver) return {};
         merging_.deliver(fork.id, fork.request, caller, callee, Side::phone, true);
     }
+    if (fork.is_invite() && targets.empty() && !lookup_.is_known(callee)) {
+        const auto number = trunk_number(fork.request, fork.from);
+        if (number) targets = trunks_.ways(*number);
+        if (targets.size() > 1) targets.resize(1);
+    }
     return targets;
 }
 
@@ -311,6 +406,13 @@ void Requests::passing(Fork& fork, const Branch& branch, Message& response, net:
     auto* call = calls_.find(fork.calls.front());
     // Another phone that the centre has forked to was faster; this one's answer is about to be ended.
     if (call != nullptr && call->up && call->answer->to_tag() != response.to_tag()) return;
+    const bool by_trunk = call != nullptr && call->gateway;
+    // What a gateway wants to know nobody behind us can answer.
+    if (by_trunk && branch.id == 0 && (response.status() == 401 || response.status() == 407)) {
+        response.remove("WWW-Authenticate");
+        response.remove("Proxy-Authenticate");
+        response.set_status(500);
+    }
     if (call != nullptr && branch.id != 0) {
         call->callee_near = branch.target.flow.side == Side::phone;  // an UPDATE may come before the answer
         if (!call->up) call->callee = branch.target.flow;
@@ -319,6 +421,7 @@ void Requests::passing(Fork& fork, const Branch& branch, Message& response, net:
         if (response.status() < 200) calls_.ringing(*call, branch.target.path, now);
         if (response.status() >= 200 && response.status() < 300) calls_.answered(*call, branch, response, now);
     }
+    if (by_trunk) Trunks::undress(fork.request, response);
     calls_.carry_back(fork, branch, response, now);
 }
 
@@ -330,7 +433,9 @@ void Requests::hear(const Message& response, net::Now now) {
 
 void Requests::heard(Fork& fork, const Branch& branch, int status, std::optional<std::uint32_t> retry_after_s,
                      net::Now now) {
-    if (fork.is_invite()) judge_centre(exchange_, branch, status, retry_after_s, now);
+    if (!fork.is_invite()) return;
+    judge_centre(exchange_, branch, status, retry_after_s, now);
+    trunks_.judge(branch, status, now);
 }
 
 bool Requests::settles(Fork& fork, int status, net::Now now) {

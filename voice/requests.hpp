@@ -4,7 +4,9 @@
 ///   phone -> centre while believed up --nothing in some round trips, 408, 500, 503, 504--> phones here, mesh (spare)
 ///   phone -> phones here and mesh while it is down, or where there is none, if registered here or by password
 ///   phone -> DNS -> a place outside, for a number or a URI that nobody here has, while there is no centre or if told so
-///   centre -> phone by the token of its Contact       mesh -> phones here, never on into the mesh
+///   phone -> trunks, for a number that nobody has, and for calls for help, in every mode and whoever calls
+///   centre -> phone by the token of its Contact       mesh -> phones here, or a trunk here; never on into the mesh
+///   trunk -> users of the mesh, wherever they are; nowhere else
 #pragma once
 
 #include "voice/call.hpp"
@@ -13,13 +15,23 @@
 #include "voice/merging.hpp"
 #include "voice/notifier.hpp"
 #include "voice/outside.hpp"
+#include "voice/trunks.hpp"
 
 namespace voice {
 
 class Requests final : public ForkUser {
 public:
-    Requests(Exchange& exchange, Forking& forking, Calls& calls, Credentials& credentials, Pager& pager, Notifier& notifier)
-        : exchange_(exchange), forking_(forking), calls_(calls), credentials_(credentials), pager_(pager), notifier_(notifier), lookup_(exchange), outside_(exchange) {}
+    Requests(Exchange& exchange, Forking& forking, Calls& calls, Credentials& credentials, Pager& pager, Notifier& notifier,
+             Trunks& trunks)
+        : exchange_(exchange),
+          forking_(forking),
+          calls_(calls),
+          credentials_(credentials),
+          pager_(pager),
+          notifier_(notifier),
+          trunks_(trunks),
+          lookup_(exchange),
+          outside_(exchange) {}
 
     void arrived(const RequestArrived& event, net::Now now);
     void cancelled(ServerId id, std::string_view reason, net::Now now);
@@ -35,6 +47,7 @@ public:
 
     bool shape(Fork& fork, const Target& target, Message& request, net::Now now) override;
     std::vector<Target> spare(Fork& fork, net::Now now) override;
+    std::optional<Target> again(Fork& fork, const Branch& branch, const Message& refusal, net::Now now) override;
     void passing(Fork& fork, const Branch& branch, Message& response, net::Now now) override;
     void heard(Fork& fork, const Branch& branch, int status, std::optional<std::uint32_t> retry_after_s,
                net::Now now) override;
@@ -51,6 +64,16 @@ private:
     void from_phone(const RequestArrived& event, net::Now now);
     void from_centre(const RequestArrived& event, net::Now now);
     void from_mesh(const RequestArrived& event, net::Now now);
+    /// A gateway calls users, by their numbers or names, and nobody else: no trunk leads out again.
+    void from_trunk(const RequestArrived& event, net::Now now);
+    /// A call for help from a phone, whoever it is: by trunks, then by the centre. Nobody asks it for a password, and it
+    /// waits for nothing.
+    void help(const RequestArrived& event, const std::string& number, net::Now now);
+    /// A call by a trunk, if there is one for the number; false: it has not been dealt with.
+    bool by_trunk(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now);
+    std::optional<std::string> trunk_number(const Message& request, const Flow& from) const;
+    /// One target after the other.
+    void start_in_turn(const RequestArrived& event, const Aor& caller, const Aor& callee, std::vector<Target> targets, net::Now now);
     void deliver(const RequestArrived& event, const Aor& caller, const Aor& callee, const std::vector<Target>& targets,
                  net::Now now);
     /// True if it was dealt with: held, refused or adopted.
@@ -78,6 +101,7 @@ private:
     Credentials& credentials_;
     Pager& pager_;
     Notifier& notifier_;
+    Trunks& trunks_;
     Lookup lookup_;
     Merging merging_;
     Outside outside_;

@@ -62,7 +62,7 @@ void Transactions::transport_failed(const Flow& flow, net::Now now) {
 
 ClientId Transactions::start(Message request, const Flow& flow, std::string_view sent_by, net::Now now,
                              std::string_view branch_suffix) {
-    if (!state_->make_room()) {
+    if (!state_->make_room(request)) {
         ++counters_.refused_full;
         return 0;
     }

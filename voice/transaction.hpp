@@ -30,6 +30,7 @@ struct TransactionSettings {
     std::size_t max_transactions = 20000;
     /// Of those that only wait, other than INVITE: so many servers and so many clients, the oldest go first.
     std::size_t max_finished = 8000;
+    std::size_t max_spared = 200;  ///< beyond max_transactions, for what spare() names
 };
 
 /// A request that opened a server transaction.
@@ -111,7 +112,7 @@ public:
     /// From now on (or no longer) a request that begins something new is answered 503 with Retry-After (21.5.4) and
     /// forgotten: what belongs to a dialog or a transaction that there is goes on.
     void refuse_new(bool refuse);
-    /// These are not refused for that: emergency calls. Asked only while something is refused; empty: none.
+    /// These are not refused for that, nor for want of room: emergency calls. Asked only while something is refused; empty: none.
     void spare(std::function<bool(const Message&)> which);
 
     // --- from above

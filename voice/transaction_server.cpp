@@ -61,7 +61,7 @@ void Transactions::State::request_came(Message message, const Flow& flow, net::N
         ++owner.counters_.refused_overload;
         return refuse(message, reply);
     }
-    if (!make_room()) {
+    if (!make_room(message)) {
         ++owner.counters_.refused_full;
         return refuse(message, reply);
     }

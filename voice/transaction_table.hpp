@@ -131,9 +131,11 @@ struct Transactions::State {
         clients.erase(found);
     }
 
-    bool make_room() {
+    bool make_room(const Message& request) {
         while (servers.size() + clients.size() >= settings.max_transactions) {
-            if (answered.empty() && waiting.empty()) return false;
+            if (answered.empty() && waiting.empty()) {
+                return servers.size() + clients.size() < settings.max_transactions + settings.max_spared && !may_refuse(request);
+            }
             answered.empty() ? forget_server() : forget_client();
         }
         return true;

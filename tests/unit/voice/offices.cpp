@@ -115,6 +115,25 @@ std::vector<voice::NodeId> Office::voice_nodes() const {
     return out;
 }
 
+std::vector<std::string> Office::numbers_of(const voice::Aor& aor) const {
+    std::vector<std::string> out;
+    for (const auto& [number, owner] : roster_.numbers) {
+        if (owner == aor) out.push_back(number);
+    }
+    return out;
+}
+
+std::vector<voice::RemoteTrunk> Office::trunks() const {
+    std::vector<voice::RemoteTrunk> out;
+    for (const auto& name : voice_nodes()) {
+        const auto trip = roster_.round_trips.find(name);
+        for (const auto& offer : roster_.offices.at(name)->proxy.trunk_offers()) {
+            out.push_back({name, offer, trip == roster_.round_trips.end() ? 20ms : trip->second});
+        }
+    }
+    return out;
+}
+
 std::optional<voice::NodeId> Office::node_at(const net::IpAddress& overlay) const {
     for (const auto& [name, office] : roster_.offices) {
         if (office->overlay_address() == overlay) return name;

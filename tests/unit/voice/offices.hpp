@@ -19,6 +19,7 @@ struct Roster {
     std::map<voice::Aor, User> users;
     std::map<std::string, voice::Aor> numbers;
     std::map<voice::NodeId, Office*> offices;
+    std::map<voice::NodeId, net::Duration> round_trips;  ///< to each, from everywhere
 
     void add_user(const std::string& user, const voice::NodeId& node, const std::string& password = "");
 };
@@ -58,6 +59,8 @@ public:
     std::optional<voice::UserRecord> user(const voice::Aor& aor) const override;
     std::optional<voice::Aor> aor_of_number(std::string_view number) const override;
     std::vector<voice::NodeId> voice_nodes() const override;
+    std::vector<std::string> numbers_of(const voice::Aor& aor) const override;
+    std::vector<voice::RemoteTrunk> trunks() const override;
     std::optional<voice::NodeId> node_at(const net::IpAddress& overlay) const override;
     std::optional<net::IpAddress> overlay_of(const voice::NodeId& node) const override;
     // MediaPorts
