@@ -82,6 +82,9 @@ struct ToJson {
         out["c"] = n.capabilities;
         put(out, "e", n.endpoints, endpoint_json);
         put(out, "s", n.offered, prefix_json);
+        put(out, "k", n.trunks, [](const OfferedTrunk& trunk) {
+            return Json::array({trunk.name, trunk.cost, trunk.emergency, array_json(trunk.prefixes, same)});
+        });
         return out;
     }
     Json operator()(const Bindings& b) const {
@@ -222,6 +225,20 @@ std::optional<Body> read_member(Fields& in) {
     return m;
 }
 
+OfferedTrunk read_trunk(Fields& in, const Json& value) {
+    OfferedTrunk out;
+    in.want(value.is_array() && value.size() == 4);
+    if (!in.good()) return out;
+    in.want(value[1].is_number_unsigned() && value[1].get<std::uint64_t>() <= UINT32_MAX && value[2].is_boolean() &&
+            value[3].is_array() && value[3].size() <= kMaxTrunkPrefixes);
+    if (!in.good()) return out;
+    out.name = in.text_of(value[0], 32);
+    out.cost = value[1].get<std::uint32_t>();
+    out.emergency = value[2].get<bool>();
+    for (const auto& prefix : value[3]) out.prefixes.push_back(in.text_of(prefix, 16));
+    return out;
+}
+
 std::optional<Body> read_policy(const RecordKey& key, Fields& in) {
     if (key.subject == kMeshPolicy) {
         MeshPolicy p;
@@ -293,6 +310,7 @@ std::optional<Body> read(const RecordKey& key, Fields& in) {
             n.capabilities = static_cast<std::uint32_t>(in.number("c", UINT32_MAX, true));
             n.endpoints = in.list<net::Endpoint>("e", kMaxEndpoints, [&](const Json& one) { return in.endpoint_of(one); });
             n.offered = in.list<net::Prefix>("s", kMaxSubnets, [&](const Json& one) { return in.prefix_of(one); });
+            n.trunks = in.list<OfferedTrunk>("k", kMaxTrunks, [&](const Json& one) { return read_trunk(in, one); });
             return n;
         }
         case RecordType::bindings: return read_bindings(key, in);

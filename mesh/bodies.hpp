@@ -79,10 +79,21 @@ struct User {
     bool operator==(const User&) const = default;
 };
 
+/// A SIP trunk that an office lends to the others.
+struct OfferedTrunk {
+    std::string name;                   ///< at most 32 characters
+    std::vector<std::string> prefixes;  ///< of numbers that it takes, at most kMaxTrunkPrefixes
+    std::uint32_t cost = 0;
+    bool emergency = false;             ///< it takes calls for help, too
+    bool operator==(const OfferedTrunk&) const = default;
+};
+inline constexpr std::size_t kMaxTrunks = 4, kMaxTrunkPrefixes = 8;  // a record holds 2 kB
+
 struct NodeInfo {
     std::vector<net::Endpoint> endpoints;  ///< where it may be reached; at most 16
     std::uint32_t capabilities = 0;
     std::vector<net::Prefix> offered;      ///< subnets that it can route now
+    std::vector<OfferedTrunk> trunks = {};  ///< that work now; of a node with the voice role
     bool operator==(const NodeInfo&) const = default;
 };
 

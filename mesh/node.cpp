@@ -208,6 +208,12 @@ void Node::set_offered(std::vector<net::Prefix> subnets, net::Now now) {
     next_node_record_ = now.steady;
 }
 
+void Node::set_trunks(std::vector<OfferedTrunk> trunks, net::Now now) {
+    if (trunks == trunks_) return;
+    trunks_ = std::move(trunks);
+    next_node_record_ = now.steady;
+}
+
 void Node::durable(std::uint64_t id, net::Now now) {
     durable_ = std::max(durable_, id);
     while (!stamps_.empty() && stamps_.front().first <= durable_) {

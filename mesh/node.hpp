@@ -195,6 +195,8 @@ public:
     /// What is directly attached has changed.
     void set_attached(std::vector<net::Prefix> networks, net::Now now);
     void set_offered(std::vector<net::Prefix> subnets, net::Now now);
+    /// What trunks of this office others may use from now on; at most kMaxTrunks.
+    void set_trunks(std::vector<OfferedTrunk> trunks, net::Now now);
     void set_clock_synchronised(bool synchronised) { settings_.clock_synchronised = synchronised; }
     /// Batch `id` and all before it are stored.
     void durable(std::uint64_t id, net::Now now);
@@ -355,6 +357,7 @@ private:
     net::TunnelKey tunnel_key_;
     net::Random& random_;
     NodeSettings settings_;
+    std::vector<OfferedTrunk> trunks_;
     Roster roster_;
     Gossip gossip_;
     WireGuard wireguard_;

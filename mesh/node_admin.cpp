@@ -133,6 +133,7 @@ NodeInfo Node::own_info() const {
     if (settings_.aes) info.capabilities |= static_cast<std::uint32_t>(Capability::aes);
     info.capabilities &= ~settings_.withheld;
     info.endpoints = own_endpoints();
+    info.trunks = trunks_;
     for (const auto& subnet : self_.says.subnets) {
         const auto& offered = settings_.offered;
         if (offered.empty() || std::find(offered.begin(), offered.end(), subnet) != offered.end()) info.offered.push_back(subnet);

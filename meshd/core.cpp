@@ -48,6 +48,13 @@ void Core::settle(net::Now now) {
                 node_.set_binding(binding->aor, binding->until ? std::optional(net::unix_seconds(*binding->until)) : std::nullopt,
                                   now);
             }
+            if (std::holds_alternative<voice::TrunkChanged>(event)) {
+                std::vector<mesh::OfferedTrunk> offers;
+                for (auto& offer : proxy_->trunk_offers()) {
+                    offers.push_back({std::move(offer.name), std::move(offer.prefixes), offer.cost, offer.emergency});
+                }
+                node_.set_trunks(std::move(offers), now);
+            }
             voice_events_.push_back(std::move(event));
         }
     }

@@ -40,6 +40,9 @@ public:
     voice::Proxy* proxy() { return proxy_.get(); }
     const voice::Proxy* proxy() const { return proxy_.get(); }
 
+    /// The trunks that other nodes offer, and that can be reached now.
+    std::vector<voice::RemoteTrunk> other_trunks() const { return directory_.trunks(); }
+
     void tick(net::Now now);
     net::Steady next_deadline() const;
     /// Hands what one side has told to the other.

@@ -36,6 +36,28 @@ std::optional<voice::Aor> MeshDirectory::aor_of_number(std::string_view number) 
     return found == numbers.end() ? std::nullopt : std::optional(found->second);
 }
 
+std::vector<std::string> MeshDirectory::numbers_of(const voice::Aor& aor) const {
+    const auto& users = node_.view().users;
+    const auto user = users.find(aor);
+    return user == users.end() ? std::vector<std::string>() : user->second.says.numbers;
+}
+
+std::vector<voice::RemoteTrunk> MeshDirectory::trunks() const {
+    std::map<net::NodeKey, net::Duration> round_trips;
+    std::vector<voice::RemoteTrunk> out;
+    for (const auto& [key, member] : node_.view().members) {
+        const bool lends = member.node && !member.node->trunks.empty() && member.says.roles.has(mesh::Role::voice);
+        if (!lends || key == node_.key() || !node_.is_up(key)) continue;
+        if (round_trips.empty()) {
+            for (const auto& peer : node_.peers(now_)) round_trips[peer.key] = peer.rtt.value_or(std::chrono::seconds(1));
+        }
+        for (const auto& trunk : member.node->trunks) {
+            out.push_back({member.says.name, {trunk.name, trunk.prefixes, trunk.cost, trunk.emergency}, round_trips[key]});
+        }
+    }
+    return out;
+}
+
 std::vector<voice::NodeId> MeshDirectory::voice_nodes() const {
     std::vector<voice::NodeId> out;
     for (const auto& [key, member] : node_.view().members) {

@@ -15,6 +15,8 @@ public:
     bool may_bind(const voice::NodeId& node, const voice::Aor& aor) const override;
     std::optional<voice::UserRecord> user(const voice::Aor& aor) const override;
     std::optional<voice::Aor> aor_of_number(std::string_view number) const override;
+    std::vector<std::string> numbers_of(const voice::Aor& aor) const override;
+    std::vector<voice::RemoteTrunk> trunks() const override;
     std::vector<voice::NodeId> voice_nodes() const override;
     std::optional<voice::NodeId> node_at(const net::IpAddress& overlay) const override;
     std::optional<net::IpAddress> overlay_of(const voice::NodeId& node) const override;

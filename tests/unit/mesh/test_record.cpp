@@ -136,7 +136,8 @@ TEST_CASE("every body comes back equal") {
     Invitation invitation{"munich", {*net::Prefix::parse("10.1.0.0/16")}, Roles{}.with(Role::relay), 1'800'000'000, signer.mesh_id};
     MeshPolicy policy{"acme", *net::Prefix::parse("10.73.0.0/16"), {}};
     User user{{"+390461123456", "201"}, false, {signer.mesh_id}, 5, false, UINT64_MAX, bytes("0102")};
-    NodeInfo info{{*net::Endpoint::parse("192.0.2.1:51820"), *net::Endpoint::parse("[2001:db8::1]:51820")}, 7, member.subnets};
+    NodeInfo info{{*net::Endpoint::parse("192.0.2.1:51820"), *net::Endpoint::parse("[2001:db8::1]:51820")}, 7, member.subnets,
+                  {{"carrier", {"+44", "+"}, 10, true}, {"line", {}, 0, false}}};
     const Bindings bindings{{{7, 1'800'000'120}, {UINT64_MAX, 1'800'000'000}}};
     const auto key_subject = as_subject(signer.mesh_id.view());
     const std::pair<RecordKey, Body> all[] = {
