@@ -4,7 +4,7 @@
 
 namespace voice {
 
-bool Outside::ask(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
+bool Outside::ask(const RequestArrived& event, const Aor& caller, const Aor& callee, bool other_way, net::Now now) {
     if (!event.message.is("INVITE") || lookup_.is_known(callee)) return false;
     const auto& uri = event.message.uri();
     NameQuery id = 0;
@@ -14,13 +14,30 @@ bool Outside::ask(const RequestArrived& event, const Aor& caller, const Aor& cal
         id = exchange_.names.find_uri(uri, now);
     }
     if (id == 0) return false;
-    waiting_.insert_or_assign(id, Waiting{event, caller, callee});
+    waiting_.insert_or_assign(id, Waiting{event, caller, callee, other_way ? now.steady + kPatience : net::kNever});
     return true;
 }
 
 std::optional<Outside::Waiting> Outside::take(NameQuery id) {
     auto node = waiting_.extract(id);
     return node.empty() ? std::nullopt : std::optional(std::move(node.mapped()));
+}
+
+std::vector<Outside::Waiting> Outside::take_late(net::Now now) {
+    std::vector<Waiting> out;
+    std::erase_if(waiting_, [&](auto& entry) {
+        if (entry.second.until > now.steady) return false;
+        exchange_.names.forget(entry.first);
+        out.push_back(std::move(entry.second));
+        return true;
+    });
+    return out;
+}
+
+net::Steady Outside::next_deadline() const {
+    auto next = net::kNever;
+    for (const auto& [id, waiting] : waiting_) next = std::min(next, waiting.until);
+    return next;
 }
 
 bool Outside::forget(ServerId id) {

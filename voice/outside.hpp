@@ -16,9 +16,15 @@ public:
         RequestArrived event;
         Aor caller;
         Aor callee;
+        net::Steady until = net::kNever;
     };
+    /// Who has another way does not wait longer for DNS than this.
+    static constexpr auto kPatience = Names::kPatience;
     /// True if the request waits now: an INVITE for a number or a SIP URI whose owner the mesh does not know.
-    bool ask(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now);
+    bool ask(const RequestArrived& event, const Aor& caller, const Aor& callee, bool other_way, net::Now now);
+    /// Those that have waited long enough; whatever DNS says of them later is nobody's.
+    std::vector<Waiting> take_late(net::Now now);
+    net::Steady next_deadline() const;
     /// What has waited for this; nullopt if it is somebody else's.
     std::optional<Waiting> take(NameQuery id);
     /// It has been cancelled, or whoever asked has gone. False: it does not wait here.

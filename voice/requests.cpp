@@ -68,7 +68,7 @@ void Requests::from_phone(const RequestArrived& event, net::Now now) {
     }
     if (exchange_.centre_up() && !exchange_.centre_busy()) {
         const bool first = exchange_.settings.outside == OutsideUse::always && lookup_.may_speak_for(caller, event.flow);
-        if (first && outside_.ask(event, caller, callee, now)) return;
+        if (first && ask_dns(event, caller, callee, now)) return;
         return start(event, caller, callee, {lookup_.centre(request.uri())}, 500, now);
     }
     if (exchange_.centre_busy()) {
@@ -82,7 +82,7 @@ void Requests::from_phone(const RequestArrived& event, net::Now now) {
         if (may_wait && pager_.queued(event, caller, callee, now)) return;
         if (may_wait && targets.empty()) return start(event, caller, callee, {}, 503, now);
         const bool by_dns = believed && exchange_.settings.outside != OutsideUse::never;
-        if (by_dns && targets.empty() && outside_.ask(event, caller, callee, now)) return;
+        if (by_dns && targets.empty() && ask_dns(event, caller, callee, now)) return;
         if (believed && targets.empty() && by_trunk(event, caller, callee, now)) return;
         if (targets.empty() || !believed) return exchange_.answer(event.id, 503, now);
         return start(event, caller, callee, targets, 480, now);
@@ -96,7 +96,7 @@ void Requests::from_phone(const RequestArrived& event, net::Now now) {
     }
     if (request.is("PUBLISH")) return exchange_.answer(event.id, 503, now);
     const bool replaces = Replaces::of(request).has_value();
-    if (!replaces && exchange_.settings.outside != OutsideUse::never && outside_.ask(event, caller, callee, now)) return;
+    if (!replaces && exchange_.settings.outside != OutsideUse::never && ask_dns(event, caller, callee, now)) return;
     if (!replaces && by_trunk(event, caller, callee, now)) return;
     const int otherwise = !lookup_.is_known(callee) ? 404 : replaces ? 481 : 480;
     start(event, caller, callee, everywhere_for(request, callee, event.flow), otherwise, now);
@@ -242,6 +242,12 @@ std::optional<std::string> Requests::trunk_number(const Message& request, const 
     if (auto number = lookup_.number_of(request.uri(), from)) return number;
     if (lookup_.is_foreign(request.uri(), from)) return std::nullopt;
     return dialled_digits(request.uri().is_tel() ? request.uri().address_of_record() : request.uri().user_unescaped());
+}
+
+bool Requests::ask_dns(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
+    const bool centre_next = exchange_.centre_up() && !exchange_.centre_busy();
+    const auto number = centre_next ? std::nullopt : trunk_number(event.message, event.flow);
+    return outside_.ask(event, caller, callee, number && !trunks_.ways(*number).empty(), now);
 }
 
 bool Requests::by_trunk(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
@@ -496,6 +502,9 @@ void Requests::withdrawn(const RequestArrived& event, const Aor& caller, const A
 
 void Requests::tick(net::Now now) {
     merging_.tick(now);
+    for (const auto& late : outside_.take_late(now)) {
+        if (!by_trunk(late.event, late.caller, late.callee, now)) exchange_.answer(late.event.id, 480, now, "No name server answers");
+    }
     std::vector<RequestArrived> due;
     std::erase_if(held_, [&](auto& entry) {
         if (entry.second.until > now.steady) return false;
@@ -512,7 +521,7 @@ void Requests::tick(net::Now now) {
 }
 
 net::Steady Requests::next_deadline() const {
-    auto next = net::kNever;
+    auto next = outside_.next_deadline();
     for (const auto& [id, held] : held_) next = std::min(next, held.until);
     return next;
 }

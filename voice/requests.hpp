@@ -69,6 +69,8 @@ private:
     /// A call for help from a phone, whoever it is: by trunks, then by the centre. Nobody asks it for a password, and it
     /// waits for nothing.
     void help(const RequestArrived& event, const std::string& number, net::Now now);
+    /// As Outside::ask(), which a trunk for the number makes impatient.
+    bool ask_dns(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now);
     /// A call by a trunk, if there is one for the number; false: it has not been dealt with.
     bool by_trunk(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now);
     std::optional<std::string> trunk_number(const Message& request, const Flow& from) const;

@@ -391,6 +391,18 @@ TEST_CASE("a carrier that calls our Contact writes the number into To") {
     CHECK(scene.alice.count("INVITE") == 1);
 }
 
+TEST_CASE("a caller does not wait for DNS where a trunk would do, and is asked of DNS first") {
+    TrunkScene scene([](auto& settings) { settings.outside = voice::OutsideUse::always; });
+    CHECK(scene.dial(kNumber, 1s) == 100);
+    CHECK(scene.trento.proxy.take_questions().size() == 1);
+    CHECK(scene.calls(scene.first).empty());
+    scene.world.run(2s);
+    CHECK(scene.first.in_call());
+    scene.alice.hang_up();
+    scene.world.run(1s);
+    CHECK(scene.quiet());
+}
+
 TEST_CASE("a gateway reaches users and nothing else") {
     TrunkScene scene;
     CHECK(scene.dial(scene.first, "sip:+442079460148@203.0.113.1") == 404);  // out again by another trunk
