@@ -54,7 +54,17 @@ void Names::answered(const DnsQuestion& question, net::ByteView message, net::No
     if (!answer) return unanswered(question, now);
     ++counters_.answered;
     dead_until_ = {};
+    if (under_way_.contains(question) && learnt_.size() < kMaxLearnt) {
+        learnt_.push_back({question, net::copy(message)});
+    }
     learn(question, std::move(*answer), now);
+}
+
+void Names::restore(const DnsQuestion& question, net::ByteView message, net::Wall came, net::Now now) {
+    auto answer = parse_dns_answer(question, message);
+    const auto age = std::max<net::Duration>(now.wall - came, net::Duration(0));
+    if (!answer || age >= DnsCache::kMaxStale) return;
+    cache_.put(question, std::move(*answer), {now.steady - age, now.wall - age});
 }
 
 void Names::unanswered(const DnsQuestion& question, net::Now now) {

@@ -47,6 +47,7 @@ public:
     /// And so long where there is none, whatever chains lead on.
     static constexpr auto kLimit = std::chrono::seconds(12);
     static constexpr std::size_t kMaxLeads = 8;
+    static constexpr std::size_t kMaxLearnt = 256;  ///< that wait to be taken; more are forgotten
 
     struct Counters {
         std::uint64_t asked = 0, answered = 0, unanswered = 0;  ///< questions to DNS
@@ -73,6 +74,15 @@ public:
     void tick(net::Now now);
     net::Steady next_deadline() const;
 
+    /// An answer of an earlier run, as if it had come at that time. Nothing waits for it.
+    void restore(const DnsQuestion& question, net::ByteView message, net::Wall came, net::Now now);
+    /// The messages that answered something, be it that there is nothing, for the owner to keep over a restart.
+    struct Learnt {
+        DnsQuestion question;
+        net::Bytes message;
+    };
+    std::vector<Learnt> take_learnt() { return std::exchange(learnt_, {}); }
+
     std::vector<DnsQuestion> take_questions() { return std::exchange(questions_, {}); }
     std::vector<NameFound> take_found() { return std::exchange(found_, {}); }
     const Counters& counters() const { return counters_; }
@@ -95,6 +105,7 @@ private:
     net::Steady dead_until_{};
     std::vector<DnsQuestion> questions_;
     std::vector<NameFound> found_;
+    std::vector<Learnt> learnt_;
     NameQuery last_ = 0;
     Counters counters_;
 };

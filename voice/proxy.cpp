@@ -298,6 +298,10 @@ void Proxy::dns_unanswered(const DnsQuestion& question, net::Now now) {
     parts_->exchange.names.unanswered(question, now);
     parts_->settle(now);
 }
+void Proxy::restore_dns(const DnsQuestion& question, net::ByteView message, net::Wall came, net::Now now) {
+    parts_->exchange.names.restore(question, message, came, now);
+}
+std::vector<Names::Learnt> Proxy::take_dns_learnt() { return parts_->exchange.names.take_learnt(); }
 NameQuery Proxy::look_up(std::string e164, net::Now now) {
     const auto id = parts_->exchange.names.find_number(std::move(e164), now);
     parts_->settle(now);

@@ -182,6 +182,9 @@ public:
     std::vector<DnsQuestion> take_questions();
     void dns_answered(const DnsQuestion& question, net::ByteView message, net::Now now);
     void dns_unanswered(const DnsQuestion& question, net::Now now);
+    /// As those of Names.
+    void restore_dns(const DnsQuestion& question, net::ByteView message, net::Wall came, net::Now now);
+    std::vector<Names::Learnt> take_dns_learnt();
     /// For people who want to know what a call would do: take_looked_up() tells it. 0: too many at a time.
     NameQuery look_up(std::string e164, net::Now now);
     std::vector<NameFound> take_looked_up();

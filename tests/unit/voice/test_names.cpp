@@ -225,3 +225,28 @@ TEST_CASE("queries and answers are bounded") {
     CHECK(cache.look({"n0", DnsType::a}, now).answer != nullptr);  // used all the time
     CHECK(cache.look({"n50", DnsType::a}, now).answer == nullptr);
 }
+
+TEST_CASE("what DNS said before a restart still routes when it is dead after it") {
+    Bench before;
+    REQUIRE(before.look());
+    const auto learnt = before.names.take_learnt();
+    REQUIRE(learnt.size() >= 3);
+    CHECK(before.names.take_learnt().empty());
+
+    Bench after;
+    after.now.wall = before.now.wall + 24h;
+    for (const auto& one : learnt) after.names.restore(one.question, one.message, before.now.wall, after.now);
+    after.dead = true;
+    const auto found = after.look();
+    REQUIRE(found);
+    CHECK(hop(*found) == "192.0.2.1:5062");
+    CHECK(found->stale);
+
+    Bench late;  // for a week, and no longer
+    late.now.wall = before.now.wall + 8 * 24h;
+    for (const auto& one : learnt) late.names.restore(one.question, one.message, before.now.wall, late.now);
+    late.names.restore({"x.example", DnsType::a}, net::as_bytes("nonsense"), late.now.wall, late.now);
+    late.dead = true;
+    REQUIRE(late.look());
+    CHECK(late.look()->leads.empty());
+}
