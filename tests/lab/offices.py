@@ -1,10 +1,11 @@
-"""The lab's world: an Internet, a centre, three offices with their phones, a laptop, and a stranger's computer.
+"""The lab's world: an Internet, a centre, three offices with their phones, a laptop, a stranger's computer, and a gateway
+of the telephone network.
 
       alice erin          bob            carol dave
         |    |             |               |    |
-      [ trento ]       [ munich ]        [ london ]      [ laptop ]   [ visitor ]
-           |               |                 |               |             |
-   --------+---------------+------ internet -+---------------+-------------+
+      [ trento ]       [ munich ]        [ london ]      [ laptop ]   [ visitor ]   [ pstn ]
+           |               |                 |               |             |            |
+   --------+---------------+------ internet -+---------------+-------------+------------+
                                       |
                                      wire  (wire.cpp: delay, loss, the cut)
                                       |
@@ -16,7 +17,9 @@ DOMAIN = "acme.example"
 CENTRE = "203.0.113.5"
 CENTRE_DELAY_MS = 10  # each way
 OFFICES = {"trento": ("alice", "erin"), "munich": ("bob",), "london": ("carol", "dave")}
-SITES = ("trento", "munich", "london", "laptop", "visitor")
+SITES = ("trento", "munich", "london", "laptop", "visitor", "pstn")
+WITHOUT_MESHD = ("visitor", "pstn")
+NUMBERS = {person: f"+4989{1000 + i}" for i, person in enumerate(("alice", "erin", "bob", "carol", "dave"))}
 PASSWORDS = {person: f"{person}-has-a-password" for people in OFFICES.values() for person in people}
 
 

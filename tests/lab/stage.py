@@ -3,9 +3,11 @@ import os
 import time
 
 from centre import Kamailio
+from gateway import Gateway
+from name_server import NameServer
 from network import Failed, wait_until
 from node import Node, wait_full_mesh
-from offices import CENTRE, DOMAIN, OFFICES, PASSWORDS, World
+from offices import CENTRE, DOMAIN, NUMBERS, OFFICES, PASSWORDS, WITHOUT_MESHD, World
 from phone import Call, Phone
 from reception import Reception
 from sniffer import Sniffer
@@ -22,20 +24,23 @@ class Stage:
         self.logs = f"{folder}/logs"
         self.world = World(f"{programs}/tests/lab/wire", self.logs)
         self.nodes, self.phones, self.others = {}, {}, []
-        self.kamailio = self.call = self.unlucky = self.cut_s = self.reception = None
+        self.kamailio = self.dns = self.pstn = self.call = self.unlucky = self.cut_s = self.reception = None
         self.resident_mb = {}
 
     # what the steps stand on
 
     def start_nodes(self, tls=False):
         for name, site in self.world.sites.items():
-            if name == "visitor":
+            if name in WITHOUT_MESHD:
                 continue
             settings = {"listen_port": PORT, "voice": {"enabled": False}}
             if site.lan:
-                settings["voice"] = {"domain": DOMAIN, "centre": f"sip:{CENTRE}:5060;transport=udp"}
+                settings["voice"] = {"domain": DOMAIN, "centre": f"sip:{CENTRE}:5060;transport=udp",
+                                     "enum": {"servers": [f"{CENTRE}:53"]}}
                 if tls:
                     settings["voice"]["tls"] = {}
+            if name == "trento":
+                settings["voice"]["trunks"] = [{"name": "pstn", "server": f"sip:{self.world.sites['pstn'].address}"}]
             if name == "laptop":
                 settings["bootstrap"] = [f"{self.world.sites['munich'].address}:{PORT}"]
             self.nodes[name] = Node(site.space, name, self.programs, self.folder, settings)
@@ -45,6 +50,8 @@ class Stage:
         """Seconds from the last join to a full mesh, the first time."""
         if self.nodes:
             return None
+        site = self.world.sites["pstn"]
+        self.pstn = Gateway(site.space, "wan", site.address, self.logs)
         self.start_nodes()
         return self.join_nodes()
 
@@ -71,7 +78,8 @@ class Stage:
         for office, people in OFFICES.items():
             for person in people:
                 # The centre has the passwords; the mesh only has to know where each of them may be.
-                self.nodes["trento"].ctl("user", "add", f"{person}@{DOMAIN}", "--node", office)
+                self.nodes["trento"].ctl("user", "add", f"{person}@{DOMAIN}", "--node", office,
+                                         "--number", NUMBERS[person])
         wait_until("the offices to find the centre alive", lambda: self.modes() == {"central"}, NOTICE_LIMIT_S)
         self.start_phones(lambda site: f"{site.gateway}:5060")
 
@@ -91,12 +99,23 @@ class Stage:
     def modes(self):
         return {self.nodes[name].voice_mode() for name in OFFICES}
 
+    def need_dns(self):
+        """BIND beside the centre knows bob's number (RFC 6116)."""
+        if self.dns is None:
+            digits = ".".join(reversed(NUMBERS["bob"].lstrip("+")))
+            zone = (f"$TTL 60\n@ IN SOA ns hostmaster 1 60 60 60 60\n@ IN NS ns\nns IN A {CENTRE}\n"
+                    f'{digits} IN NAPTR 10 10 "u" "E2U+sip" "!^.*$!sip:bob@{DOMAIN}!" .\n')
+            self.dns = NameServer(self.world.centre, CENTRE, {"e164.arpa": zone}, {}, f"{self.folder}/named", self.logs)
+            self.dns.start()
+
     def need_cut(self):
         """The centre is gone: its line swallows everything, and the server on it is killed."""
         if self.cut_s is None:
             self.world.wire.set("both down")
             self.cut_s = time.time()
             self.kamailio.kill()
+            if self.dns:
+                self.dns.stop()
 
     def need_known_cut(self):
         self.need_phones()
@@ -158,6 +177,9 @@ class Stage:
                     thing.stop()
             except Failed as failure:
                 reasons.append(str(failure))
+        for thing in (self.dns, self.pstn):
+            if thing:
+                thing.stop()
         if self.kamailio and self.kamailio.program and self.kamailio.program.running():
             self.kamailio.kill()
         return reasons

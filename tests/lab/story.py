@@ -6,7 +6,7 @@ import time
 
 from network import Failed, Space, bridge, cable, plug, wait_until
 from node import Node, wait_full_mesh
-from offices import DOMAIN, PASSWORDS
+from offices import CENTRE, DOMAIN, NUMBERS, PASSWORDS
 from phone import Call, Phone
 from reception import lamp_states, messages_heard
 from stage import NOTICE_LIMIT_S, PORT, Stage
@@ -16,11 +16,14 @@ LAMP_LIMIT_MS, MESSAGE_LIMIT_MS = 500, 1000
 MESH_LIMIT_S, UNLUCKY_LIMIT_MS, MESH_CALL_LIMIT_MS, FAILBACK_LIMIT_S, RESIDENT_LIMIT_MB = 5, 1500, 300, 90, 20
 TRANSFER_LIMIT_MS = 1000
 GAP_LIMIT_MS = 250            # of audio, when nothing happens to its path
+PSTN_LIMIT_MS = 3000          # of which those who wait for DNS, before a trunk is taken
+OUTSIDE_NUMBER = "+442079460148"
 LISTEN_S = 6
 AFTER_CUT_S = 12              # longer than it may take to notice
 
-STEPS = ("mesh-up", "ping", "throughput", "mdns", "stock-wireguard", "call-central", "call-survives", "call-unlucky",
-         "call-mesh", "transfer-offline", "call-island", "lamp-offline", "message-offline", "failback", "crash")
+STEPS = ("mesh-up", "ping", "throughput", "mdns", "stock-wireguard", "call-number", "call-central", "call-survives",
+         "call-unlucky", "call-number-offline", "call-pstn-out", "call-mesh", "transfer-offline", "call-island",
+         "lamp-offline", "message-offline", "failback", "crash")
 
 
 def at_most(limit, value, what):
@@ -107,6 +110,56 @@ class Story(Stage):
         seconds = time.monotonic() - began
         stock.stop()
         return seconds, "s", "a stock wireguard-go, given the configuration that meshctl printed, pings an office"
+
+    def call_number(self):
+        """The gateway asks ENUM, gets the URI, and hands the call to the proxy, which finds the user."""
+        self.need_phones()
+        self.need_dns()
+        uri = self.pstn.ask_enum(NUMBERS["bob"], CENTRE)
+        if uri != f"sip:bob@{DOMAIN}":
+            raise Failed(f"BIND says {uri} of {NUMBERS['bob']}")
+        ring_ms = self.from_pstn(uri)
+        return ring_ms, "ms", (f"a telephone calls {NUMBERS['bob']}: its gateway (sipp) asks BIND for ENUM, gets {uri}, hands the "
+                               "call to trento's meshd, and bob's phone rings in munich; INVITE to ring-back")
+
+    def from_pstn(self, uri):
+        """ms to ring-back of a call from the gateway to bob, which he answers."""
+        began_s = time.time()
+        caller = self.pstn.call(uri, self.world.sites["trento"].address)
+        self.phones["bob"].answer(began_s)
+        if caller.process.wait(15) != 0:
+            raise Failed("the gateway's call did not end as it should")
+        return self.pstn.sniffer.ring_back_ms(self.pstn.sniffer.invites(began_s)[0])
+
+    def call_number_offline(self):
+        self.need_known_cut()
+        if self.call:
+            self.call.hang_up()
+            self.call = None
+        if self.pstn.ask_enum(NUMBERS["bob"], CENTRE, patience_s=1) is not None:
+            raise Failed("BIND still answers")
+        call = Call(self.phones["alice"], self.phones["bob"], f"sip:{NUMBERS['bob']}@{DOMAIN}")
+        ring_ms = call.ring_back_ms()
+        at_most(MESH_CALL_LIMIT_MS, ring_ms, "ms to ring-back")
+        call.answer()
+        call.hang_up()
+        self.from_pstn(f"sip:{NUMBERS['bob']}@{DOMAIN}")
+        return ring_ms, "ms", (f"no DNS, no centre: alice dials {NUMBERS['bob']} and bob's phone rings; so it does for a telephone, "
+                               "by the gateway; INVITE to ring-back")
+
+    def call_pstn_out(self):
+        self.need_known_cut()
+        carol, began_s = self.phones["carol"], time.time()
+        carol.command("dial", f"sip:{OUTSIDE_NUMBER}@{DOMAIN}")
+        carol.wait_for("CALL_ESTABLISHED", began_s, 15)
+        if self.pstn.called()[-1] != f"sip:{OUTSIDE_NUMBER}@{self.world.sites['pstn'].address}":
+            raise Failed("another call than carol's has come to the gateway")
+        ring_ms = carol.sniffer.ring_back_ms(carol.sniffer.invites(began_s)[0])
+        at_most(PSTN_LIMIT_MS, ring_ms, "ms to ring-back")
+        carol.hang_up()
+        wait_until("the end of the call", lambda: not self.nodes["trento"].ask("calls")["calls"] or self.call, 5)
+        return ring_ms, "ms", (f"carol in london dials {OUTSIDE_NUMBER}, which DNS, dead too, cannot tell: the call goes through "
+                               "the mesh to trento's trunk, and the gateway answers; INVITE to ring-back")
 
     def call_central(self):
         self.need_phones()
