@@ -5,13 +5,13 @@
 namespace meshctl {
 
 extern const Command kInit, kInvite, kJoin, kRevoke, kStatus, kPeers, kMembers, kStock, kUserAdd, kUserList,
-    kUserRemove, kPhones, kCalls, kMessages, kVoice, kEnum, kDns, kData;
+    kUserRemove, kPhones, kCalls, kMessages, kVoice, kTrunks, kEnum, kDns, kData;
 
 std::span<const Command* const> commands() {
     static constexpr std::array kCommands = {
         &kInit,  &kInvite,  &kJoin,     &kRevoke,     &kStatus, &kPeers, &kMembers,
         &kStock, &kUserAdd, &kUserList, &kUserRemove, &kPhones, &kCalls, &kMessages,
-        &kVoice, &kEnum,    &kDns,      &kData,
+        &kVoice, &kTrunks, &kEnum,    &kDns,      &kData,
     };
     return kCommands;
 }

@@ -17,5 +17,6 @@ void add_data_api(Methods& methods, Daemon& daemon);        ///< data, data.set
 void add_voice_api(Methods& methods, Daemon& daemon);       ///< user.*, phones, calls, voice
 void add_enum_api(Methods& methods, Daemon& daemon);        ///< enum
 void add_dns_api(Methods& methods, Daemon& daemon);         ///< dns
+void add_trunk_api(Methods& methods, Daemon& daemon);       ///< trunks
 
 }  // namespace meshd

@@ -191,6 +191,7 @@ void add_api(Methods& methods, Daemon& daemon) {
     add_voice_api(methods, daemon);
     add_enum_api(methods, daemon);
     add_dns_api(methods, daemon);
+    add_trunk_api(methods, daemon);
 }
 
 }  // namespace meshd

@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "mesh/protocol.hpp"
-#include "meshd/config_value.hpp"
+#include "meshd/config_sections.hpp"
 
 namespace meshd {
 namespace {
@@ -136,6 +136,8 @@ void read_voice(const Value& value, Config& out) {
         {"outage_expires_s", [](const Value& v, Config& c) { c.voice.outage_expires = v.seconds(5, 86400); }},
         {"media_ports", read_media_ports},
         {"tls", read_sip_tls},
+        {"trunks", read_trunks},
+        {"emergency", read_emergency},
     });
     value.members(kKeys, out);
 }

@@ -63,6 +63,11 @@ struct SipTlsConfig {
     bool verify_centre = true;
 };
 
+struct TrunkConfig {
+    voice::TrunkSettings settings;  ///< its password stands in a file
+    std::string password_file;
+};
+
 struct VoiceConfig {
     bool enabled = true;
     std::uint16_t port = 5060;          ///< UDP and TCP, where phones and the centre reach meshd
@@ -73,6 +78,8 @@ struct VoiceConfig {
     voice::DialPlanSettings dial_plan;
     EnumConfig enum_lookup;
     SipTlsConfig tls;
+    std::vector<TrunkConfig> trunks;
+    std::vector<std::string> emergency;  ///< numbers that call for help
     std::chrono::seconds hold_down{60};
     std::chrono::seconds expires{120};
     std::chrono::seconds outage_expires{20};

@@ -6,6 +6,7 @@
 #include "loop/interfaces.hpp"
 #include "meshd/dns_service.hpp"
 #include "meshd/saved_phones.hpp"
+#include "meshd/trunk_password.hpp"
 #include "meshd/warnings.hpp"
 
 namespace meshd {
@@ -140,6 +141,11 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
         proxy.names.locate.transports = {voice::Transport::udp, voice::Transport::tcp, voice::Transport::tls};
         proxy.names.suffixes = config_.voice.enum_lookup.suffixes;
         proxy.outside = config_.voice.enum_lookup.use;
+        proxy.emergency = config_.voice.emergency;
+        for (const auto& trunk : config_.voice.trunks) {
+            proxy.trunks.push_back(trunk.settings);
+            if (!trunk.password_file.empty()) proxy.trunks.back().password = trunk_password(trunk.password_file);
+        }
         if (const auto& centre = config_.voice.centre) {
             // A name is resolved below; until then the centre is where it was last time, or nowhere, which is down.
             net::Endpoint endpoint;
@@ -168,6 +174,9 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     if (config_.voice.enabled) {
         start_voice();
         restore_phones(state.values);
+        for (const auto& saved : saved_answers_.restore(state.values)) {
+            core_->proxy()->restore_dns(saved.question, saved.message, saved.at, loop_.now());
+        }
     }
     if (config_.dns.enabled) {
         dns_ = std::make_unique<DnsService>(loop_, config_, core_->node(), static_cast<std::uint32_t>(device_->index()));
@@ -329,6 +338,11 @@ void LiveNode::pump() {
         for (const auto& outgoing : core_->proxy()->take_outgoing()) sip_->send(outgoing);
         names_->pump();
         store_mail();
+        Batch answers;
+        for (const auto& learnt : core_->proxy()->take_dns_learnt()) {
+            answers.values.merge(saved_answers_.keep(learnt.question, learnt.message, now.wall));
+        }
+        if (!answers.values.empty()) store_.submit(std::move(answers), Durability::written);
     }
     look_at_offloads();
     pumping_ = false;
@@ -399,6 +413,9 @@ void LiveNode::on_events() {
         } else if (const auto* mode = std::get_if<voice::ModeChanged>(&event)) {
             spdlog::info("voice: {} ({})", mode->mode, mode->why);
             if (mode->mode == "island") resolve_centre();  // it may have moved, or have another address
+        } else if (const auto* trunk = std::get_if<voice::TrunkChanged>(&event)) {
+            spdlog::log(trunk->up ? spdlog::level::info : spdlog::level::warn, "trunk {}: {}", trunk->name,
+                        trunk->up ? "it is up" : trunk->why);
         } else if (const auto* started = std::get_if<voice::CallStarted>(&event)) {
             spdlog::info("call from {} to {}, {}", started->call.from, started->call.to, started->call.path);
         } else if (const auto* ended = std::get_if<voice::CallEnded>(&event)) {

@@ -12,6 +12,7 @@
 #include "meshd/live_discovery.hpp"
 #include "meshd/media_thread.hpp"
 #include "meshd/name_service.hpp"
+#include "meshd/saved_answers.hpp"
 #include "meshd/sip_sockets.hpp"
 #include "meshd/sip_tls.hpp"
 #include "meshd/store.hpp"
@@ -101,6 +102,7 @@ private:
     std::unique_ptr<SipSockets> sip_;
     std::unique_ptr<loop::Resolver> resolver_;
     std::unique_ptr<NameService> names_;
+    SavedAnswers saved_answers_;
     std::unique_ptr<LiveDiscovery> discovery_;
     std::unique_ptr<DnsService> dns_;
     loop::Timer timer_;

@@ -345,3 +345,47 @@ TEST_CASE("DNS is served on the overlay only, unless more is said") {
     CHECK_THAT(refusal(R"({"dns": {"listens": []}})"), Contains("did you mean \"dns.listen\"?"));
     CHECK_THAT(refusal(R"({"dns": {"suffixes": ["a b"]}})"), Contains("\"dns.suffixes[0]\""));
 }
+
+TEST_CASE("trunks and emergency numbers are read") {
+    const auto voice = parse_config(R"({"voice": {"emergency": ["112", "999"], "trunks": [
+      {"name": "carrier", "server": "sip:sip.carrier.example;transport=tls", "register": true, "user": "4711",
+       "password_file": "/etc/meshd/carrier.password", "realm": "carrier", "from": "sip:4711@carrier.example",
+       "caller_id": "+44 207 9460100", "prefixes": ["+44", "118"], "cost": 3, "form": "national", "strip": 1, "add": "9",
+       "inbound_from": ["192.0.2.0/28"], "emergency": false},
+      {"name": "line", "server": "sip:192.0.2.10:5080"}]}})",
+                                    "x")
+                           .voice;
+    CHECK(voice.emergency == std::vector<std::string>{"112", "999"});
+    REQUIRE(voice.trunks.size() == 2);
+    const auto& carrier = voice.trunks[0].settings;
+    CHECK(voice.trunks[0].password_file == "/etc/meshd/carrier.password");
+    CHECK(carrier.server.text() == "sip:sip.carrier.example;transport=tls");
+    CHECK(carrier.registers);
+    CHECK(carrier.caller_id == "+442079460100");
+    CHECK(carrier.prefixes == std::vector<std::string>{"+44", "118"});
+    CHECK(carrier.form == voice::NumberForm::national);
+    CHECK(carrier.inbound_from.size() == 1);
+    CHECK_FALSE(carrier.emergency);
+    const auto& line = voice.trunks[1].settings;
+    CHECK(line.prefixes == std::vector<std::string>{"+"});
+    CHECK(line.emergency);
+    CHECK(line.cost == 10);
+}
+
+TEST_CASE("a trunk that could not work is refused with its line and what to do") {
+    const auto trunk = [](const std::string& inside) { return refusal("{\"voice\": {\"trunks\": [\n{" + inside + "}]}}"); };
+    const std::string good = R"("name": "a", "server": "sip:192.0.2.1")";
+    CHECK(trunk(good) == "accepted");
+    CHECK_THAT(trunk(R"("server": "sip:192.0.2.1")"), StartsWith("meshd.json:2") && Contains("needs a \"name\""));
+    CHECK_THAT(trunk(R"("name": "a")"), Contains("needs a \"server\""));
+    CHECK_THAT(trunk(R"("name": "a b", "server": "sip:192.0.2.1")"), Contains("must be letters"));
+    CHECK_THAT(trunk(R"("name": "a", "server": "sip:x@192.0.2.1")"), Contains("must be a SIP server"));
+    CHECK_THAT(trunk(R"("name": "a", "server": "sip:192.0.2.1;transport=sctp")"), Contains("must be a SIP server"));
+    CHECK_THAT(trunk(good + R"(, "register": true)"), Contains("needs \"user\" and \"password_file\""));
+    CHECK_THAT(trunk(good + R"(, "user": "x")"), Contains("both \"user\" and \"password_file\""));
+    CHECK_THAT(trunk(good + R"(, "password": "x")"), Contains("password_file"));
+    CHECK_THAT(trunk(good + R"(, "prefixes": ["44x"])"), Contains("must be"));
+    CHECK_THAT(trunk(good + R"(, "caller_id": "100")"), Contains("E.164"));
+    CHECK_THAT(trunk(good + R"(}, {"name": "a", "server": "sip:192.0.2.2")"), Contains("two trunks are named"));
+    CHECK_THAT(refusal(R"({"voice": {"emergency": ["1 1 2"]}})"), Contains("calls for help"));
+}
