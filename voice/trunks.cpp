@@ -237,9 +237,9 @@ void Trunks::judge(const Branch& branch, int status, net::Now now) {
     if (branch.target.path != Path::trunk || branch.status > 100) return;
     for (auto& trunk : trunks_) {
         if (trunk->settings.name != branch.target.trunk || (status != 408 && status != 503)) continue;
-        if (trunk->pending != 0) exchange_.transactions.abandon(trunk->pending);
         const auto& hops = trunk->hops;
         if (!hops.empty() && hops[trunk->hop].endpoint != branch.target.flow.remote) return;  // another of its addresses
+        if (trunk->pending != 0) exchange_.transactions.abandon(trunk->pending);
         fail(*trunk, status == 408 ? "it did not answer a call" : "503 to a call", now);
     }
 }
