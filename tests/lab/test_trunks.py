@@ -82,7 +82,7 @@ class TrunkTest(harness.NodesTest):
         # By the other office's trunk, whose carrier asks for its password.
         self.call(alice, f"sip:+442079460148@{DOMAIN}")
         self.assertEqual(self.carrier.called()[-1], f"sip:+442079460148@{CARRIER}")
-        answered = [m.text for m in self.carrier.sniffer.sip if m.start == "INVITE" and "Proxy-Authorization" in m.text]
+        answered = [m.text for m in self.carrier.sniffer.sip if m.start == "INVITE" and "Authorization: Digest" in m.text]
         self.assertIn("From: <sip:4711@carrier.example>", answered[-1])
         self.assertIn("P-Asserted-Identity: <sip:+498912300@carrier.example>", answered[-1])
         # By this office's, as its prefix is longer; and for help.
