@@ -383,7 +383,7 @@ TEST_CASE("a trunk that could not work is refused with its line and what to do")
     CHECK_THAT(trunk(R"("name": "a", "server": "sip:192.0.2.1;transport=sctp")"), Contains("must be a SIP server"));
     CHECK_THAT(trunk(good + R"(, "register": true)"), Contains("needs \"user\" and \"password_file\""));
     CHECK_THAT(trunk(good + R"(, "user": "x")"), Contains("both \"user\" and \"password_file\""));
-    CHECK_THAT(trunk(good + R"(, "password": "x")"), Contains("password_file"));
+    CHECK_THAT(trunk(good + R"(, "password": "x")"), Contains("password"));
     CHECK_THAT(trunk(good + R"(, "prefixes": ["44x"])"), Contains("must be"));
     CHECK_THAT(trunk(good + R"(, "caller_id": "100")"), Contains("E.164"));
     CHECK_THAT(trunk(good + R"(}, {"name": "a", "server": "sip:192.0.2.2")"), Contains("two trunks are named"));
