@@ -129,7 +129,7 @@ bool Requests::authenticated(const RequestArrived& event, const Aor& caller, net
 bool Requests::found(const NameFound& found, net::Now now) {
     const auto waiting = outside_.take(found.id);
     if (!waiting) return false;
-    const auto& [event, caller, callee] = *waiting;
+    const auto& [event, caller, callee, until] = *waiting;
     auto targets = outside_.targets(found, event.flow, now);
     if (targets.empty() && exchange_.centre_up() && !exchange_.centre_busy()) {
         targets.push_back(lookup_.centre(event.message.uri()));
