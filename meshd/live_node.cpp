@@ -266,7 +266,7 @@ void LiveNode::start_voice() {
                                core_->proxy()->set_overloaded(overloaded);
                            },
                            [this](const voice::Flow& flow) { return core_->proxy()->tls_name(flow); }});
-    sip_->set_tls_others(tls_to_others(config_.voice.tls));
+    sip_->set_tls_others([this] { return tls_to_others(config_.voice.tls); });
     names_ = std::make_unique<NameService>(loop_, config_.voice.enum_lookup.servers, *core_->proxy(), [this] { pump(); });
     const auto& tls = config_.voice.tls;
     if (tls.listens) {

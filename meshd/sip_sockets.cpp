@@ -1,6 +1,7 @@
 #include "meshd/sip_sockets.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "meshd/config.hpp"
 
@@ -271,15 +272,20 @@ void SipSockets::send(const voice::Outgoing& outgoing) {
     }
 }
 
-std::pair<std::shared_ptr<const loop::TlsContext>, std::string> SipSockets::tls_toward(const voice::Flow& flow) const {
+std::pair<std::shared_ptr<const loop::TlsContext>, std::string> SipSockets::tls_toward(const voice::Flow& flow) {
     if (flow.side == voice::Side::centre) return {tls_centre_, tls_centre_name_};
     // Whose certificate a phone's could be nobody knows: it is reached by the connection that it opened.
     auto name = events_.tls_name && flow.side != voice::Side::phone ? events_.tls_name(flow) : std::string();
     if (name.empty()) return {};
+    try {
+        if (!tls_others_ && make_tls_others_) tls_others_ = make_tls_others_();
+    } catch (const std::runtime_error& error) {
+        tls_trouble_ = error.what();
+    }
     return {tls_others_, std::move(name)};
 }
 
-bool SipSockets::serves(std::uint64_t id, const voice::Flow& flow) const {
+bool SipSockets::serves(std::uint64_t id, const voice::Flow& flow) {
     // Two domains may stand behind one address: what one has shown says nothing of the other.
     const auto found = connections_.find(id);
     if (found == connections_.end() || !found->second.ours || flow.transport != voice::Transport::tls) return true;

@@ -58,8 +58,9 @@ public:
     void listen_tls(std::uint16_t port, std::function<std::shared_ptr<const loop::TlsContext>()> context);
     /// TLS to the centre is for this name; without it there is none.
     void set_tls_centre(std::shared_ptr<const loop::TlsContext> context, std::string name);
-    /// TLS to others than the centre; without it there is none.
-    void set_tls_others(std::shared_ptr<const loop::TlsContext> context) { tls_others_ = std::move(context); }
+    /// TLS to others than the centre; without it there is none. Asked when it is needed first: all that the machine
+    /// trusts takes megabytes. What it throws is tls_trouble().
+    void set_tls_others(std::function<std::shared_ptr<const loop::TlsContext>()> make) { make_tls_others_ = std::move(make); }
     void send(const voice::Outgoing& outgoing);
     /// Why TLS failed last, for people; empty if it never has.
     const std::string& tls_trouble() const { return tls_trouble_; }
@@ -87,9 +88,9 @@ private:
     void accepted(std::unique_ptr<loop::Stream> stream, voice::Side side, voice::Transport transport);
     void connect(const voice::Outgoing& outgoing);
     /// The name to ask for, and whom to trust; null: TLS is not spoken there.
-    std::pair<std::shared_ptr<const loop::TlsContext>, std::string> tls_toward(const voice::Flow& flow) const;
+    std::pair<std::shared_ptr<const loop::TlsContext>, std::string> tls_toward(const voice::Flow& flow);
     /// Whether that connection may carry what is for this flow.
-    bool serves(std::uint64_t id, const voice::Flow& flow) const;
+    bool serves(std::uint64_t id, const voice::Flow& flow);
     loop::Stream::Events events_of(std::uint64_t id);
     void received(std::uint64_t id, net::ByteView bytes);
     void closed(std::uint64_t id, const loop::Closed& why);
@@ -118,6 +119,7 @@ private:
     std::function<std::shared_ptr<const loop::TlsContext>()> tls_context_;
     std::shared_ptr<const loop::TlsContext> tls_centre_;
     std::string tls_centre_name_;
+    std::function<std::shared_ptr<const loop::TlsContext>()> make_tls_others_;
     std::shared_ptr<const loop::TlsContext> tls_others_;
     std::string tls_trouble_;
     std::size_t handshakes_ = 0;

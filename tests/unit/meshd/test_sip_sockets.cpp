@@ -227,7 +227,7 @@ TEST_CASE("TLS to others is for the name that each has, and no two names share a
                               {[](const voice::Flow&, net::ByteView) {}, nullptr,
                                [&](const voice::Flow&, voice::FlowFailure why) { failures.push_back(why); }, nullptr,
                                [&](const voice::Flow&) { return name; }});
-    sockets.set_tls_others(meshd::tls_to_others(trust));
+    sockets.set_tls_others([&] { return meshd::tls_to_others(trust); });
     const voice::Outgoing out{{voice::Transport::tls, {}, {kPhone, port, 0}, 0, voice::Side::outside},
                               net::copy(net::as_bytes(kOptions))};
     sockets.send(out);  // nobody knows whom to expect there
