@@ -2,12 +2,38 @@
 
 #include <algorithm>
 
+#include "net/text.hpp"
+#include "voice/multipart.hpp"
+
 namespace voice {
 
 namespace {
 
-constexpr auto kLookEvery = std::chrono::seconds(5);
+constexpr auto kLookEvery = std::chrono::milliseconds(400);  // one-way audio is to be noticed within 3 s
+constexpr auto kKeepEvery = std::chrono::minutes(1);
+constexpr std::size_t kMaxDirect = 100;                     // more than a fork is wide
+constexpr auto kUnheard = std::chrono::hours(24);          // of signalling, where media passes by us
+constexpr auto kTimerGrace = std::chrono::seconds(10);     // the phones are to end it themselves (RFC 4028 10)
 constexpr int kHoldFactor = 15;  // of the media time-out: how long a call may be silent that need not be heard
+
+HeardFigures figures(const LegStats& stats) {
+    using Milliseconds = std::chrono::duration<double, std::milli>;
+    return {stats.packets, stats.bytes, stats.lost, stats.rtcp_packets, stats.jitter_ms, Milliseconds(stats.longest_gap).count()};
+}
+
+Leg leg_of(const Call& call, bool caller) { return caller == call.caller_near ? Leg::near : Leg::far; }
+
+/// At the callee's office the path is how the call came, whatever way it goes to the phone.
+std::string path_of(const Call& call, Path path) {
+    switch (call.caller.side) {
+        case Side::phone: return std::string(name_of(path));
+        case Side::mesh: return std::string(name_of(Path::mesh));
+        case Side::centre: return std::string(name_of(Path::central));
+        case Side::outside: return std::string(name_of(Path::outside));
+        case Side::trunk: return std::string(name_of(Path::trunk));
+    }
+    return {};
+}
 
 std::uint64_t packets_of(const Call& call, bool far_only) {
     std::uint64_t sum = 0;
@@ -20,6 +46,8 @@ std::uint64_t packets_of(const Call& call, bool far_only) {
     }
     return sum;
 }
+
+bool has_sdp(const Message& message) { return sdp_part(message.content_type(), message.body()).has_value(); }
 
 }  // namespace
 
@@ -42,13 +70,19 @@ Call* Calls::open(const Message& invite, const Flow& from, const Aor& caller, co
     if (by_key_.size() >= exchange_.settings.max_calls && !always) return nullptr;
     if (by_key_.empty()) next_look_ = now.steady + kLookEvery;
     auto& call = by_key_.try_emplace(key, key, CallMedia(exchange_.environment.media())).first->second;
-    call.view = {std::string(invite.call_id()), caller, callee, "calling", "central", now};
+    call.view = {std::string(invite.call_id()), caller, callee, "calling", "central", now, {}, {}, {}};
     call.from_tag = invite.from_tag();
     call.forks = 1;
     call.caller_near = from.side == Side::phone;
     call.invite = invite;
     call.caller = from;
     call.caller_cseq = invite.cseq().number;
+    call.record.number = history_.new_number(now.wall);
+    call.record.id = call.view.id;
+    call.record.from = caller;
+    call.record.to = callee;
+    call.record.node = exchange_.settings.node;
+    call.record.started = now.wall;
     return &call;
 }
 
@@ -86,10 +120,13 @@ bool Calls::carry(const Fork& fork, const Target& target, Message& request, net:
     for (std::size_t i = 0; i < fork.calls.size(); ++i) {
         auto* call = find(fork.calls[i]);
         if (call == nullptr) continue;
+        if (!call->told) call->view.path = path_of(*call, target.path);
         const auto from = i == 0 ? fork.from : exchange_.to_centre();
         const auto to = i + 1 == fork.calls.size() ? target.flow : exchange_.to_centre();
         const bool by_caller = fork.calls.size() > 1 ? (i == 0) == call->caller_near : from_caller(*call, request);
-        if (!pass(*call, request, by_caller, from, to, now)) return false;
+        const bool offers = !request.is("ACK") && !request.is("PRACK");
+        if (!pass(*call, request, by_caller, from, to, offers, now)) return false;
+        if (request.is("ACK") && has_sdp(request)) call->media.agreed();  // the offer was in the 200
     }
     return true;
 }
@@ -101,21 +138,85 @@ void Calls::carry_back(const Fork& fork, const Branch& branch, Message& response
         const auto from = i + 1 == fork.calls.size() ? branch.target.flow : exchange_.to_centre();
         const auto to = i == 0 ? fork.from : exchange_.to_centre();
         const bool by_caller = fork.calls.size() > 1 ? (i != 0) == call->caller_near : !from_caller(*call, response);
-        pass(*call, response, by_caller, from, to, now);
+        pass(*call, response, by_caller, from, to, !has_sdp(fork.request), now);
+        settle(*call, fork.request, response, by_caller, now);
     }
+}
+
+void Calls::settle(Call& call, const Message& request, const Message& response, bool by_caller, net::Now now) {
+    if (response.status() >= 200 && response.status() < 300 && (request.is("INVITE") || request.is("UPDATE"))) {
+        call.refreshed = now.steady;
+        const auto expires = response.get("Session-Expires").value_or("");
+        const auto seconds = net::parse_decimal(net::trim(expires.substr(0, expires.find(';'))), 86400);
+        call.session_expires = std::chrono::seconds(seconds.value_or(0));
+    }
+    if (!has_sdp(request) || response.status() < 200) return;
+    if (response.status() >= 300) {
+        if (!request.to_tag().empty()) call.media.refused(now);
+        return;
+    }
+    // The answer may have come early and reliably, and not again (RFC 3262 5).
+    if (!has_sdp(response)) call.media.choose(leg_of(call, by_caller), response.to_tag(), now);
+    call.media.agreed();
+    if (call.up && is_direct(call)) call.media.close();
 }
 
 void Calls::listen(Call& call, const Message& request, const Flow& from, net::Now now) {
     auto copy = request;
-    pass(call, copy, from_caller(call, request), from, from, now);
+    pass(call, copy, from_caller(call, request), from, from, false, now);
 }
 
-bool Calls::pass(Call& call, Message& message, bool from_caller, const Flow& from, const Flow& to, net::Now now) {
-    if (!message.has_sdp() || message.body().empty()) return true;
-    auto body = call.media.pass(message.body(), media_from(call, from_caller, from), media_to(to), now);
-    if (!body) return false;
-    message.set_body(std::move(*body));
+bool Calls::pass(Call& call, Message& message, bool from_caller, const Flow& from, const Flow& to, bool offers, net::Now now) {
+    const auto part = sdp_part(message.content_type(), message.body());
+    if (!part) return true;
+    // Several may be offered the same, each with a decision of its own; who answers keeps to it.
+    const auto& beyond = (from_caller ? to : from).remote;
+    if (offers) {
+        const auto direct = reaches(part->text, from, to);
+        if (direct) std::erase(call.direct, beyond);
+        if (direct.value_or(false) && call.direct.size() < kMaxDirect) call.direct.push_back(beyond);
+    }
+    if (std::find(call.direct.begin(), call.direct.end(), beyond) != call.direct.end()) {
+        if (to.side == Side::phone) message.set_body(with_part(message.body(), *part, without_mesh_media(part->text)));
+        return true;
+    }
+    auto side = media_from(call, from_caller, from);
+    if (message.is_response()) side.dialog = message.to_tag();
+    const auto sdp = call.media.pass(part->text, side, media_to(to), now);
+    if (!sdp) return false;
+    message.set_body(with_part(message.body(), *part, *sdp));
     return true;
+}
+
+std::optional<bool> Calls::reaches(std::string_view sdp, const Flow& from, const Flow& to) const {
+    const auto& networks = exchange_.settings.direct_media;
+    if (networks.empty()) return false;
+    const auto listed = [&](const net::IpAddress& address) {
+        return std::any_of(networks.begin(), networks.end(), [&](const auto& prefix) { return prefix.contains(address.unmapped()); });
+    };
+    // Another gateway knows its phones, and whether it must anchor them.
+    if (to.side != Side::mesh && !listed(to.remote.address)) return false;
+    // Behind NAT, or what we do not see behind the centre.
+    if (from.side != Side::mesh && !listed(from.remote.address)) return false;
+    const auto session = SessionDescription::parse(sdp);
+    if (!session) return false;
+    bool says = false;
+    for (const auto& media : session->media) {
+        if (media.rejected() || media.held()) continue;
+        // An anchor of another gateway is nowhere that phones reach.
+        if (!media.mesh.empty() || !listed(media.rtp.address) || exchange_.directory().node_at(media.rtp.address)) return false;
+        says = true;
+    }
+    return says ? std::optional(true) : std::nullopt;
+}
+
+bool Calls::is_direct(const Call& call) const {
+    return std::find(call.direct.begin(), call.direct.end(), call.callee.remote) != call.direct.end();
+}
+
+bool Calls::is_forgotten(const Call& call, net::Now now) const {
+    const auto limit = call.session_expires.count() > 0 ? net::Duration(call.session_expires + kTimerGrace) : net::Duration(kUnheard);
+    return now.steady - call.refreshed >= limit;
 }
 
 CallMedia::From Calls::media_from(const Call& call, bool from_caller, const Flow& from) const {
@@ -147,18 +248,13 @@ CallMedia::To Calls::media_to(const Flow& to) const {
 
 void Calls::ringing(Call& call, Path path, net::Now now) {
     if (!call.up) call.view.state = "ringing";
-    // At the callee's office the path is how the call came, whatever way it goes to the phone.
-    switch (call.caller.side) {
-        case Side::phone: call.view.path = name_of(path); break;
-        case Side::mesh: call.view.path = name_of(Path::mesh); break;
-        case Side::centre: call.view.path = name_of(Path::central); break;
-        case Side::outside: call.view.path = name_of(Path::outside); break;
-        case Side::trunk: call.view.path = name_of(Path::trunk); break;
-    }
+    call.view.path = path_of(call, path);
     if (call.told) return;
     call.told = true;
     ++changes_;
     call.view.since = now;
+    call.record.rang = now.wall;
+    keep(call, now);
     exchange_.events.emplace_back(CallStarted{call.view});
 }
 
@@ -171,7 +267,10 @@ void Calls::answered(Call& call, const Branch& branch, const Message& answer, ne
     call.answer = answer;
     call.callee = branch.target.flow;
     call.callee_near = branch.target.flow.side == Side::phone;
-    call.media_heard = now.steady;
+    call.media_heard = call.refreshed = now.steady;
+    call.view.answered = now;
+    call.record.answered = now.wall;
+    keep(call, now);
 }
 
 void Calls::saw(Call& call, const Message& request) {
@@ -179,12 +278,86 @@ void Calls::saw(Call& call, const Message& request) {
     highest = std::max(highest, request.cseq().number);
 }
 
-void Calls::end(const std::string& key, std::string_view why, net::Now) {
+void Calls::end(const std::string& key, std::string_view why, net::Now now, int status) {
     const auto at = by_key_.find(key);
     if (at == by_key_.end()) return;
     ++changes_;
-    if (at->second.told) exchange_.events.emplace_back(CallEnded{at->second.view, std::string(why)});
+    auto& call = at->second;
+    // Who was asked for a password will come again: that is not a call yet.
+    if (status != 401 && status != 407) {
+        call.record.why = why;
+        call.record.status = status;
+        call.record.ended = now.wall;
+        keep(call, now);
+    }
+    if (call.told) exchange_.events.emplace_back(CallEnded{view_of(call), std::string(why)});
     by_key_.erase(at);
+}
+
+void Calls::hung_up(const std::string& key, const Message& bye, net::Now now) {
+    const auto* call = find(key);
+    if (call == nullptr) return;
+    end(key, "hung up by " + (from_caller(*call, bye) ? call->view.from : call->view.to), now);
+}
+
+/// What is known of it, for the time after its end.
+void Calls::keep(Call& call, net::Now now) {
+    call.record_at = now.steady + kKeepEvery;
+    const auto view = view_of(call);
+    call.record.path = view.path;
+    call.record.audio = view.audio;
+    call.record.streams = view.streams;
+    for (const auto* flow : {&call.caller, &call.callee}) {
+        if (const auto node = exchange_.node_of(*flow)) call.record.other = *node;
+    }
+    if (call.media.through_mesh()) call.record.other = call.media.far_node();
+    history_.put(call.record, now);
+}
+
+CallView Calls::view_of(const Call& call) const {
+    auto view = call.view;
+    for (std::size_t i = 0; i < call.media.streams(); ++i) {
+        const auto stats = call.media.stats(i);
+        if (!stats) continue;
+        const bool near = leg_of(call, true) == Leg::near;
+        view.streams.push_back({call.media.kind(i), figures(near ? stats->near : stats->far), figures(near ? stats->far : stats->near)});
+    }
+    return view;
+}
+
+std::string Calls::silence_in_words(const Call& call, Leg leg, bool from_elsewhere) const {
+    const bool caller = leg_of(call, true) == leg;
+    const auto& flow = caller ? call.caller : call.callee;
+    auto words = "no audio from " + (caller ? call.view.from : call.view.to) + ": ";
+    if (from_elsewhere) return words + "it comes from an address that its SDP does not name";
+    switch (flow.side) {
+        case Side::phone: return words + "the phone at " + flow.remote.address.text() + " sends none";
+        case Side::outside:
+        case Side::trunk: return words + "none comes from " + flow.remote.address.text();
+        case Side::mesh: break;
+        case Side::centre:
+            if (!call.media.through_mesh()) return words + "none comes from the centre's side";
+            break;
+    }
+    const auto node = exchange_.node_of(flow).value_or(call.media.far_node());
+    return words + "none comes through the mesh from " + node;
+}
+
+void Calls::watch(Call& call, net::Now now) {
+    std::string words;
+    call.watches.resize(call.media.streams());
+    for (std::size_t i = 0; i < call.watches.size(); ++i) {
+        auto& watch = call.watches[i];
+        if (!watch.begun()) watch.begin(now.steady);
+        const auto stats = call.media.stats(i);
+        if (!stats) continue;
+        const auto silent = watch.look(*stats, {call.media.expects_audio(i, Leg::near), call.media.expects_audio(i, Leg::far)}, now.steady);
+        if (silent && words.empty()) words = silence_in_words(call, *silent, watch.from_elsewhere());
+    }
+    if (words == call.view.audio) return;
+    call.view.audio = std::move(words);
+    if (!call.view.audio.empty()) keep(call, now);
+    exchange_.events.emplace_back(AudioChanged{view_of(call)});
 }
 
 void Calls::hang_up(Call& call, std::string_view why, net::Now now) {
@@ -202,9 +375,15 @@ void Calls::hang_up(Call& call, std::string_view why, net::Now now) {
 void Calls::tick(net::Now now) {
     if (by_key_.empty() || now.steady < next_look_) return;
     next_look_ = now.steady + kLookEvery;
-    std::vector<std::string> ghosts;
+    std::vector<std::pair<std::string, std::string_view>> ghosts;
     for (auto& [key, call] : by_key_) {
         if (!call.up) continue;
+        watch(call, now);
+        if (call.record_at <= now.steady) keep(call, now);
+        if (is_direct(call)) {
+            if (is_forgotten(call, now)) ghosts.emplace_back(key, "nothing was heard of it any more");
+            continue;
+        }
         const bool expected = call.media.active() && call.media.expects_packets();
         // Where a dead centre carried the media each phone may go on speaking to nobody.
         const bool cut_off = exchange_.monitor && !exchange_.centre_up() && call.view.path == name_of(Path::central) &&
@@ -214,16 +393,16 @@ void Calls::tick(net::Now now) {
         call.media_seen = packets;
         call.media_expected = expected;
         const auto limit = exchange_.settings.media_timeout * (expected ? 1 : kHoldFactor);
-        if (now.steady - call.media_heard >= limit) ghosts.push_back(key);
+        if (now.steady - call.media_heard >= limit) ghosts.emplace_back(key, "no media either way");
     }
-    for (const auto& key : ghosts) {
-        if (auto* call = find(key)) hang_up(*call, "no media either way", now);
+    for (const auto& [key, why] : ghosts) {
+        if (auto* call = find(key)) hang_up(*call, why, now);
     }
 }
 
 std::vector<CallView> Calls::views() const {
     std::vector<CallView> out;
-    for (const auto& [key, call] : by_key_) out.push_back(call.view);
+    for (const auto& [key, call] : by_key_) out.push_back(view_of(call));
     std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
         return std::tie(a.since.steady, a.id) < std::tie(b.since.steady, b.id);
     });

@@ -4,8 +4,9 @@
 
 #include <unordered_map>
 
+#include "voice/audio_watch.hpp"
+#include "voice/call_media.hpp"
 #include "voice/forking.hpp"
-#include "voice/media.hpp"
 
 namespace voice {
 
@@ -41,6 +42,12 @@ struct Call {
     net::Steady media_heard;
     std::optional<GatewayLeg> gateway;
     bool media_expected = true;  ///< when last looked: false on hold
+    std::vector<net::Endpoint> direct;  ///< on the callee's side: with whom media is left alone, as the last offer decided
+    net::Steady refreshed;              ///< when it was last heard of by signalling
+    std::chrono::seconds session_expires{0};  ///< RFC 4028; 0: it has no timer
+    std::vector<AudioWatch> watches;  ///< by stream
+    CallRecord record;
+    net::Steady record_at;  ///< when what is known of it is to be kept again
 };
 
 class Calls {
@@ -71,11 +78,20 @@ public:
     void ringing(Call& call, Path path, net::Now now);
     void answered(Call& call, const Branch& branch, const Message& answer, net::Now now);
     void saw(Call& call, const Message& request);  ///< keeps the sequence numbers
-    void end(const std::string& key, std::string_view why, net::Now now);
+    /// `status`: of the response that refused it; 0 where it was hung up.
+    void end(const std::string& key, std::string_view why, net::Now now, int status = 0);
+    /// A side has sent BYE, and there is an answer to it.
+    void hung_up(const std::string& key, const Message& bye, net::Now now);
     /// BYE to both sides, and the end.
     void hang_up(Call& call, std::string_view why, net::Now now);
     void tick(net::Now now);
-    net::Steady next_deadline() const { return by_key_.empty() ? net::kNever : next_look_; }
+    net::Steady next_deadline() const {
+        return std::min(history_.next_deadline(), by_key_.empty() ? net::kNever : next_look_);
+    }
+
+    const CallHistory& history() const { return history_; }
+    void restore(std::vector<CallRecord> records, net::Now now) { history_.restore(std::move(records), now); }
+    std::vector<CallHistory::Change> take_records(net::Now now) { return history_.take_changes(now); }
 
     std::size_t size() const { return by_key_.size(); }
     const std::unordered_map<std::string, Call>& all() const { return by_key_; }
@@ -86,12 +102,25 @@ public:
 private:
     /// The same request, forked by the centre to another phone.
     static bool is_fork(const Call& call, const Message& invite, const Flow& from);
-    bool pass(Call& call, Message& message, bool from_caller, const Flow& from, const Flow& to, net::Now now);
+    /// `offers`: what it says may be answered, not is an answer.
+    bool pass(Call& call, Message& message, bool from_caller, const Flow& from, const Flow& to, bool offers, net::Now now);
+    /// Whether what `sdp` describes reaches the far end of `to` by itself; nullopt if it does not say, being held.
+    std::optional<bool> reaches(std::string_view sdp, const Flow& from, const Flow& to) const;
+    bool is_direct(const Call& call) const;
+    /// What ends a call whose media we do not see: its session timer, or a day without a word.
+    bool is_forgotten(const Call& call, net::Now now) const;
+    /// What a response to a request that may have had an offer means for the call's media.
+    void settle(Call& call, const Message& request, const Message& response, bool by_caller, net::Now now);
+    CallView view_of(const Call& call) const;
+    void keep(Call& call, net::Now now);
+    void watch(Call& call, net::Now now);
+    std::string silence_in_words(const Call& call, Leg leg, bool from_elsewhere) const;
     CallMedia::From media_from(const Call& call, bool from_caller, const Flow& from) const;
     CallMedia::To media_to(const Flow& to) const;
 
     Exchange& exchange_;
     std::unordered_map<std::string, Call> by_key_;
+    CallHistory history_;
     net::Steady next_look_;
     std::uint64_t changes_ = 0;
 };

@@ -264,7 +264,7 @@ void Dialogs::passing(Fork& fork, const Branch& branch, Message& response, net::
 
 void Dialogs::ended(Fork& fork, int status, net::Now now) {
     if (fork.request.method() != "BYE" || status == 401 || status == 407) return;
-    for (const auto& key : fork.calls) calls_.end(key, "hung up", now);
+    for (const auto& key : fork.calls) calls_.hung_up(key, fork.request, now);
 }
 
 }  // namespace voice

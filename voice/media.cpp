@@ -17,11 +17,34 @@ bool is_media(net::ByteView packet) {
     return (first >= 128 && first <= 191) || (first >= 16 && first <= 63);
 }
 
-/// RTP, and not RTCP on the same port (RFC 5761 4).
-bool is_rtp(net::ByteView packet) {
-    if (packet.size() < 12 || std::to_integer<unsigned>(packet[0]) >> 6 != 2) return false;
+bool is_dtls(net::ByteView packet) {
+    const auto first = std::to_integer<unsigned>(packet[0]);
+    return first >= 20 && first <= 63;
+}
+
+/// RTP and RTCP may come on the same port (RFC 5761 4).
+bool is_rtcp(net::ByteView packet) {
     const auto type = std::to_integer<unsigned>(packet[1]);
-    return type < 192 || type > 223;
+    return std::to_integer<unsigned>(packet[0]) >> 6 == 2 && type >= 192 && type <= 223;
+}
+bool is_rtp(net::ByteView packet) {
+    return packet.size() >= 12 && std::to_integer<unsigned>(packet[0]) >> 6 == 2 && !is_rtcp(packet);
+}
+
+/// RFC 3389, its draft's number, or less than any codec makes of 10 ms of speech: the silence descriptors of G.729, AMR and
+/// Opus. SRTP adds 4 to 16 bytes.
+bool is_comfort_noise(net::ByteView packet, Content content) {
+    constexpr std::size_t kSilenceBytes = 8, kSealBytes = 10;
+    const auto first = std::to_integer<unsigned>(packet[0]);
+    const auto type = std::to_integer<unsigned>(packet[1]) & 0x7fU;
+    if (type == 13 || type == 19) return true;
+    std::size_t header = 12 + 4 * (first & 0x0fU);
+    if ((first & 0x10U) != 0) {  // RFC 3550 5.3.1
+        if (packet.size() < header + 4) return false;
+        net::Reader extension(packet.subspan(header + 2));
+        header += 4 + 4 * std::size_t{extension.u16be()};
+    }
+    return packet.size() <= header + kSilenceBytes + (content == Content::srtp ? kSealBytes : 0);
 }
 
 double clock_hz(unsigned payload_type) {
@@ -42,14 +65,18 @@ bool can_be_sent_to(const net::Endpoint& to) { return !to.is_none() && to.port !
 void Relay::set_remote(Leg leg, const LegRemote& remote) {
     auto& it = side(leg);
     if (it.remote == remote) return;  // the same again (183, then 200): what has latched stays
+    const bool same_rules = it.remote.also_from == remote.also_from && it.remote.exact == remote.exact;
+    const std::array<bool, 2> stays{same_rules && it.remote.rtp == remote.rtp, same_rules && it.remote.rtcp == remote.rtcp};
     it.remote = remote;
-    it.latched = {};
-    it.candidate = {};
-    it.repeats = {};
-    it.stats.source = {};
+    for (std::size_t at = 0; at < stays.size(); ++at) {
+        if (stays[at]) continue;
+        it.latched[at] = it.candidate[at] = it.handshake[at] = {};
+        it.repeats[at] = 0;
+    }
+    if (!stays[0]) it.stats.source = {};
 }
 
-bool Relay::accept(Side& it, Channel channel, const net::Endpoint& from, net::Steady now) {
+bool Relay::accept(Side& it, Channel channel, const net::Endpoint& from, bool is_dtls, net::Steady now) {
     const auto at = static_cast<std::size_t>(channel);
     const auto& signalled = channel == Channel::rtp ? it.remote.rtp : it.remote.rtcp;
     if (it.remote.exact) return from == signalled;
@@ -63,10 +90,14 @@ bool Relay::accept(Side& it, Channel channel, const net::Endpoint& from, net::St
             it.candidate[at] = from;
             it.repeats[at] = 0;
         }
-        if (++it.repeats[at] < kRepeats[at] && !(latched.is_none() && from == signalled)) return false;
+        if (++it.repeats[at] < kRepeats[at] && !(latched.is_none() && from == signalled)) {
+            if (!is_dtls || !latched.is_none()) return false;
+            it.handshake[at] = from;
+            return true;
+        }
         latched = from;
         it.repeats[at] = 0;
-        it.candidate[at] = {};
+        it.candidate[at] = it.handshake[at] = {};
     }
     it.heard[at] = now;
     if (channel == Channel::rtp) it.stats.source = from;
@@ -112,12 +143,16 @@ void Relay::measure(Side& it, net::ByteView packet, net::Steady now) {
             if (ahead > 0) it.highest_sequence += static_cast<std::uint32_t>(ahead);
             const auto arrival_ms = std::chrono::duration<double, std::milli>(now - *stats.last).count();
             const auto sent_ms = static_cast<std::int32_t>(timestamp - it.timestamp) * 1000.0 / clock_hz(payload_type);
+            // RFC 3550 5.1: the marker, and a timestamp that went on while nothing was sent.
+            const bool marked = (std::to_integer<unsigned>(packet[1]) & 0x80U) != 0;
+            if (marked && ahead == 1 && sent_ms >= 200) ++stats.resumed;
             // A leap of the timestamp (silence, hold) is no jitter.
             if (std::abs(arrival_ms - sent_ms) < 1000) stats.jitter_ms += (std::abs(arrival_ms - sent_ms) - stats.jitter_ms) / 16;
         }
     }
     ++it.counted;
     it.timestamp = timestamp;
+    stats.comfort_noise = is_comfort_noise(packet, it.remote.content);
     const std::uint64_t expected = it.highest_sequence - it.first_sequence + 1;
     stats.lost = it.lost_before + (expected > it.counted ? expected - it.counted : 0);
     stats.last = now;
@@ -128,11 +163,13 @@ std::optional<Relay::Forward> Relay::receive(Leg leg, Channel channel, const net
     auto& in = side(leg);
     auto source = from;
     source.address = from.address.unmapped();
-    if (!is_media(packet)) {
+    const bool is_fax = in.remote.content == Content::fax;
+    if (is_fax ? packet.empty() : !is_media(packet)) {
         ++in.stats.not_media;
         return std::nullopt;
     }
-    if (!accept(in, channel, source, now)) {
+    const bool handshake = !is_fax && is_dtls(packet);
+    if (!accept(in, channel, source, handshake, now)) {
         ++in.stats.wrong_source;
         return std::nullopt;
     }
@@ -141,7 +178,10 @@ std::optional<Relay::Forward> Relay::receive(Leg leg, Channel channel, const net
         ++in.stats.over_rate;
         return std::nullopt;
     }
-    if (channel == Channel::rtcp) {
+    if (is_fax) {
+        ++in.stats.packets;
+        in.stats.bytes += packet.size();
+    } else if (channel == Channel::rtcp || is_rtcp(packet)) {
         ++in.stats.rtcp_packets;
     } else if (is_rtp(packet)) {
         measure(in, packet, now);
@@ -149,101 +189,12 @@ std::optional<Relay::Forward> Relay::receive(Leg leg, Channel channel, const net
     auto& out = side(other(leg));
     const auto& signalled = channel == Channel::rtp ? out.remote.rtp : out.remote.rtcp;
     if (!can_be_sent_to(signalled)) return std::nullopt;  // nothing known yet, or held by 0.0.0.0
-    const auto& latched = out.latched[static_cast<std::size_t>(channel)];
+    const auto at = static_cast<std::size_t>(channel);
     ++out.stats.sent;
-    return Forward{other(leg), latched.is_none() ? signalled : latched};
+    if (!out.latched[at].is_none()) return Forward{other(leg), out.latched[at]};
+    return Forward{other(leg), handshake && !out.handshake[at].is_none() ? out.handshake[at] : signalled};
 }
 
 RelayStats Relay::stats() const { return {sides_[0].stats, sides_[1].stats}; }
-
-CallMedia::CallMedia(CallMedia&& from) noexcept
-    : ports_(from.ports_),
-      relays_(std::move(from.relays_)),
-      through_mesh_(from.through_mesh_),
-      far_end_(from.far_end_),
-      expects_(from.expects_) {
-    from.relays_.clear();
-}
-
-CallMedia& CallMedia::operator=(CallMedia&& from) noexcept {
-    if (this == &from) return *this;
-    close();
-    ports_ = from.ports_;
-    relays_ = std::move(from.relays_);
-    through_mesh_ = from.through_mesh_;
-    far_end_ = from.far_end_;
-    expects_ = from.expects_;
-    from.relays_.clear();
-    return *this;
-}
-
-std::optional<std::string> CallMedia::pass(std::string_view sdp, const From& from, const To& to, net::Now now) {
-    const auto session = SessionDescription::parse(sdp);
-    if (!session) return std::nullopt;
-    if (relays_.size() < session->media.size()) relays_.resize(session->media.size());
-
-    // All sockets first: half a call is none.
-    for (std::size_t i = 0; i < session->media.size(); ++i) {
-        const auto& media = session->media[i];
-        if (relays_[i].id != 0 || !media.is_rtp() || media.rejected()) continue;
-        const auto opened = ports_->open(now);
-        if (!opened) return std::nullopt;
-        relays_[i] = *opened;
-    }
-    expects_[static_cast<std::size_t>(from.leg)] =
-        std::any_of(session->media.begin(), session->media.end(), [](const auto& media) {
-            return media.is_rtp() && !media.rejected() && !media.held() && media.direction == Direction::sendrecv;
-        });
-    std::vector<Anchor> anchors(session->media.size());
-    bool first = from.leg == Leg::far;
-    for (std::size_t i = 0; i < session->media.size(); ++i) {
-        const auto& media = session->media[i];
-        auto& relay = relays_[i];
-        if (relay.id == 0 || !media.is_rtp()) continue;
-        if (media.rejected()) {
-            ports_->close(relay.id);
-            relay = {};
-            continue;
-        }
-        LegRemote remote{media.rtp, media.rtcp, {}, from.exact};
-        if (first && from.exact && !media.held()) far_end_ = media.rtp;
-        if (!from.source.is_none()) remote.also_from.push_back(from.source.unmapped());
-        if (from.believes) {
-            for (const auto& mesh : media.mesh) {
-                if (!from.believes(mesh.node, mesh.anchor.address)) continue;
-                auto rtcp = mesh.anchor;
-                if (!media.rtcp_mux) ++rtcp.port;
-                remote = {mesh.anchor, rtcp, {}, true};
-                if (media.held()) remote.rtp.address = remote.rtcp.address = media.rtp.address;
-                through_mesh_ = true;
-                if (first) far_end_ = mesh.anchor;
-                break;
-            }
-        }
-        first = false;
-        ports_->set_remote(relay.id, from.leg, remote, now);
-        const auto port = from.leg == Leg::near ? relay.far_port : relay.near_port;
-        anchors[i].rtp = {to.address, port};
-        if (!to.node.empty() && !to.overlay.is_none()) anchors[i].mesh = MeshMedia{to.node, {to.overlay, port}};
-    }
-    return rewrite_sdp(sdp, anchors);
-}
-
-void CallMedia::close() {
-    for (const auto& relay : relays_) {
-        if (relay.id != 0) ports_->close(relay.id);
-    }
-    relays_.clear();
-}
-
-std::uint16_t CallMedia::far_port() const {
-    const auto first = std::find_if(relays_.begin(), relays_.end(), [](const auto& relay) { return relay.id != 0; });
-    return first == relays_.end() ? std::uint16_t{0} : first->far_port;
-}
-
-std::optional<RelayStats> CallMedia::stats(std::size_t stream) const {
-    if (stream >= relays_.size() || relays_[stream].id == 0) return std::nullopt;
-    return ports_->stats(relays_[stream].id);
-}
 
 }  // namespace voice

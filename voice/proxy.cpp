@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "voice/accounts.hpp"
 #include "voice/dialogs.hpp"
 #include "voice/neighbours.hpp"
 #include "voice/probe.hpp"
@@ -26,6 +27,7 @@ struct Proxy::Parts {
           registration(exchange, forking, credentials),
           probe(exchange),
           neighbours(exchange),
+          accounts(exchange),
           mode(exchange.mode()),
           mode_since(now) {}
 
@@ -51,6 +53,7 @@ struct Proxy::Parts {
     Registration registration;
     Probe probe;
     Neighbours neighbours;
+    Accounts accounts;
     std::string mode;
     net::Now mode_since;
     std::uint64_t losses = 0;
@@ -202,6 +205,7 @@ void Proxy::Parts::settle(net::Now now) {
             if (!requests.found(one, now) && !trunks.found(one, now)) looked_up.push_back(std::move(one));
         }
     }
+    for (auto& change : calls.take_records(now)) exchange.events.emplace_back(std::move(change));
     watching.look_at_calls(now);
     notifier.follow(now);
     for (auto& change : exchange.location.take_changes(now)) {
@@ -223,6 +227,7 @@ void Proxy::Parts::handle(const TransactionEvent& event, net::Now now) {
         void operator()(const AckArrived& e) const { parts.dialogs.ack(e, now); }
         void operator()(const Cancelled& e) const { parts.requests.cancelled(e.id, e.cancel.get("Reason").value_or(""), now); }
         void operator()(const ResponseArrived& e) const {
+            if (parts.accounts.take(e.id, e.message)) return;
             if (e.flow.side == Side::centre) parts.credentials.learn(e.message);
             if (!parts.trunks.response(e, now) && !parts.is_own(e.id, e.message.status(), now)) parts.forking.response(e, now);
         }
@@ -247,7 +252,10 @@ void Proxy::Parts::handle(const TransactionEvent& event, net::Now now) {
             parts.requests.server_ended(e.id);
             parts.forking.server_ended(e.id, e.clean, now);
         }
-        void operator()(const ClientEnded& e) const { parts.forking.client_ended(e.id); }
+        void operator()(const ClientEnded& e) const {
+            parts.accounts.ended(e.id);
+            parts.forking.client_ended(e.id);
+        }
     };
     std::visit(Handler{*this, now}, event);
 }
@@ -260,6 +268,7 @@ void Proxy::Parts::arrived(const RequestArrived& event, net::Now now) {
         return;
     }
     if (watching.takes(event, now)) return;
+    if (accounts.arrived(event)) return;
     if (event.message.is("REGISTER")) return registration.arrived(event, now);
     if (!event.message.to_tag().empty() && notifier.takes(event, now)) return;
     if (!event.message.to_tag().empty()) return dialogs.arrived(event, now);
@@ -389,6 +398,23 @@ std::vector<PhoneView> Proxy::phones(net::Now now) const {
 
 std::vector<CallView> Proxy::calls() const {
     return parts_->calls.views();
+}
+
+const CallHistory& Proxy::call_history() const {
+    return parts_->calls.history();
+}
+
+bool Proxy::ask_accounts(const NodeId& node, net::Now now) {
+    return parts_->accounts.ask(node, now);
+}
+
+void Proxy::tell_accounts(std::uint64_t id, std::string text, net::Now now) {
+    parts_->accounts.tell(id, std::move(text), now);
+}
+
+void Proxy::restore_calls(std::vector<CallRecord> records, net::Now now) {
+    parts_->calls.restore(std::move(records), now);
+    parts_->settle(now);
 }
 
 VoiceView Proxy::voice() const {

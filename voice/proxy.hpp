@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "net/random.hpp"
+#include "voice/call_history.hpp"
 #include "voice/centre.hpp"
 #include "voice/dial_plan.hpp"
 #include "voice/digest.hpp"
@@ -53,6 +54,9 @@ struct ProxySettings {
     unsigned refreshes_per_second = 100;
     std::size_t max_bindings = 20000;
     std::size_t max_calls = 2000;  ///< more are answered 503 with Retry-After
+    /// Addresses of phones and servers that reach each other without us: media between two of them is left alone. Between
+    /// all others, and by default, it is anchored here.
+    std::vector<net::Prefix> direct_media;
     DialPlan dial_plan;
     NamesSettings names;
     OutsideUse outside = OutsideUse::without_centre;
@@ -84,6 +88,9 @@ struct CallView {
     std::string state;  ///< "calling", "ringing", "up"
     std::string path;   ///< "central", "mesh", "local", "outside", "trunk"
     net::Now since;
+    std::optional<net::Now> answered;
+    std::string audio;  ///< what is wrong with its sound, in words; or empty
+    std::vector<StreamFigures> streams;
 };
 struct CallStarted {
     CallView call;
@@ -92,6 +99,12 @@ struct CallEnded {
     CallView call;
     std::string why;
 };
+/// One side is not heard though it should be, as `call.audio` says; or is heard again, and that is empty.
+struct AudioChanged {
+    CallView call;
+};
+/// What is to be kept of a call, or, where there is no record, forgotten.
+using CallRecorded = CallHistory::Change;
 struct ModeChanged {
     std::string mode;  ///< "central", "busy", "island", "registrar", "checking"
     std::string why;
@@ -101,7 +114,18 @@ struct TrunkChanged {
     bool up;
     std::string why;  ///< it is not
 };
-using ProxyEvent = std::variant<BindingChanged, CallStarted, CallEnded, ModeChanged, TrunkChanged>;
+/// Another node wants our accounts of the calls that it carried with us: tell_accounts() answers.
+struct AccountsAsked {
+    std::uint64_t id = 0;
+    NodeId by;
+};
+/// What ask_accounts() has brought; empty if that node keeps none.
+struct AccountsTold {
+    NodeId node;
+    std::string text;
+};
+using ProxyEvent = std::variant<BindingChanged, CallStarted, CallEnded, AudioChanged, CallRecorded, AccountsAsked, AccountsTold, ModeChanged,
+                                TrunkChanged>;
 
 struct PhoneView {
     Aor aor;
@@ -198,6 +222,8 @@ public:
     std::vector<SavedBinding> saved(const Aor& aor, net::Now now) const;
     /// Once, after construction. Those that have expired are left out.
     void restore(const std::vector<SavedBinding>& bindings, net::Now now);
+    /// Once, after construction: what CallRecorded told when we last lived. Calls that were up have ended by then.
+    void restore_calls(std::vector<CallRecord> records, net::Now now);
 
     /// Messages that wait for their recipients: to be written, and told of by mail_stored(). The names begin with
     /// Mailbox::kKept or kDelivered, and what was written under them goes to restore_mail(), once, after construction.
@@ -209,6 +235,11 @@ public:
 
     std::vector<PhoneView> phones(net::Now now) const;
     std::vector<CallView> calls() const;
+    const CallHistory& call_history() const;
+    /// False: that node is not reached over the mesh now. Else AccountsTold follows, if it answers.
+    bool ask_accounts(const NodeId& node, net::Now now);
+    /// At most 60,000 bytes.
+    void tell_accounts(std::uint64_t id, std::string text, net::Now now);
     VoiceView voice() const;
     std::vector<TrunkView> trunks(net::Now now) const;
     /// What other offices may use of them now.

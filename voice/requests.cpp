@@ -470,7 +470,8 @@ void Requests::ended(Fork& fork, int status, net::Now now) {
         if (call == nullptr) continue;
         if (call->forks > 0) --call->forks;
         if (call->forks > 0 || call->up || status < 300) continue;
-        calls_.end(key, std::to_string(status) + ' ' + std::string(reason_phrase(status)), now);
+        const auto why = std::to_string(status) + ' ' + std::string(reason_phrase(status));
+        calls_.end(key, status == 487 ? "given up by the caller" : why, now, status);
     }
 }
 

@@ -46,9 +46,15 @@ std::string_view attribute_value(std::string_view line) {
 }
 
 bool is_ice(std::string_view line) {
-    // "ice2" and "ice-..." (RFC 8839); Microsoft's and Google's old ones are x-candidate and the like.
-    return line.starts_with("a=ice-") || is_attribute(line, "ice2") || is_attribute(line, "candidate") ||
-           is_attribute(line, "remote-candidates") || is_attribute(line, "end-of-candidates");
+    // "ice2" and "ice-..." (RFC 8839); x-candidate and x-candidate-ipv6 of those who began before it.
+    return line.starts_with("a=ice-") || line.starts_with("a=x-candidate") || is_attribute(line, "ice2") ||
+           is_attribute(line, "candidate") || is_attribute(line, "remote-candidates") || is_attribute(line, "end-of-candidates");
+}
+
+/// What would lead past an anchor.
+bool leads_past(std::string_view line) {
+    return is_ice(line) || is_attribute(line, "altc") || is_attribute(line, "bundle-only") || line == "a=group:BUNDLE" ||
+           line.starts_with("a=group:BUNDLE ");
 }
 
 /// "IN IP4 192.0.2.1" with TTL and count behind a slash; none if it is a name.
@@ -108,6 +114,13 @@ std::optional<Direction> direction_of(std::string_view line) {
 
 bool MediaLine::is_rtp() const {
     return protocol.find("RTP/") != std::string::npos && protocol.find("TCP") == std::string::npos;
+}
+
+bool MediaLine::is_secure() const { return is_rtp() && protocol.find("/SAVP") != std::string::npos; }
+
+bool MediaLine::is_fax() const {
+    const auto name = net::to_lower(protocol);  // T.38 D.2.3 writes it small, some phones do not
+    return name == "udptl" || name == "udp/tls/udptl";
 }
 
 std::optional<SessionDescription> SessionDescription::parse(std::string_view text) {
@@ -173,6 +186,8 @@ std::optional<SessionDescription> SessionDescription::parse(std::string_view tex
             (media ? media->direction : session_direction) = *direction;
         } else if (media && line == "a=rtcp-mux") {
             media->rtcp_mux = true;
+        } else if (media && line == "a=rtcp-mux-only") {
+            media->rtcp_mux = media->only_mux = true;
         } else if (media && is_attribute(line, "rtcp")) {
             auto words = attribute_value(line);
             const auto port = net::parse_decimal(take_word(words), 65535);
@@ -196,7 +211,6 @@ std::optional<SessionDescription> SessionDescription::parse(std::string_view tex
         media.rtcp = {media.rtp.address, static_cast<std::uint16_t>(media.rtp.port == 0 || media.rtp.port == 65535 ? 0 : media.rtp.port + 1)};
         if (rtcp_ports[i]) media.rtcp.port = *rtcp_ports[i];
         if (rtcp_addresses[i] && !rtcp_addresses[i]->is_none()) media.rtcp.address = *rtcp_addresses[i];
-        if (media.rtcp_mux) media.rtcp = media.rtp;
     }
     return out;
 }
@@ -272,7 +286,7 @@ std::optional<std::string> rewrite_sdp(std::string_view text, const std::vector<
                      std::string(head.protocol) + " " + std::string(head.formats));
             continue;
         }
-        if (is_ice(line) || is_attribute(line, "meshd")) continue;
+        if (leads_past(line) || is_attribute(line, "meshd")) continue;
         if (index == SIZE_MAX) {
             if (line[0] == 'c' && all_anchored && session_address) {
                 line_out("c=" + connection_text(*session_address));

@@ -26,13 +26,17 @@ struct MediaLine {
     std::string kind;        ///< "audio", "video", "image", ...
     std::string protocol;    ///< "RTP/AVP", "UDP/TLS/RTP/SAVPF", "TCP/MSRP", ...
     net::Endpoint rtp;       ///< address of its own or the session's c= line; none if it is a name; port as written
-    net::Endpoint rtcp;      ///< from a=rtcp, else port + 1; equal to rtp with rtcp-mux
-    bool rtcp_mux = false;
+    net::Endpoint rtcp;      ///< from a=rtcp, else port + 1: where it goes unless both sides agree on rtcp-mux
+    bool rtcp_mux = false;   ///< it can take RTCP on RTP's port (RFC 5761)
+    bool only_mux = false;   ///< and there only (RFC 8858)
     bool ice = false;        ///< it had ICE lines
     Direction direction = Direction::sendrecv;
     std::vector<MeshMedia> mesh;  ///< as claimed: check the address before use
 
-    bool is_rtp() const;             ///< a protocol with "RTP" over UDP: what an anchor relays
+    bool is_rtp() const;             ///< a protocol with "RTP" over UDP
+    bool is_secure() const;          ///< RTP/SAVP and the like: what is in the packets is sealed
+    bool is_fax() const;             ///< T.38 over UDPTL, with DTLS (RFC 7345) or without
+    bool is_relayed() const { return is_rtp() || is_fax(); }  ///< what an anchor relays
     bool rejected() const { return rtp.port == 0; }
     bool held() const { return rtp.address.is_unspecified(); }  ///< RFC 2543's hold, c=0.0.0.0
 };
@@ -54,9 +58,11 @@ struct Anchor {
 };
 
 /// The text with every m-line pointed at its anchor (the nth m-line at the nth anchor; m-lines without one stay). For
-/// each anchored m-line that is not rejected: port, c=, a=rtcp. A held one keeps 0.0.0.0 (or ::) and gets the port. ICE
-/// lines go, everywhere; our attribute as it came goes everywhere; a=rtcp goes, and is written anew only where RTCP is not
-/// at port + 1; a=rtcp-mux stays. Nullopt if parse() refuses the text.
+/// each anchored m-line that is not rejected: port, c=, a=rtcp. A held one keeps 0.0.0.0 (or ::) and gets the port. What
+/// leads past an anchor goes, everywhere: ICE lines, other addresses (RFC 6947), bundles, which need ICE's one path for all
+/// (RFC 8843: who is not answered with a bundle sends each m-line by itself, and a=bundle-only ones, whose port is 0, not at
+/// all); our attribute as it came goes everywhere; a=rtcp goes, and is written anew only where RTCP is not at port + 1;
+/// a=rtcp-mux stays. Nullopt if parse() refuses the text.
 std::optional<std::string> rewrite_sdp(std::string_view text, const std::vector<Anchor>& anchors);
 
 /// Only takes our attribute out; all else stays byte for byte.

@@ -1,8 +1,9 @@
 // Anything may arrive as a session description. What is accepted must still be one after it was anchored, and then say
-// only our addresses where an anchor was given.
+// only our addresses where an anchor was given. Or it is a body of several parts, whose boundary is "b".
 #include <cstdint>
 #include <cstdlib>
 
+#include "voice/multipart.hpp"
 #include "voice/sdp.hpp"
 
 namespace {
@@ -28,7 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         require(again.has_value() && again->media.size() == session->media.size());
         for (std::size_t i = 0; i < again->media.size(); ++i) {
             const auto& media = again->media[i];
-            require(!media.ice);
+            require(!media.ice && out->find("\na=group:BUNDLE ") == out->npos && out->find("\na=altc:") == out->npos);
             require(media.protocol == session->media[i].protocol && media.direction == session->media[i].direction);
             if (session->media[i].rejected()) {
                 require(media.rejected() && media.mesh.empty());
@@ -41,5 +42,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         require(voice::rewrite_sdp(*out, anchors) == out);
     }
     require(voice::without_mesh_media(text).size() <= text.size());
+    if (const auto part = voice::sdp_part("multipart/mixed;boundary=b", text)) {
+        const auto other = voice::with_part(text, *part, "v=0\r\n");
+        require(other.size() + part->text.size() <= text.size() + 5 + 20);
+        require(voice::with_part(text, *part, part->text).size() <= text.size() + 20);
+        const auto again = voice::sdp_part("multipart/mixed;boundary=b", other);
+        require(again && again->text.starts_with("v=0"));
+    }
     return 0;
 }

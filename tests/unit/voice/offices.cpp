@@ -62,6 +62,17 @@ std::vector<voice::Outgoing> Office::take_outgoing() {
         if (const auto* mode = std::get_if<voice::ModeChanged>(&event)) told.push_back("mode " + mode->mode);
         if (const auto* started = std::get_if<voice::CallStarted>(&event))
             told.push_back("call " + started->call.to + " by " + started->call.path);
+        if (const auto* audio = std::get_if<voice::AudioChanged>(&event))
+            told.push_back("audio " + (audio->call.audio.empty() ? "is heard" : audio->call.audio));
+        if (const auto* asking = std::get_if<voice::AccountsAsked>(&event)) asked.push_back(*asking);
+        if (const auto* told_us = std::get_if<voice::AccountsTold>(&event)) accounts.push_back(*told_us);
+        if (const auto* record = std::get_if<voice::CallRecorded>(&event)) {
+            if (record->record) {
+                records[record->number] = *record->record;
+            } else {
+                records.erase(record->number);
+            }
+        }
         if (const auto* ended = std::get_if<voice::CallEnded>(&event))
             told.push_back("end " + ended->call.to + ": " + ended->why);
     }
@@ -165,8 +176,8 @@ void Office::close(voice::RelayId id) {
 }
 
 std::optional<voice::RelayStats> Office::stats(voice::RelayId) const {
-    voice::RelayStats stats;
-    stats.near.packets = media_packets;
+    auto stats = media_stats;
+    stats.near.packets += media_packets;
     return stats;
 }
 

@@ -42,6 +42,10 @@ public:
     std::map<std::string, net::Bytes> mail;  ///< what it has on its disk of messages
     bool disk_full = false;                  ///< nothing reaches it any more
     std::uint64_t media_packets = 0;  ///< what every relay says it has carried
+    voice::RelayStats media_stats;    ///< what else it says
+    std::vector<voice::AccountsAsked> asked;
+    std::vector<voice::AccountsTold> accounts;
+    std::map<std::uint64_t, voice::CallRecord> records;  ///< as its events said: what a disk has
 
     // Host
     void receive(const voice::Flow& flow, net::ByteView bytes, net::Now now) override;

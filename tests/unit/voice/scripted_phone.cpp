@@ -57,6 +57,7 @@ void Phone::call(const std::string& uri) {
     auto invite = begin("INVITE", *Uri::parse(uri));
     invite.prepend_address("Route", NameAddr::of(*Uri::parse("sip:" + proxy_.text() + ";lr")));
     invite.set_body("application/sdp", sdp());
+    if (dress) dress(invite);
     calling_ = send(std::move(invite));
 }
 
@@ -64,6 +65,7 @@ void Phone::send(std::string_view method, const std::string& uri, std::string bo
     tried_password_ = false;
     auto message = begin(method, *Uri::parse(uri));
     if (!body.empty()) message.set_body("text/plain", std::move(body));
+    if (dress) dress(message);
     send(std::move(message));
 }
 
@@ -90,10 +92,16 @@ void Phone::hang_up() {
     dialog_.reset();
 }
 
-void Phone::reinvite() {
-    auto message = in_dialog("INVITE");
+void Phone::send_in_dialog(std::string_view method) {
+    auto message = in_dialog(method);
     message.set_body("application/sdp", sdp());
+    if (dress) dress(message);
     send(std::move(message));
+}
+
+void Phone::send_early() {
+    answer(183);
+    world_.flush();
 }
 
 std::string Phone::sdp() const {
@@ -142,12 +150,15 @@ void Phone::request(const voice::RequestArrived& event) {
             resend_at_ = net::kNever;
         }
         const auto status = event.message.is("MESSAGE") ? message_status : 200;
-        if (status != 0) transactions_.respond(event.id, Message::response(event.message, status, {}, tag_), world_.now);
+        if (status == 0) return;
+        auto response = Message::response(event.message, status, {}, tag_);
+        if (event.message.has_sdp()) response.set_body("application/sdp", sdp());
+        transactions_.respond(event.id, response, world_.now);
         return;
     }
     if (!event.message.to_tag().empty()) {
         ringing_ = event.id;
-        return answer(200);
+        return answer(manner == Manner::busy ? 486 : 200);
     }
     ringing_ = event.id;
     if (manner == Manner::busy || manner == Manner::declines) return answer(manner == Manner::busy ? 486 : 603);
@@ -173,10 +184,11 @@ void Phone::answer(int status) {
     const auto* invite = transactions_.request_of(ringing_);
     if (invite == nullptr) return;
     auto response = Message::response(*invite, status, {}, tag_);
-    if (status == 200) {
+    if (status < 300) {
         response.set_addresses("Record-Route", invite->record_routes());
         response.set_contacts({NameAddr::of(Uri::of(contact_user, at))});
         response.set_body("application/sdp", sdp());
+        if (dress) dress(response);
         if (invite->to_tag().empty()) {
             dialog_ = Dialog{response.to(), invite->from(), invite->first_address("Contact")->uri,
                              invite->record_routes(), std::string(invite->call_id())};
@@ -189,6 +201,7 @@ void Phone::answer(int status) {
         resend_after_ = 500ms;
         resend_at_ = world_.now.steady + resend_after_;
     }
+    if (status < 200) return;
     ringing_ = 0;
     answer_at_ = net::kNever;
 }
@@ -222,13 +235,15 @@ void Phone::response(const voice::ResponseArrived& event) {
         if (keeps_registered && wanted_expires_s_ > 0)
             refresh_at_ = world_.now.steady + std::chrono::seconds(granted_s) * 2 / 3;
     }
-    if (message.method() == "INVITE" && message.status() >= 200 && message.status() < 300) {
+    const bool early = answers_early_media && message.status() == 183;
+    if (message.method() == "INVITE" && (early || (message.status() >= 200 && message.status() < 300))) {
         auto routes = message.record_routes();
         std::reverse(routes.begin(), routes.end());
         if (event.id == calling_ || !dialog_) {
             dialog_ = Dialog{message.from(), message.to(), message.first_address("Contact")->uri, routes,
                              std::string(message.call_id())};
         }
+        if (early) return send_in_dialog("PRACK");
         ack(message);
     }
 }
@@ -238,6 +253,7 @@ void Phone::ack(const Message& answer) {
     auto message = in_dialog("ACK");
     cseq_ = cseq;
     message.set("CSeq", voice::CSeq{answer.cseq().number, "ACK"}.text());
+    if (dress) dress(message);
     message.push_via(transactions_.make_via(flow(), at.text()));
     transactions_.send(message, flow());
 }

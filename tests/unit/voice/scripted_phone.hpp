@@ -24,7 +24,10 @@ public:
     void call(const std::string& uri);
     void cancel();
     void hang_up();
-    void reinvite();
+    void reinvite() { send_in_dialog("INVITE"); }
+    /// With its SDP, and as `dress` leaves it.
+    void send_in_dialog(std::string_view method);
+    void send_early();  ///< 183 with SDP for what rings; requests in its dialog may follow
     void pick_up();  ///< what rings
     void fail(int status);
     void send(std::string_view method, const std::string& uri, std::string body = {});
@@ -45,6 +48,8 @@ public:
     Manner manner = Manner::answers;
     net::Duration answer_after = 500ms;
     std::string media = "audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";  ///< m-line, and what stands below it
+    std::function<void(voice::Message&)> dress;  ///< last touch to INVITEs, what is in their dialogs, and answers to them
+    bool answers_early_media = false;  ///< a PRACK with SDP for each 183
     std::string from_user;  ///< claims to be this one
     std::string domain = "acme.example";
     bool takes_topmost = false;  ///< of several challenges the first, as RFC 8760 has it; or the last

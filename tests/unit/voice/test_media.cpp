@@ -1,5 +1,4 @@
 #include <catch2/catch.hpp>
-#include <map>
 
 #include "voice/media.hpp"
 
@@ -34,6 +33,13 @@ struct Bench {
     Relay relay;
     net::Steady now = kStart;
     std::uint16_t sequence = 0;
+    /// Where a DTLS record from there goes to.
+    std::string handshake(std::string_view source, Leg leg = Leg::near) {
+        net::Writer out;
+        out.u8(22).u16be(0xfefd).zeros(60);
+        const auto forward = relay.receive(leg, Channel::rtp, at(source), out.view(), now);
+        return forward ? forward->to.text() : "";
+    }
     /// Where a packet from there goes to; "" if nowhere.
     std::string from(std::string_view source, Leg leg = Leg::near, Channel channel = Channel::rtp) {
         ++sequence;
@@ -207,100 +213,86 @@ TEST_CASE("loss, jitter and the longest gap are measured") {
     CHECK(relay.stats().near.ssrc == 8);
 }
 
-namespace {
-
-class FakePorts final : public MediaPorts {
-public:
-    std::optional<RelayPorts> open(net::Now) override {
-        if (left_ == 0) return std::nullopt;
-        --left_;
-        const auto id = ++last_;
-        const auto port = static_cast<std::uint16_t>(20000 + id * 4);
-        relays[id] = {};
-        return RelayPorts{id, port, static_cast<std::uint16_t>(port + 2)};
-    }
-    void set_remote(RelayId id, Leg leg, const LegRemote& where, net::Now) override {
-        relays.at(id)[static_cast<std::size_t>(leg)] = where;
-    }
-    void close(RelayId id) override { CHECK(relays.erase(id) == 1); }
-    std::optional<RelayStats> stats(RelayId) const override { return RelayStats{}; }
-
-    std::map<RelayId, std::array<LegRemote, 2>> relays;
-    std::size_t left_ = 10;
-    RelayId last_ = 0;
-};
-
-std::string sdp(std::string_view address, int audio, int video = -1, std::string_view more = "") {
-    auto text = "v=0\r\no=- 1 1 IN IP4 " + std::string(address) + "\r\ns=-\r\nc=IN IP4 " + std::string(address) +
-                "\r\nt=0 0\r\nm=audio " + std::to_string(audio) + " RTP/AVP 0\r\n" + std::string(more);
-    if (video >= 0) text += "m=video " + std::to_string(video) + " RTP/AVP 31\r\n";
-    return text;
+TEST_CASE("RTCP on RTP's port goes across as RTCP, and is no sound") {
+    Bench bench;
+    auto both = remote("192.168.1.20:4000");
+    both.rtcp = both.rtp;
+    bench.relay.set_remote(Leg::near, both);
+    bench.relay.set_remote(Leg::far, remote("203.0.113.9:6000"));
+    const auto there = bench.relay.receive(Leg::near, Channel::rtp, at("192.168.1.20:4000"), rtcp(), bench.now);
+    REQUIRE(there);
+    CHECK(there->to == at("203.0.113.9:6000"));
+    CHECK(bench.from("203.0.113.9:6001", Leg::far, Channel::rtcp) == "192.168.1.20:4000");
+    CHECK(bench.relay.stats().near.rtcp_packets == 1);
+    CHECK(bench.relay.stats().near.packets == 0);
 }
 
-const net::Now kNow{kStart, {}};
-const auto kWan = net::IpAddress::v4(203, 0, 113, 7);
-const auto kLan = net::IpAddress::v4(192, 168, 1, 1);
-const auto kOverlay = net::IpAddress::v4(10, 9, 0, 1);
-
-}  // namespace
-
-TEST_CASE("a call's media: the offer opens relays, the answer sets the other side, and the end closes all") {
-    FakePorts ports;
-    {
-        CallMedia media(ports);
-        const auto offer = media.pass(sdp("192.168.1.20", 4000, 4002), {Leg::near, net::IpAddress::v4(192, 168, 1, 20), {}, false},
-                                      {kWan, "NODE", kOverlay}, kNow);
-        REQUIRE(offer);
-        CHECK(ports.relays.size() == 2);
-        CHECK(media.streams() == 2);
-        const auto offered = SessionDescription::parse(*offer);
-        REQUIRE(offered);
-        CHECK(offered->media[0].rtp == net::Endpoint{kWan, 20006});
-        CHECK(offered->media[0].mesh == std::vector{MeshMedia{"NODE", {kOverlay, 20006}}});
-        CHECK(ports.relays[1][0].rtp == at("192.168.1.20:4000"));
-
-        // The answer refuses the video.
-        const auto answer = media.pass(sdp("198.51.100.9", 6000, 0), {Leg::far, {}, {}, false}, {kLan, {}, {}}, kNow);
-        REQUIRE(answer);
-        CHECK(SessionDescription::parse(*answer)->media[0].rtp == net::Endpoint{kLan, 20004});
-        CHECK(answer->find("meshd") == std::string::npos);
-        CHECK(ports.relays.size() == 1);
-        CHECK(ports.relays[1][1].rtp == at("198.51.100.9:6000"));
-        CHECK(ports.relays[1][1].rtcp == at("198.51.100.9:6001"));
-        CHECK_FALSE(media.through_mesh());
-        CallMedia moved = std::move(media);
-        CHECK(moved.active());
-        CHECK(ports.relays.size() == 1);
-    }
-    CHECK(ports.relays.empty());
+TEST_CASE("a new place for RTCP leaves RTP latched where it is") {
+    Bench bench;
+    const std::vector<net::IpAddress> nat{net::IpAddress::v4(198, 51, 100, 1)};
+    bench.relay.set_remote(Leg::near, remote("192.168.1.20:4000", nat));
+    bench.relay.set_remote(Leg::far, remote("203.0.113.9:6000"));
+    for (int i = 0; i < 3; ++i) bench.from("198.51.100.1:1025");
+    auto both = remote("192.168.1.20:4000", nat);
+    both.rtcp = both.rtp;
+    bench.relay.set_remote(Leg::near, both);
+    CHECK(bench.from("203.0.113.9:6000", Leg::far) == "198.51.100.1:1025");
 }
 
-TEST_CASE("an attribute that is believed moves the media into the mesh, and one that is not is ignored") {
-    FakePorts ports;
-    CallMedia media(ports);
-    CallMedia::From far{Leg::far, {}, [](std::string_view node, const net::IpAddress& address) {
-                            return node == "MUNICH" && address == net::IpAddress::v4(10, 9, 0, 2);
-                        }, false};
-    const auto body = [](std::string_view node) {
-        return sdp("198.51.100.9", 6000, -1, "a=meshd:" + std::string(node) + " 10.9.0.2 24000\r\n");
+TEST_CASE("a DTLS handshake from behind NAT goes through both ways before anything has latched, and diverts no sound") {
+    Bench bench;
+    bench.relay.set_remote(Leg::near, remote("192.168.1.20:4000", {net::IpAddress::v4(198, 51, 100, 1)}));
+    bench.relay.set_remote(Leg::far, remote("203.0.113.9:6000"));
+    CHECK(bench.handshake("198.51.100.66:1025").empty());  // a stranger's
+    CHECK(bench.handshake("198.51.100.1:1025") == "203.0.113.9:6000");
+    CHECK(bench.handshake("203.0.113.9:6000", Leg::far) == "198.51.100.1:1025");
+    CHECK(bench.from("203.0.113.9:6000", Leg::far) == "192.168.1.20:4000");
+    CHECK(bench.handshake("198.51.100.1:1025") == "203.0.113.9:6000");
+    CHECK_FALSE(bench.from("198.51.100.1:1025").empty());  // the third in a row
+    CHECK(bench.from("203.0.113.9:6000", Leg::far) == "198.51.100.1:1025");
+}
+
+TEST_CASE("a fax's packets go across whatever they begin with, and are not taken for RTP") {
+    Bench bench;
+    auto fax = remote("192.168.1.20:4000");
+    fax.content = Content::fax;
+    bench.relay.set_remote(Leg::near, fax);
+    bench.relay.set_remote(Leg::far, remote("203.0.113.9:6000"));
+    for (const unsigned first : {0U, 1U, 0x80U, 0xffU}) {
+        net::Writer out;
+        out.u8(static_cast<std::uint8_t>(first)).u8(200).zeros(3);
+        CHECK(bench.relay.receive(Leg::near, Channel::rtp, at("192.168.1.20:4000"), out.view(), bench.now));
+        CHECK_FALSE(bench.relay.receive(Leg::near, Channel::rtp, at("198.51.100.66:4000"), out.view(), bench.now));
+    }
+    CHECK(bench.relay.stats().near.packets == 4);
+    CHECK(bench.relay.stats().near.lost == 0);
+    CHECK(bench.relay.stats().near.rtcp_packets == 0);
+}
+
+TEST_CASE("comfort noise is told from speech, and pauses in speech from losses") {
+    Relay relay;
+    relay.set_remote(Leg::near, remote("192.168.1.20:4000"));
+    auto secure = remote("203.0.113.9:6000");
+    secure.content = Content::srtp;
+    relay.set_remote(Leg::far, secure);
+    auto now = kStart;
+    const auto packet = [&](Leg leg, std::uint8_t type, std::size_t payload_bytes, std::uint16_t sequence, std::uint32_t timestamp) {
+        net::Writer out;
+        out.u8(0x90).u8(type).u16be(sequence).u32be(timestamp).u32be(7).u16be(0xbede).u16be(1).zeros(4 + payload_bytes);
+        relay.receive(leg, Channel::rtp, at(leg == Leg::near ? "192.168.1.20:4000" : "203.0.113.9:6000"), out.view(), now);
+        return (leg == Leg::near ? relay.stats().near : relay.stats().far).comfort_noise;
     };
-    REQUIRE(media.pass(body("EVIL"), far, {kLan, {}, {}}, kNow));
-    CHECK(ports.relays[1][1].rtp == at("198.51.100.9:6000"));
-    CHECK_FALSE(media.through_mesh());
-    REQUIRE(media.pass(body("MUNICH"), far, {kLan, {}, {}}, kNow));
-    CHECK(ports.relays[1][1].rtp == at("10.9.0.2:24000"));
-    CHECK(ports.relays[1][1].rtcp == at("10.9.0.2:24001"));
-    CHECK(ports.relays[1][1].exact);
-    CHECK(media.through_mesh());
-    CHECK(ports.relays.size() == 1);
-}
-
-TEST_CASE("without ports, or without SDP, a body is not passed") {
-    FakePorts ports;
-    ports.left_ = 1;
-    CallMedia media(ports);
-    CHECK_FALSE(media.pass("hello", {Leg::near, {}, {}, false}, {kWan, {}, {}}, kNow));
-    CHECK_FALSE(media.pass(sdp("192.168.1.20", 4000, 4002), {Leg::near, {}, {}, false}, {kWan, {}, {}}, kNow));
-    media.close();
-    CHECK(ports.relays.empty());
+    CHECK_FALSE(packet(Leg::near, 0, 160, 1, 0));
+    CHECK(packet(Leg::near, 13, 11, 2, 160));         // CN
+    CHECK_FALSE(packet(Leg::near, 18, 20, 3, 320));   // G.729
+    CHECK(packet(Leg::near, 18, 2, 4, 480));          // its silence descriptor
+    CHECK(packet(Leg::far, 111, 2 + 10, 1, 0));       // Opus's, with SRTP's tag
+    CHECK_FALSE(packet(Leg::far, 18, 20 + 10, 2, 160));
+    CHECK(relay.stats().near.resumed == 0);
+    now += 3s;
+    CHECK_FALSE(packet(Leg::near, 0x80, 160, 5, 480 + 24000));
+    CHECK(relay.stats().near.resumed == 1);
+    now += 3s;
+    packet(Leg::near, 0x80, 160, 155, 480 + 48000);   // what was sent meanwhile was lost
+    CHECK(relay.stats().near.resumed == 1);
 }

@@ -39,7 +39,7 @@ TEST_CASE("a call goes through the centre while it is up, with the media between
     CHECK_FALSE(scene.alice.in_call());
     CHECK(scene.bob.last("BYE") == 200);
     CHECK(scene.quiet());
-    CHECK(scene.trento.told.back() == "end bob@acme.example: hung up");
+    CHECK(scene.trento.told.back() == "end bob@acme.example: hung up by bob@acme.example");
 }
 
 TEST_CASE("the centre's challenge of an INVITE reaches the phone, and the call goes on with its password") {

@@ -53,7 +53,7 @@ TEST_CASE("every m-line's address, ports and direction are read") {
     CHECK(session.media[0].is_rtp());
     CHECK(session.media[1].rtp.text() == "192.168.1.22:51372");
     CHECK(session.media[1].rtcp_mux);
-    CHECK(session.media[1].rtcp == session.media[1].rtp);
+    CHECK(session.media[1].rtcp.port == session.media[1].rtp.port + 1);  // unless the other side can mux, too
     CHECK(session.media[1].direction == Direction::sendrecv);
     CHECK_FALSE(session.media[2].is_rtp());
     CHECK(session.media[3].rejected());
@@ -157,4 +157,36 @@ TEST_CASE("an address that is a name is kept where nothing is anchored, and repl
     std::vector<Anchor> anchors(1);
     anchors[0].rtp = {kAnchor, 20000};
     CHECK(rewrite_sdp(sdp, anchors)->find("c=IN IP4 h.example") == std::string::npos);
+}
+
+TEST_CASE("every line of ICE goes, of the session and of its streams, and other addresses with it; what sounds alike stays") {
+    const std::string sdp = "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\n";
+    const std::string gone =
+        "a=ice-lite\r\na=ice-options:trickle\r\na=ice-pacing:50\r\na=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\na=ice2\r\n"
+        "a=ice-mismatch\r\na=candidate:1 1 UDP 2130706431 192.168.1.20 49170 typ host\r\na=remote-candidates:1 192.0.2.3 45664\r\n"
+        "a=end-of-candidates\r\na=x-candidate-ipv6:1 1\r\na=altc:1 IP4 10.0.0.1 4000\r\na=group:BUNDLE a v\r\na=bundle-only\r\n";
+    const std::string stays =
+        "a=group:LS a v\r\na=mid:a\r\na=rtcp-fb:* nack pli\r\na=candidates:none\r\na=setup:active\r\na=fingerprint:sha-256 AA\r\na=rtcp-mux\r\n";
+    std::vector<Anchor> anchors(2);
+    anchors[0].rtp = {kAnchor, 20000};
+    const auto out = rewrite_sdp(sdp + gone + stays + "m=audio 4000 RTP/SAVPF 0\r\n" + gone + stays + "m=video 0 RTP/SAVPF 31\r\n" + gone, anchors);
+    REQUIRE(out);
+    CHECK(*out == "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 203.0.113.7\r\nt=0 0\r\n" + stays +
+                      "m=audio 20000 RTP/SAVPF 0\r\nc=IN IP4 203.0.113.7\r\n" + stays + "m=video 0 RTP/SAVPF 31\r\n");
+}
+
+TEST_CASE("streams of both families in one description are each pointed at their anchor") {
+    const std::string sdp =
+        "v=0\r\no=- 1 1 IN IP6 fd00::1\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\nc=IN IP6 fd00::20\r\na=rtcp:4001 IN IP6 fd00::21\r\n"
+        "m=video 4002 RTP/AVP 31\r\nc=IN IP4 10.0.0.20\r\na=rtcp:4010\r\nm=audio 4004 RTP/AVP 0\r\nc=IN IP6 ::\r\n";
+    const auto session = parsed(sdp);
+    CHECK(session.media[0].rtp.text() == "[fd00::20]:4000");
+    CHECK(session.media[0].rtcp.text() == "[fd00::21]:4001");
+    CHECK(session.media[1].rtcp.text() == "10.0.0.20:4010");
+    CHECK(session.media[2].held());
+    std::vector<Anchor> anchors(3);
+    for (std::size_t i = 0; i < 3; ++i) anchors[i].rtp = {*net::IpAddress::parse("fd00::7"), static_cast<std::uint16_t>(20000 + 4 * i)};
+    CHECK(rewrite_sdp(sdp, anchors) ==
+          "v=0\r\no=- 1 1 IN IP6 fd00::1\r\ns=-\r\nt=0 0\r\nm=audio 20000 RTP/AVP 0\r\nc=IN IP6 fd00::7\r\n"
+          "m=video 20004 RTP/AVP 31\r\nc=IN IP6 fd00::7\r\nm=audio 20008 RTP/AVP 0\r\nc=IN IP6 ::\r\n");
 }
