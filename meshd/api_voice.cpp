@@ -1,8 +1,10 @@
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "meshd/api.hpp"
 #include "meshd/api_common.hpp"
 #include "meshd/credentials.hpp"
+#include "meshd/saved_calls.hpp"
 
 namespace meshd {
 
@@ -110,7 +112,10 @@ json calls_json(Daemon& daemon) {
                        {"to", call.to},
                        {"state", call.state},
                        {"path", call.path},
-                       {"since_s", seconds(now - call.since.steady)}});
+                       {"since_s", seconds(now - call.since.steady)},
+                       {"answered_s", call.answered ? json(seconds(now - call.answered->steady)) : json()},
+                       {"audio", call.audio},
+                       {"streams", streams_json(call.streams)}});
     }
     return {{"calls", std::move(out)}};
 }
@@ -128,6 +133,44 @@ std::size_t messages_waiting(const voice::Proxy& voice) {
     std::size_t out = 0;
     for (const auto& one : voice.mail()) out += one.count;
     return out;
+}
+
+/// The latest calls that this node carried, with what others say of them.
+json history_json(const std::vector<voice::CallRecord>& ours, std::size_t count, const std::vector<voice::CallRecord>& theirs,
+                  const std::set<voice::NodeId>& silent) {
+    std::set<std::string> known;
+    for (const auto& record : ours) known.insert(record.id);
+    auto all = ours;
+    for (const auto& record : theirs) {
+        if (known.contains(record.id)) all.push_back(record);
+    }
+    json out = json::array();
+    for (const auto& call : voice::whole_calls(all)) {
+        if (out.size() == count) break;
+        auto one = call_json(call.whole);
+        for (const auto& side : call.sides) one["sides"].push_back(call_json(side));
+        out.push_back(std::move(one));
+    }
+    return {{"calls", std::move(out)}, {"silent", silent}};
+}
+
+void call_history(Daemon& daemon, const Params& params, Answer& answer) {
+    constexpr std::int64_t kUsual = 50, kMost = 1000;
+    const auto count = static_cast<std::size_t>(params.number_or("count", kUsual, 1, kMost));
+    std::vector<voice::CallRecord> records;
+    for (const auto& [number, record] : proxy(daemon).call_history().records()) records.push_back(record);
+    if (!params.flag("all_nodes")) return answer.result(history_json(records, count, {}, {}));
+
+    auto& live = member(daemon);
+    if (live.call_accounts()->full()) throw CallRefused("too many ask for other nodes' accounts at this moment", "try again in some seconds");
+    std::set<voice::NodeId> others;
+    for (auto record = records.rbegin(); record != records.rend() && record < records.rbegin() + static_cast<std::ptrdiff_t>(2 * count); ++record) {
+        if (!record->other.empty() && record->other != record->node) others.insert(record->other);
+    }
+    live.call_accounts()->gather(others, [records, count, answer = shared(answer)](auto theirs, const auto& silent) {
+        answer->result(history_json(records, count, theirs, silent));
+    });
+    live.pump();
 }
 
 }  // namespace
@@ -181,6 +224,8 @@ void add_voice_api(Methods& methods, Daemon& daemon) {
     read("phones", phones_json);
     read("calls", calls_json);
     read("messages", messages_json);
+    methods.add("calls.history", Access::read, {"count", "all_nodes"},
+                [&daemon](const Params& given, const loop::Credentials&, Answer& answer) { call_history(daemon, given, answer); });
     read("voice", voice_json);
 }
 

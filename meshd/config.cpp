@@ -57,6 +57,17 @@ void read_media_ports(const Value& value, Config& out) {
     }
 }
 
+void read_media(const Value& value, Config& out) {
+    static constexpr auto kWays = std::to_array<std::string_view>({"anchor", "direct"});
+    auto& networks = out.voice.direct_media;
+    networks.clear();
+    if (!value.is_text()) {
+        for (const auto& entry : value.list(1, kMaxPhoneNetworks)) networks.push_back(entry.prefix());
+    } else if (value.choice(kWays) == 1) {
+        for (const auto* all : {"0.0.0.0/0", "::/0"}) networks.push_back(*net::Prefix::parse(all));
+    }
+}
+
 void read_dial_plan(const Value& value, Config& out) {
     static constexpr auto kKeys = std::to_array<Value::Key>({
         {"country", [](const Value& v, Config& c) { c.voice.dial_plan.country = v.text(); }},
@@ -134,6 +145,7 @@ void read_voice(const Value& value, Config& out) {
         {"hold_down_s", [](const Value& v, Config& c) { c.voice.hold_down = v.seconds(0, 86400); }},
         {"expires_s", [](const Value& v, Config& c) { c.voice.expires = v.seconds(5, 86400); }},
         {"outage_expires_s", [](const Value& v, Config& c) { c.voice.outage_expires = v.seconds(5, 86400); }},
+        {"media", read_media},
         {"media_ports", read_media_ports},
         {"tls", read_sip_tls},
         {"trunks", read_trunks},

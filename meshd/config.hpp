@@ -80,6 +80,7 @@ struct VoiceConfig {
     SipTlsConfig tls;
     std::vector<TrunkConfig> trunks;
     std::vector<std::string> emergency;  ///< numbers that call for help
+    std::vector<net::Prefix> direct_media;  ///< between whose addresses media does not pass meshd; default: none
     std::chrono::seconds hold_down{60};
     std::chrono::seconds expires{120};
     std::chrono::seconds outage_expires{20};

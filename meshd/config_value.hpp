@@ -17,6 +17,7 @@ public:
         : file_(file), name_(std::move(name)), node_(&node) {}
 
     bool is_bool() const { return node_->as<bool>() != nullptr; }
+    bool is_text() const { return node_->as<std::string>() != nullptr; }
     bool is_text(std::string_view text) const {
         const auto* const value = node_->as<std::string>();
         return value != nullptr && *value == text;

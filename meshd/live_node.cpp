@@ -5,6 +5,7 @@
 
 #include "loop/interfaces.hpp"
 #include "meshd/dns_service.hpp"
+#include "meshd/saved_calls.hpp"
 #include "meshd/saved_phones.hpp"
 #include "meshd/trunk_password.hpp"
 #include "meshd/warnings.hpp"
@@ -136,6 +137,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
         proxy.outage_expires = config_.voice.outage_expires;
         proxy.digests.clear();
         for (const auto digest : config_.voice.digests) proxy.digests.push_back(static_cast<voice::DigestAlgorithm>(digest));
+        proxy.direct_media = config_.voice.direct_media;
         proxy.centre_times.hold_down = config_.voice.hold_down;
         proxy.dial_plan = voice::DialPlan(config_.voice.dial_plan);
         proxy.names.locate.transports = {voice::Transport::udp, voice::Transport::tcp, voice::Transport::tls};
@@ -177,6 +179,8 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
         for (const auto& saved : saved_answers_.restore(state.values)) {
             core_->proxy()->restore_dns(saved.question, saved.message, saved.at, loop_.now());
         }
+        restore_calls(state.values);
+        accounts_ = std::make_unique<CallAccounts>(loop_, *core_->proxy());
     }
     if (config_.dns.enabled) {
         dns_ = std::make_unique<DnsService>(loop_, config_, core_->node(), static_cast<std::uint32_t>(device_->index()));
@@ -407,6 +411,7 @@ void LiveNode::on_events() {
         }
     }
     std::set<voice::Aor> changed_phones;
+    Batch calls;
     for (const auto& event : core_->take_voice_events()) {
         if (const auto* binding = std::get_if<voice::BindingChanged>(&event)) {
             changed_phones.insert(binding->aor);
@@ -418,10 +423,24 @@ void LiveNode::on_events() {
                         trunk->up ? "it is up" : trunk->why);
         } else if (const auto* started = std::get_if<voice::CallStarted>(&event)) {
             spdlog::info("call from {} to {}, {}", started->call.from, started->call.to, started->call.path);
+        } else if (const auto* audio = std::get_if<voice::AudioChanged>(&event)) {
+            const auto& call = audio->call;
+            if (call.audio.empty()) {
+                spdlog::info("call from {} to {}: both are heard again", call.from, call.to);
+            } else {
+                spdlog::warn("call from {} to {}: {}", call.from, call.to, call.audio);
+            }
         } else if (const auto* ended = std::get_if<voice::CallEnded>(&event)) {
             spdlog::info("call from {} to {} has ended: {}", ended->call.from, ended->call.to, ended->why);
+        } else if (const auto* asked = std::get_if<voice::AccountsAsked>(&event)) {
+            if (accounts_) accounts_->asked(*asked);
+        } else if (const auto* told = std::get_if<voice::AccountsTold>(&event)) {
+            if (accounts_) accounts_->told(*told);
+        } else if (const auto* recorded = std::get_if<voice::CallRecorded>(&event)) {
+            calls.values[name_of_saved_call(recorded->number)] = recorded->record ? to_value(*recorded->record) : net::Bytes();
         }
     }
+    if (!calls.empty()) store_.submit(std::move(calls), Durability::written);
     if (!changed_phones.empty()) store_phones(changed_phones);
 }
 
@@ -514,6 +533,15 @@ void LiveNode::add_contact(const net::TunnelKey& tunnel_key, const net::Endpoint
 }
 
 const mesh::DropCounters& LiveNode::drops() { return core_->node().wireguard().drops(); }
+
+void LiveNode::restore_calls(const std::map<std::string, net::Bytes>& values) {
+    std::vector<voice::CallRecord> records;
+    for (auto value = values.lower_bound(std::string(kCallPrefix)); value != values.end(); ++value) {
+        if (!value->first.starts_with(kCallPrefix)) break;
+        if (auto record = saved_call(value->second)) records.push_back(std::move(*record));
+    }
+    core_->proxy()->restore_calls(std::move(records), loop_.now());
+}
 
 void LiveNode::restore_phones(const std::map<std::string, net::Bytes>& values) {
     std::vector<voice::SavedBinding> saved;

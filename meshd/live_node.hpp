@@ -7,6 +7,7 @@
 
 #include <set>
 
+#include "meshd/call_accounts.hpp"
 #include "meshd/core.hpp"
 #include "meshd/data_threads.hpp"
 #include "meshd/live_discovery.hpp"
@@ -49,6 +50,7 @@ public:
     const mesh::DropCounters& drops();
     /// What DNS says of a number; nullptr without voice.
     NameService* names() { return names_.get(); }
+    CallAccounts* call_accounts() { return accounts_.get(); }  ///< nullptr without voice
     /// The names that this node serves; nullptr where that is off.
     DnsService* dns() { return dns_.get(); }
     const DnsService* dns() const { return dns_.get(); }
@@ -79,6 +81,7 @@ private:
     void set_sip_overlay();
     void resolve_centre();
     net::IpAddress local_toward(const net::IpAddress& remote);
+    void restore_calls(const std::map<std::string, net::Bytes>& values);
     void restore_phones(const std::map<std::string, net::Bytes>& values);
     void store_mail();
     void store_phones(const std::set<voice::Aor>& changed);
@@ -103,6 +106,7 @@ private:
     std::unique_ptr<loop::Resolver> resolver_;
     std::unique_ptr<NameService> names_;
     SavedAnswers saved_answers_;
+    std::unique_ptr<CallAccounts> accounts_;
     std::unique_ptr<LiveDiscovery> discovery_;
     std::unique_ptr<DnsService> dns_;
     loop::Timer timer_;

@@ -80,6 +80,9 @@ void Host::start() {
         for (const auto& [aor, phones] : disk.phones) saved.insert(saved.end(), phones.begin(), phones.end());
         core_->proxy()->restore(saved, now());
         core_->proxy()->restore_mail(disk.mail, now());
+        std::vector<voice::CallRecord> calls;
+        for (const auto& [number, record] : disk.calls) calls.push_back(record);
+        core_->proxy()->restore_calls(std::move(calls), now());
     }
     for (const auto& [key, endpoint] : disk.endpoints) node().add_candidate(key, endpoint, mesh::Source::cache, now());
     drain();
@@ -203,6 +206,10 @@ void Host::drain() {
         for (auto& event : core_->take_voice_events()) {
             if (const auto* binding = std::get_if<voice::BindingChanged>(&event)) {
                 disk.phones[binding->aor] = core_->proxy()->saved(binding->aor, now());
+            }
+            if (const auto* call = std::get_if<voice::CallRecorded>(&event)) {
+                disk.calls.erase(call->number);
+                if (call->record) disk.calls.emplace(call->number, *call->record);
             }
             voice_events.push_back(std::move(event));
         }

@@ -504,3 +504,31 @@ TEST_CASE("a message that was delivered, as its node crashed before it knew, is 
         CHECK(waiting(*offices.trento) == 0);
     }
 }
+
+TEST_CASE("a crash in mid-call loses no record, and both gateways' accounts are of one call") {
+    Offices offices(10);
+    offices.alice.call("sip:bob@acme.example");
+    REQUIRE(offices.rings(offices.alice, 1s));
+    offices.run(70s);
+    REQUIRE(offices.bob.in_call());
+    offices.munich->crash();
+    offices.run(1s);
+    offices.munich->start();
+    offices.run(5s);
+    offices.alice.hang_up();
+    offices.run(40s);
+    REQUIRE(offices.trento->disk.calls.size() == 1);
+    REQUIRE(offices.munich->disk.calls.size() == 1);
+    const auto here = offices.trento->disk.calls.begin()->second, there = offices.munich->disk.calls.begin()->second;
+    CHECK(here.why == "hung up by alice@acme.example");
+    CHECK(there.why == "meshd stopped");
+    CHECK(*there.ended - *there.answered > 55s);
+    const auto calls = voice::whole_calls({there, here});
+    REQUIRE(calls.size() == 1);
+    CHECK(calls[0].sides.size() == 2);
+    CHECK(calls[0].whole.why == here.why);
+    CHECK(calls[0].whole.ended == here.ended);
+    offices.munich->crash();
+    offices.munich->start();
+    CHECK(offices.munich->core().proxy()->call_history().records().begin()->second == there);
+}

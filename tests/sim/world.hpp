@@ -59,6 +59,7 @@ struct Disk {
     std::vector<std::pair<net::NodeKey, net::Endpoint>> endpoints;
     std::map<voice::Aor, std::vector<voice::SavedBinding>> phones;
     std::map<std::string, net::Bytes> mail;  ///< messages, by the proxy's names
+    std::map<std::uint64_t, voice::CallRecord> calls;
 };
 
 class Host {

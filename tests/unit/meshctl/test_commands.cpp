@@ -225,6 +225,28 @@ TEST_CASE("the other lists are tables too, and an empty one says what to do") {
           R"({"calls":[{"id":"x1","from":"a@a","to":"b@a","state":"confirmed","path":"mesh","since_s":61}]})",
           &outcome);
     CHECK(outcome.out == "from  to   state      path   for  id\na@a   b@a  confirmed  mesh  61 s  x1\n");
+    asked({"calls"}, R"({"calls":[{"id":"x1","from":"a@a","to":"b@a","state":"up","path":"mesh","since_s":61,
+      "audio":"no audio from b@a: the phone at 10.0.0.9 sends none","streams":[{"kind":"audio",
+      "from_caller":{"packets":995,"lost":5,"jitter_ms":3.2},"from_callee":{"packets":0,"lost":0,"jitter_ms":0}}]}]})", &outcome);
+    CHECK(outcome.out ==
+          "from  to   state  path   for   lost  jitter  audio                                                id\n"
+          "a@a   b@a  up     mesh  61 s  0.5 %  3.2 ms  no audio from b@a: the phone at 10.0.0.9 sends none  x1\n");
+    CHECK(asked({"calls", "--history"}, R"({"calls":[]})", &outcome)["method"] == "calls.history");
+    CHECK_THAT(outcome.err, Contains("No call has gone through"));
+    CHECK(asked({"calls", "--history", "--all-nodes"}, R"({"calls":[],"silent":["munich"]})", &outcome)["params"] == json{{"all_nodes", true}});
+    CHECK_THAT(outcome.err, Contains("nothing was heard: munich."));
+    CHECK(meshctl_run({"calls", "--all-nodes"}).code == 2);
+    setenv("TZ", "UTC", 1);
+    asked({"calls", "--history"}, R"({"calls":[
+      {"id":"x2","from":"a@a","to":"b@a","path":"mesh","started":1700000000.5,"rang":1700000001,"answered":1700000003,
+       "ended":1700000063.9,"why":"hung up by a@a","status":0,"audio":"","streams":[],"sides":[{"node":"trento","why":"hung up by a@a"},
+       {"node":"munich","why":"meshd stopped"}]},
+      {"id":"x1","from":"b@a","to":"a@a","path":"local","started":1699999999,"ended":null,"answered":1699999999,"why":"",
+       "sides":[{"node":"trento","why":""}]}]})", &outcome);
+    CHECK(outcome.out ==
+          "began                from  to   path   talked  end                                       nodes          id\n"
+          "2023-11-14 22:13:20  a@a   b@a  mesh     60 s  hung up by a@a; at munich: meshd stopped  trento munich  x2\n"
+          "2023-11-14 22:13:19  b@a   a@a  local       -  goes on                                   trento         x1\n");
     asked({"user", "list"}, R"({"users":[{"aor":"b@a","numbers":["201"],"nodes":["any"],"password":true}]})", &outcome);
     CHECK(outcome.out == "user  numbers  nodes  password\nb@a   201      any    in the mesh\n");
     asked({"user", "list"}, R"({"users":[]})", &outcome);

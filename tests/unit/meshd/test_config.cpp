@@ -71,7 +71,7 @@ TEST_CASE("every setting is read, with comments between") {
     "centre": "sip:203.0.113.5:5070;transport=tcp",
     "hold_down_s": 5, "expires_s": 100, "outage_expires_s": 10,
     "digests": ["SHA-256", "MD5"],
-    "media_ports": [30000, 30999],
+    "media_ports": [30000, 30999], "media": ["192.168.0.0/16", "fd00::/16"],
     "tls": {"listen": 5071, "certificate": "/etc/meshd/sip.crt", "key": "/etc/meshd/sip.key",
             "authorities": "/etc/meshd/ca.crt", "verify_centre": false}
   }
@@ -107,6 +107,8 @@ TEST_CASE("every setting is read, with comments between") {
     CHECK(config.voice.outage_expires == std::chrono::seconds(10));
     CHECK(config.voice.hold_down == std::chrono::seconds(5));
     CHECK(config.voice.digests == std::vector<std::size_t>{1, 0});
+    REQUIRE(config.voice.direct_media.size() == 2);
+    CHECK(config.voice.direct_media[1].text() == "fd00::/16");
     CHECK(config.voice.tls.listens);
     CHECK(config.voice.tls.port == 5071);
     CHECK(config.voice.tls.certificate == "/etc/meshd/sip.crt");
@@ -203,6 +205,21 @@ TEST_CASE("a range of media ports must be one, and big enough") {
     for (const auto* bad : {"[]", "[20000]", "[29999, 20000]", "[20000, 20001]", "[100, 2000]", "[1, 2, 3]", "20000"}) {
         INFO(bad);
         CHECK_THAT(refusal("{\"voice\": {\"media_ports\": " + std::string(bad) + "}}"), Contains("voice.media_ports"));
+    }
+}
+
+TEST_CASE("media is anchored, direct, or direct between networks") {
+    CHECK(parse_config(R"({"voice": {"media": "anchor"}})", "x").voice.direct_media.empty());
+    CHECK(parse_config("{}", "x").voice.direct_media.empty());
+    const auto all = parse_config(R"({"voice": {"media": "direct"}})", "x").voice.direct_media;
+    const auto has = [&](const char* text) {
+        return std::any_of(all.begin(), all.end(), [&](const auto& prefix) { return prefix.contains(*net::IpAddress::parse(text)); });
+    };
+    CHECK(has("192.168.1.1"));
+    CHECK(has("2001:db8::1"));
+    for (const auto* bad : {"\"somewhere\"", "true", "[]", "[\"192.168.1.7/24\"]", "{}", "7"}) {
+        INFO(bad);
+        CHECK_THAT(refusal("{\"voice\": {\"media\": " + std::string(bad) + "}}"), Contains("voice.media"));
     }
 }
 

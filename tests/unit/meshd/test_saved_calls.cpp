@@ -1,0 +1,66 @@
+#include "meshd/saved_calls.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "net/random.hpp"
+
+using namespace std::chrono_literals;
+
+namespace {
+
+voice::CallRecord record() {
+    voice::CallRecord out;
+    out.number = 1'700'000'000'123;
+    out.id = "a@b";
+    out.from = "alice@acme.example";
+    out.to = "bob@acme.example";
+    out.path = "mesh";
+    out.node = "trento";
+    out.other = "munich";
+    out.started = net::Wall(1'700'000'000s + 250ms);
+    out.rang = out.started + 1s;
+    out.answered = out.started + 2s;
+    out.ended = out.seen = out.started + 60s;
+    out.why = "486 Busy Here";
+    out.status = 486;
+    out.audio = "no audio from \xff";
+    out.streams = {{"audio", {1, 2, 3, 4, 5.25, 60}, {7, 8, 9, 10, 0.5, 12}}, {"video", {}, {}}};
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("a call's record is read as it was written, by the store and by other nodes") {
+    auto it = record();
+    CHECK(meshd::saved_call(meshd::to_value(it)) == it);
+    it.rang = it.answered = it.ended = std::nullopt;
+    CHECK(meshd::saved_call(meshd::to_value(it)) == it);
+    it.audio.clear();  // text in JSON is UTF-8
+    CHECK(meshd::accounts_of(meshd::accounts_text({it, it})) == std::vector{it, it});
+    CHECK(meshd::accounts_of(meshd::accounts_text({record()})).size() == 1);
+    CHECK(meshd::name_of_saved_call(9) < meshd::name_of_saved_call(10));
+}
+
+TEST_CASE("more accounts than a datagram holds are not told") {
+    const std::vector many(1000, record());
+    const auto text = meshd::accounts_text(many);
+    CHECK(text.size() <= 60001);
+    CHECK(meshd::accounts_of(text).size() > 30);
+}
+
+TEST_CASE("what is no record is none, whatever it is") {
+    for (const auto* text : {"", "{}", "[[[[", "[1, null, {}, \"x\"]", R"([{"number":"1","id":1}])", R"([{"number":1,"id":"a","started":1e300}])",
+                             R"([{"number":1,"id":"a","started":-1}])"}) {
+        INFO(text);
+        CHECK(meshd::accounts_of(text).empty());
+    }
+    CHECK(meshd::accounts_of(R"([{"number":1,"id":"a","started":5,"streams":[1,{"kind":2,"from_caller":[]}],"status":"x"}])").size() == 1);
+    net::SeededRandom random(1);
+    const auto good = meshd::to_value(record());
+    for (int i = 0; i < 20000; ++i) {
+        auto bytes = good;
+        for (auto changes = random.below(4); changes-- > 0;) bytes[random.below(bytes.size())] = static_cast<std::byte>(random.u64());
+        if (random.below(4) == 0) bytes.resize(random.below(bytes.size()));
+        meshd::saved_call(bytes);
+    }
+}
