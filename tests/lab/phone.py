@@ -18,9 +18,10 @@ ANSWER_PATIENCE_S = 15
 
 
 class Phone:
-    def __init__(self, space: Space, device, person, password, domain, server, voices, folder, logs, transport="udp", dns=None):
+    def __init__(self, space: Space, device, person, password, domain, server, voices, folder, logs, transport="udp", dns=None,
+                 encryption=None):
         """`server` is where the phone sends everything: its outbound proxy, "ADDRESS:PORT". With None it finds that by DNS,
-        of the server `dns`, "ADDRESS:PORT"."""
+        of the server `dns`, "ADDRESS:PORT". `encryption` of its sound is "srtp-mand" (keys in the SDP) or "dtls_srtp"."""
         self.space, self.person, self.domain, self.voices = space, person, domain, voices
         self.log_path = f"{logs}/phone-{person}.log"
         self.folder, self.heard_folder = f"{folder}/{person}", f"{folder}/{person}/heard"
@@ -30,11 +31,13 @@ class Phone:
         os.symlink(self.heard_folder, self.heard_link)
         self.events, self.answers = [], queue.Queue()
         self.sniffer = Sniffer(space, device)
-        self.write_configuration(password, server, transport, dns)
+        self.write_configuration(password, server, transport, dns, encryption)
         self.program = None
         self.start()
 
-    def write_configuration(self, password, server, transport, dns):
+    def write_configuration(self, password, server, transport, dns, encryption):
+        module = f"module {encryption.removesuffix('-mand')}.so\n" if encryption else ""
+        media = f";mediaenc={encryption}" if encryption else ""
         with open(f"{self.folder}/config", "w") as file:
             file.write(f"""poll_method epoll
 sip_listen 0.0.0.0:5060
@@ -52,7 +55,7 @@ module_path {MODULES}
 module g711.so
 module aufile.so
 module sndfile.so
-snd_path {self.heard_link}
+{module}snd_path {self.heard_link}
 module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
@@ -64,7 +67,7 @@ statmode_default off
         with open(f"{self.folder}/accounts", "w") as file:
             file.write(f'<sip:{self.person}@{self.domain};transport={transport}>;auth_user={self.person};'
                        f'auth_pass={password};{outbound}regint=600;'
-                       'answermode=manual;audio_codecs=PCMU,PCMA\n')
+                       f'answermode=manual;audio_codecs=PCMU,PCMA{media}\n')
         open(f"{self.folder}/contacts", "w").close()
 
     def start(self):
