@@ -57,7 +57,7 @@ struct Found {
 
 class Zones {
 public:
-    static constexpr std::size_t kMaxOffices = 8;
+    static constexpr std::size_t kMaxOffices = 4;
     static constexpr std::uint32_t kNodeTtlS = 30, kVoiceTtlS = 10;  ///< offices come and go
 
     Zones() = default;

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <utility>
 
 #include "loop/fd_watch.hpp"
@@ -24,6 +26,17 @@ constexpr auto kLinkUnknown = std::chrono::seconds(2);  // it hears of new devic
 // What resolved.conf says is meant for other servers: the mesh's names have no signatures, ours takes no TLS.
 constexpr auto kOff = std::to_array({"SetLinkDNSOverTLS", "SetLinkDNSSEC", "SetLinkLLMNR", "SetLinkMulticastDNS"});
 constexpr int kMessagesPerTurn = 32;
+
+/// A bus seen through the file system may be of another network namespace, where our device's index is another's. The kernel
+/// lists a UNIX socket in the namespace of who made it. A bus that somebody has named is taken for the right one.
+bool bus_is_of_this_network() {
+    if (std::getenv("DBUS_SYSTEM_BUS_ADDRESS") != nullptr) return true;
+    std::ifstream sockets("/proc/self/net/unix");
+    for (std::string line; std::getline(sockets, line);) {
+        if (line.ends_with("/dbus/system_bus_socket")) return true;
+    }
+    return false;
+}
 
 struct MessageFree {
     void operator()(sd_bus_message* message) const { sd_bus_message_unref(message); }
@@ -95,7 +108,7 @@ void Resolved::Inner::become(State now, std::string text) {
 
 bool Resolved::Inner::open() {
     if (bus != nullptr) return true;
-    if (sd_bus_open_system(&bus) < 0) {
+    if (!bus_is_of_this_network() || sd_bus_open_system(&bus) < 0) {
         bus = nullptr;
         return false;
     }
@@ -145,7 +158,7 @@ void Resolved::Inner::rearm() {
 void Resolved::Inner::tell() {
     if (!open()) {
         again.after(kTryAgain);
-        return become(State::absent, "there is no D-Bus");
+        return become(State::absent, "there is no D-Bus in this network namespace");
     }
     if (wish.servers.empty() && !in_doubt) return;
     questions.clear();

@@ -24,7 +24,7 @@ namespace meshd {
 class Resolved {
 public:
     enum class State : std::uint8_t {
-        absent,  ///< it does not run here, or there is no D-Bus, or it has nothing to be told
+        absent,  ///< it does not run here, or there is no D-Bus in this network namespace, or it has nothing to be told
         asking,
         told,
         refused  ///< all was taken back

@@ -205,6 +205,10 @@ class DnsTest(harness.NodesTest):
         self.a.space.run("dig", "@127.0.0.53", "+tries=1", "+time=1", "www.example.com", check=False)
         self.assertEqual(self.a.ask("dns")["counters"]["dns_served_refused"], 0)
         self.assertIn("systemd-resolved asks it", self.a.ctl("status"))
+        # That of another network is not told: a device's number is another's there.
+        self.c.start()
+        self.c.ctl("init", "other", "--name", "c")
+        wait_until("c to have looked", lambda: "network namespace" in self.c.ask("dns")["resolved"]["why"], 10)
 
         program.end()
         wait_until("meshd to see that it has ended", lambda: self.told() == "absent", 10)
