@@ -264,7 +264,8 @@ void Forking::failed(ClientId id, int status, net::Now now) {
     auto* branch = branch_of(id, fork);
     if (branch == nullptr) return;
     fork->user->heard(*fork, *branch, status, std::nullopt, now);
-    if (branch->target.path == Path::central && !exchange_.centre_up() && other_half(*fork) != nullptr) return;
+    const bool waits = fork->final_status == 0 && branch->target.path == Path::central && !exchange_.centre_up();
+    if (waits && other_half(*fork) != nullptr) return;
     if (branch->target.path == Path::local && branch->status > 100) status = 480;  // it rang, and is gone
     const auto server = fork->id;
     refused(*fork, *branch, Message::response(fork->request, status, {}, exchange_.transactions.make_tag()), now);

@@ -75,7 +75,7 @@ struct Fork {
     bool hurried = false;      ///< its last target, too, is given up when it is silent
     std::vector<Target> next;  ///< to be tried one after the other, as those before fail (RFC 3263 section 4.3)
     bool server_gone = false;
-    bool withdrawn = false;  ///< the caller gave up while a phone behind the centre rang
+    bool withdrawn = false;  ///< the caller gave up while a phone behind the centre rang, or may have
     net::Steady orphan_until = net::kNever;  ///< its way back is dead, and another may adopt it until then
     std::optional<Message> asked;        ///< as it came, where `request` is of another dialog: what answers are given to
     bool adopted = false;                ///< answers go back by another way than their Vias say

@@ -37,7 +37,8 @@ void Forking::cancelled(ServerId id, net::Now now, std::string_view reason) {
     auto* fork = find(id);
     if (fork == nullptr) return;
     fork->withdrawn = std::any_of(fork->branches.begin(), fork->branches.end(), [](const auto& branch) {
-        return branch.pending() && branch.status > 100 && branch.target.path == Path::central;
+        // It may ring though nothing but 100 has come back: who died could not say so.
+        return branch.pending() && branch.status >= 100 && branch.target.path == Path::central;
     });
     finish(*fork, 487, now, reason);
     if (fork = find(id); fork == nullptr || !fork->withdrawn) return;
@@ -80,6 +81,12 @@ bool Forking::hand_over(Fork& came, const Message& response, net::Now now) {
     told.remove("Via");
     const auto vias = went->request.vias();
     for (auto via = vias.rbegin(); via != vias.rend(); ++via) told.push_via(*via);
+    // The centre's own transactions end too: it is answered as if it lived, and what waits for its answer waits no longer
+    // than for one to CANCEL.
+    if (response.status() >= 200) {
+        exchange_.transactions.respond(came.id, response, now);
+        exchange_.transactions.cancel(branch->id, now);
+    }
     if (response.status() < 200) {
         provisional(*went, *branch, std::move(told), now);
     } else if (response.status() < 300) {

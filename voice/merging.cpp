@@ -33,11 +33,14 @@ void Merging::deliver(ServerId id, const Message& invite, const Aor& caller, con
 ServerId Merging::ringing(const Message& withdrawal, const Aor& caller, const Aor& callee, bool any) const {
     const auto name = std::string(withdrawal.call_id()) + '\n' + withdrawal.from_tag() + '\n';
     const auto [first, last] = by_pair_.equal_range(pair_of(caller, callee));
+    ServerId of_pair = 0;
     for (auto at = first; at != last; ++at) {
         const auto& other = by_id_.at(at->second);
-        if (other.side == Side::centre && !other.until && (any || other.invite.starts_with(name))) return other.id;
+        if (other.side != Side::centre || other.until) continue;
+        if (other.invite.starts_with(name)) return other.id;
+        of_pair = other.id;
     }
-    return 0;
+    return any ? of_pair : 0;
 }
 
 void Merging::ended(ServerId id, bool answered, net::Now now) {

@@ -32,8 +32,8 @@ public:
                     bool centre_doubtful) const;
     /// It is being delivered to phones here.
     void deliver(ServerId id, const Message& invite, const Aor& caller, const Aor& callee, Side side, bool second);
-    /// The delivery of a call that the centre has brought, and that rings still; 0 if there is none. `any`: of any call of
-    /// that pair, for a B2BUA that is dead will not bring its end.
+    /// The delivery of a call that the centre has brought, and that rings still; 0 if there is none. `any`: else of any call
+    /// of that pair, for a B2BUA that is dead will not bring its end.
     ServerId ringing(const Message& withdrawal, const Aor& caller, const Aor& callee, bool any) const;
     void ended(ServerId id, bool answered, net::Now now);
     void tick(net::Now now);
