@@ -111,8 +111,13 @@ Call* Calls::of(const Message& request, bool near) {
 }
 
 Call* Calls::joined_at(const net::Endpoint& far_end) {
-    const auto at = std::find_if(by_key_.begin(), by_key_.end(), [&](const auto& entry) { return entry.second.media.far_end() == far_end; });
-    return at == by_key_.end() ? nullptr : &at->second;
+    Call* found = nullptr;
+    for (auto& [key, call] : by_key_) {
+        if (!call.up || call.view.path != name_of(Path::central) || !call.media.through_mesh() || call.media.far_end() != far_end) continue;
+        if (found != nullptr) return nullptr;
+        found = &call;
+    }
+    return found;
 }
 
 bool Calls::carry(const Fork& fork, const Target& target, Message& request, net::Now now) {
@@ -274,6 +279,8 @@ void Calls::answered(Call& call, const Branch& branch, const Message& answer, ne
 }
 
 void Calls::saw(Call& call, const Message& request) {
+    constexpr std::uint32_t kHighest = 0x7fff'0000;  // RFC 3261 8.1.1.5 less room for what we send after it
+    if (request.cseq().number > kHighest) return;
     auto& highest = from_caller(call, request) ? call.caller_cseq : call.callee_cseq;
     highest = std::max(highest, request.cseq().number);
 }

@@ -64,7 +64,8 @@ public:
     bool is_live(const Message& invite, const Flow& from);
     /// The call that a request within a dialog belongs to, coming from a phone (near) or not.
     Call* of(const Message& request, bool near);
-    /// The call whose media another anchor has there; null if there is none. Looks at all of them.
+    /// The call through the centre that is up and whose media another anchor has there; null if there is none, or more
+    /// than one. Looks at all of them.
     Call* joined_at(const net::Endpoint& far_end);
     static bool from_caller(const Call& call, const Message& request) { return request.from_tag() == call.from_tag; }
 

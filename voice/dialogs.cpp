@@ -15,15 +15,17 @@ void Dialogs::arrived(const RequestArrived& event, net::Now now) {
     Fork fork(event.id, request, event.flow, this);
     fork.request.remove(kPastCentre);
     fork.calls = calls_of(request, event.flow, step && step->past_centre);
-    for (const auto& key : fork.calls) calls_.saw(*calls_.find(key), request);
+    const auto own = fork.calls.size();
     if (!step && centre_dead) step = past_centre(fork);
     if (step && !may_go(fork, step->target)) {
         ++exchange_.counters.forged;
         return exchange_.answer(event.id, 403, now, "Not registered here");
     }
+    const bool believed = may_speak(fork);
+    for (std::size_t i = 0; believed && i < own; ++i) calls_.saw(*calls_.find(fork.calls[i]), request);
     if (!step) {
         // A BYE whose way is gone still ends what runs here; the far side ends when its media falls silent.
-        const bool known = !fork.calls.empty();
+        const bool known = !fork.calls.empty() && believed;
         if (request.is("BYE")) {
             for (const auto& key : fork.calls) calls_.end(key, "hung up, and no way to tell the far side", now);
         }
@@ -171,18 +173,50 @@ std::optional<Target> Dialogs::outward(const Message& request, const Flow& from,
 }
 
 bool Dialogs::may_go(const Fork& fork, const Target& target) {
-    const auto& from = fork.from;
-    if (from.side == Side::centre || (from.side == Side::phone && target.path == Path::central)) return true;
-    return in_call(fork) || lookup_.may_speak_for(lookup_.callee_of(fork.request.from().uri), from);
+    return (fork.from.side == Side::phone && target.path == Path::central) || may_speak(fork);
+}
+
+bool Dialogs::may_speak(const Fork& fork) {
+    if (fork.from.side == Side::centre || in_call(fork)) return true;
+    const auto& request = fork.asked ? *fork.asked : fork.request;
+    return lookup_.may_speak_for(lookup_.callee_of(request.from().uri), fork.from);
+}
+
+bool Dialogs::is_end(const Call& call, bool caller, const Flow& from) const {
+    const auto& end = caller ? call.caller : call.callee;
+    switch (from.side) {
+        case Side::phone:
+            // From a new port, or by a new connection, once it has registered by that.
+            return (end.side == from.side && end.remote == from.remote) ||
+                   exchange_.location.from(from, caller ? call.view.from : call.view.to) != nullptr;
+        case Side::mesh: {
+            if (end.side == from.side) return end.remote.address == from.remote.address;
+            // The centre has brought the call, and is skipped: the nodes that it runs through are named in its route.
+            const auto node = exchange_.node_of(from);
+            const auto& said = caller ? call.invite : call.answer;
+            const auto routes = said ? said->record_routes() : std::vector<NameAddr>();
+            return node && std::any_of(routes.begin(), routes.end(), [&](const auto& hop) {
+                const auto waypoint = waypoint_of(hop.uri);
+                return waypoint && waypoint->node == *node;
+            });
+        }
+        case Side::centre:
+        case Side::outside:
+        case Side::trunk:
+            return true;
+    }
+    return false;
 }
 
 bool Dialogs::in_call(const Fork& fork) {
-    const auto& request = fork.request;
+    const auto& request = fork.asked ? *fork.asked : fork.request;
     return std::any_of(fork.calls.begin(), fork.calls.end(), [&](const auto& key) {
         const auto* call = calls_.find(key);
         if (call == nullptr || !call->told || !call->invite) return false;
+        const bool caller = Calls::from_caller(*call, request);
+        if (!is_end(*call, caller, fork.from)) return false;
         if (request.is("ACK") || request.is("BYE")) return true;  // they end something, whatever the name
-        const auto named = Calls::from_caller(*call, request) ? call->invite->from() : call->invite->to();
+        const auto named = caller ? call->invite->from() : call->invite->to();
         return request.from().uri.address_of_record() == named.uri.address_of_record();
     });
 }
@@ -241,6 +275,9 @@ std::optional<Target> Dialogs::again(Fork& fork, const Branch& branch, const Mes
 }
 
 std::vector<Target> Dialogs::spare(Fork& fork, net::Now) {
+    // What has gone past the centre has had its answer: it is not sent a second time.
+    const auto by_centre = [](const auto& branch) { return branch.target.path == Path::central; };
+    if (std::none_of(fork.branches.begin(), fork.branches.end(), by_centre)) return {};
     auto step = next(fork.request, fork.from, true);
     fork.calls = calls_of(fork.request, fork.from, step && step->past_centre);
     if (!step) step = past_centre(fork);
@@ -264,7 +301,11 @@ void Dialogs::passing(Fork& fork, const Branch& branch, Message& response, net::
 
 void Dialogs::ended(Fork& fork, int status, net::Now now) {
     if (fork.request.method() != "BYE" || status == 401 || status == 407) return;
-    for (const auto& key : fork.calls) calls_.hung_up(key, fork.request, now);
+    for (const auto& key : fork.calls) {
+        const auto* call = calls_.find(key);
+        if (call != nullptr && !call->up && status == 481) continue;  // it named no dialog of this call
+        calls_.hung_up(key, fork.request, now);
+    }
 }
 
 }  // namespace voice

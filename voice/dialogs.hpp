@@ -45,8 +45,11 @@ private:
     /// call of ours under the name that the call gave him; of all others a phone must be registered, and a node must
     /// speak for the user.
     bool may_go(const Fork& fork, const Target& target);
-    /// Whether it is from one of the two ends of a call that has begun to ring.
+    bool may_speak(const Fork& fork);
+    /// Whether it is from one of the two ends of a call that has begun to ring, and comes from where that end is.
     bool in_call(const Fork& fork);
+    /// Whether the caller of this call, or the callee, is there.
+    bool is_end(const Call& call, bool caller, const Flow& from) const;
     std::optional<Target> last(const Message& request, const Flow& from, const std::string& token) const;
     std::vector<std::string> calls_of(const Message& request, const Flow& from, bool past_centre);
 
