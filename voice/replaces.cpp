@@ -63,6 +63,10 @@ std::vector<Target> holders(const Exchange& exchange, Calls& calls, const Lookup
     const auto& said = called ? call->answer : call->invite;
     const auto contact = said ? said->first_address("Contact") : std::nullopt;
     if (!contact) return {};
+    // It has registered anew since, by another port of its NAT.
+    if (const auto* binding = exchange.location.find(user, contact->uri); binding != nullptr && !binding->flow_lost) {
+        return {lookup.phone(*binding)};
+    }
     return {Target{Path::local, flow, contact->uri, {}, {}}};
 }
 

@@ -165,7 +165,8 @@ void Requests::from_centre(const RequestArrived& event, net::Now now) {
     if (replaces) {
         const auto holding = holders(exchange_, calls_, lookup_, *replaces);
         // Another phone of the same office has its own INVITE from the centre.
-        const bool here = !holding.empty() && (binding == nullptr || holding.front().flow.remote == binding->flow.remote);
+        const bool here = !holding.empty() && (binding == nullptr || holding.front().token == binding->token ||
+                                               holding.front().flow.remote == binding->flow.remote);
         if (!here) return exchange_.answer(event.id, 481, now);
         targets = holding;
     }
@@ -270,7 +271,7 @@ void Requests::start_in_turn(const RequestArrived& event, const Aor& caller, con
 bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
     const auto& invite = event.message;
     const bool second = event.flow.side == Side::mesh && invite.has(kSecondBranch);
-    const bool told = second && told_lost(invite);
+    const bool told = second && told_lost(invite) && lookup_.is_at(caller, event.flow);
     const bool doubtful = told || !exchange_.monitor || exchange_.monitor->doubtful();
     const auto judgement = merging_.judge(invite, caller, callee, event.flow.side, second, doubtful);
     switch (judgement.verdict) {
@@ -496,7 +497,10 @@ void Requests::withdraw(Fork& fork, net::Now now) {
 }
 
 void Requests::withdrawn(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
-    const auto ringing = merging_.ringing(event.message, caller, callee, told_lost(event.message) || !exchange_.centre_up());
+    // Of a call under another name it is believed where that caller is, and where we hear nothing of the centre either.
+    const bool doubtful = !exchange_.monitor || exchange_.monitor->doubtful();
+    const bool any = doubtful && (told_lost(event.message) || !exchange_.centre_up()) && lookup_.is_at(caller, event.flow);
+    const auto ringing = merging_.ringing(event.message, caller, callee, any);
     exchange_.answer(event.id, ringing != 0 ? 200 : 481, now);
     if (ringing != 0) forking_.cancelled(ringing, now);
 }
