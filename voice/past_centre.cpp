@@ -33,6 +33,12 @@ std::optional<Target> into_dialog(const Exchange& exchange, Call& call, Message&
     request.set_to(ours.to());
     request.set("Call-ID", ours.call_id());
     request.set("CSeq", ours.cseq().text());
+    if (const auto rack = request.get("RAck"); rack && request.is("PRACK")) {  // RFC 3262 7.2: "RSeq CSeq method"
+        const auto first = rack->find(' ');
+        const auto last = rack->rfind(' ');
+        if (first == rack->npos || first == last || call.past_centre_cseq == 0) return std::nullopt;
+        request.set("RAck", std::string(rack->substr(0, first + 1)) + std::to_string(call.past_centre_cseq) + std::string(rack->substr(last)));
+    }
     const auto partner = (call.caller_near ? call.answer : call.invite)->first_address("Contact");
     if (partner && request.has("Contact")) request.set_contacts({*partner});
     return Target{Path::local, call.caller_near ? call.caller : call.callee, ours.uri(), ours.routes(), {}};

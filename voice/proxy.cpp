@@ -225,7 +225,11 @@ void Proxy::Parts::handle(const TransactionEvent& event, net::Now now) {
         net::Now now;
         void operator()(const RequestArrived& e) const { parts.arrived(e, now); }
         void operator()(const AckArrived& e) const { parts.dialogs.ack(e, now); }
-        void operator()(const Cancelled& e) const { parts.requests.cancelled(e.id, e.cancel.get("Reason").value_or(""), now); }
+        void operator()(const Cancelled& e) const {
+            std::string reasons;  // RFC 3326 section 2: one of each protocol
+            for (const auto value : e.cancel.get_all("Reason")) reasons += (reasons.empty() ? "" : ", ") + std::string(value);
+            parts.requests.cancelled(e.id, reasons, now);
+        }
         void operator()(const ResponseArrived& e) const {
             if (parts.accounts.take(e.id, e.message)) return;
             if (e.flow.side == Side::centre) parts.credentials.learn(e.message);

@@ -174,7 +174,7 @@ void DeskPhone::request(const voice::RequestArrived& event) {
         transactions_.respond(event.id, Message::response(message, message.is("OPTIONS") ? 200 : 481, {}, "none"), world_.now);
         return;
     }
-    auto response = Message::response(message, message.is("REFER") ? 202 : 200);
+    auto response = Message::response(message, message.is("REFER") ? 202 : message.is("INFO") ? info_status : 200);
     response.set_contacts({contact()});
     if (message.has_sdp()) response.set_body("application/sdp", sdp(opposite(message.body())));
     if (message.has("Session-Expires")) {

@@ -47,6 +47,7 @@ public:
 
     bool answers = true;                   ///< else it rings
     net::Duration answer_after = 500ms;
+    int info_status = 200;                 ///< its answer to each INFO
     bool reliable = false;                 ///< rings by a reliable 183 with SDP, sent again until PRACK
     std::uint32_t session_expires_s = 0;   ///< of calls it places, if not 0
     std::string refresher = "uac";         ///< whom it asks to refresh them, as the caller sees it

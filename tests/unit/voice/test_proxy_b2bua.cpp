@@ -263,3 +263,37 @@ TEST_CASE("a B2BUA that is slow or wakes up late: one ring, one call, no 482 at 
         }
     }
 }
+
+TEST_CASE("what a phone refuses past a dead B2BUA is not sent to it a second time") {
+    for (const auto* callee : {"gus", "hal"}) {
+        for (const int status : {500, 503}) {
+            CAPTURE(callee, status);
+            BackToBack scene;
+            auto& caller = std::string_view(callee) == "gus" ? scene.fay : scene.ida;
+            auto& called = std::string_view(callee) == "gus" ? scene.gus : scene.hal;
+            const auto line = caller.call("sip:" + std::string(callee) + "@acme.example");
+            scene.world.run(3s);
+            REQUIRE(caller.up(line));
+            scene.kill_centre();
+            called.info_status = status;
+            caller.send(line, "INFO", {{"Content-Type", "application/dtmf-relay"}}, "Signal=5\r\n");
+            scene.world.run(2s);
+            CHECK(caller.last("INFO") >= 500);
+            CHECK(called.count("INFO") == 1);
+        }
+    }
+}
+
+TEST_CASE("a PRACK past a dead B2BUA names the INVITE as its phone knows it") {
+    BackToBack scene;
+    const auto line = scene.fay.call("sip:gus@acme.example");
+    scene.world.run(3s);
+    scene.kill_centre();
+    scene.fay.hold(line);
+    scene.world.run(2s);
+    REQUIRE(scene.fay.last("INVITE") == 200);
+    scene.fay.send(line, "PRACK", {{"RAck", "7 " + scene.fay.latest("INVITE", 200)->cseq().text()}});
+    scene.world.run(2s);
+    REQUIRE(scene.gus.count("PRACK") == 1);
+    CHECK(scene.gus.latest("PRACK")->get("RAck") == "7 " + scene.gus.latest("INVITE")->cseq().text());
+}

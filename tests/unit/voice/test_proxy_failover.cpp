@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "offices.hpp"
+#include "desks.hpp"
 #include "voice/merging.hpp"
 
 using namespace test;
@@ -417,4 +417,84 @@ TEST_CASE("a delivery that is noted twice is forgotten once and for all") {
     world.run(20s);
     merging.tick(world.now);
     CHECK(merging.judge(invite, "alice", "bob", voice::Side::centre, false, false).other == 0);
+}
+
+TEST_CASE("a call within one office whose centre dies in silence leaves no transaction behind, answered or refused") {
+    for (const bool answered : {true, false}) {
+        CAPTURE(answered);
+        Desks scene;
+        scene.register_desks();
+        scene.ida.answers = false;
+        const auto line = scene.hal.call("sip:ida@acme.example");
+        scene.world.run(2s);
+        REQUIRE(scene.hal.last("INVITE") == 180);
+        scene.kill_centre();
+        answered ? scene.ida.pick_up(0) : scene.ida.refuse(0, 486);
+        scene.world.run(3s);
+        CHECK(scene.hal.last("INVITE") == (answered ? 200 : 486));
+        CHECK(scene.hal.up(line) == answered);
+        if (answered) scene.hal.hang_up(line);
+        scene.world.run(40s);
+        CHECK(scene.ida.lines_up() == 0);
+        CHECK(scene.quiet());
+        // No more than the other offices have, who ask each other about the centre.
+        CHECK(scene.london.proxy.transactions() == scene.munich.proxy.transactions());
+    }
+}
+
+TEST_CASE("a caller who gives up before the dead centre could say that it rings leaves nothing ringing in his office") {
+    for (const bool icmp : {true, false}) {
+        CAPTURE(icmp);
+        Desks scene;
+        scene.register_desks();
+        scene.ida.answers = false;
+        const auto line = scene.hal.call("sip:ida@acme.example");
+        REQUIRE(scene.world.run_until([&] { return scene.ida.count("INVITE") == 1; }));
+        scene.centre.alive = false;
+        if (icmp) {
+            scene.london.proxy.flow_failed({voice::Transport::udp, scene.london.wan(), scene.centre_at, 0, voice::Side::centre},
+                                           voice::FlowFailure::unreachable, scene.world.now);
+        }
+        scene.hal.cancel(line);
+        scene.world.run(3s);
+        CHECK(scene.hal.last("INVITE") == 487);
+        CHECK(scene.ida.count("CANCEL") == 1);
+        scene.world.run(40s);
+        CHECK(scene.quiet());
+    }
+}
+
+TEST_CASE("a withdrawal ends the call that it names, of several of the same pair") {
+    voice::Merging merging;
+    std::vector<voice::Message> invites;
+    for (unsigned i = 1; i <= 3; ++i) {
+        auto invite = voice::Message::request("INVITE", *voice::Uri::parse("sip:bob@acme.example"));
+        invite.set("Call-ID", std::to_string(i));
+        invite.set("CSeq", "1 INVITE");
+        merging.deliver(i, invite, "alice", "bob", voice::Side::centre, false);
+        invites.push_back(std::move(invite));
+    }
+    for (unsigned i = 1; i <= 3; ++i) CHECK(merging.ringing(invites[i - 1], "alice", "bob", true) == i);
+    auto other = invites.front();
+    other.set("Call-ID", "of the other side of a B2BUA");
+    CHECK(merging.ringing(other, "alice", "bob", true) != 0);
+    CHECK(merging.ringing(other, "alice", "bob", false) == 0);
+}
+
+TEST_CASE("a member that says the centre is lost ends no call that a living centre has brought") {
+    Desks scene;
+    scene.register_desks();
+    scene.gus.answers = false;
+    scene.fay.call("sip:gus@acme.example");
+    scene.world.run(2s);
+    REQUIRE(scene.fay.last("INVITE") == 180);
+    const std::string bye =
+        "BYE sip:gus@acme.example SIP/2.0\r\nVia: SIP/2.0/UDP 10.99.0.1:5080;branch=z9hG4bK1\r\nCall-ID: x\r\nCSeq: 1 BYE\r\n"
+        "From: <sip:fay@acme.example>;tag=1\r\nTo: <sip:gus@acme.example>\r\nX-Meshd-Second-Branch: ;centre-lost\r\n"
+        "Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+    scene.munich.receive({voice::Transport::udp, {scene.munich.overlay_address(), 5080, 0}, *net::Endpoint::parse("10.99.0.1:5080"), 0,
+                          voice::Side::mesh}, net::as_bytes(bye), scene.world.now);
+    scene.world.flush();
+    scene.world.run(2s);
+    CHECK(scene.gus.count("CANCEL") == 0);
 }

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 
 #include "desks.hpp"
@@ -295,4 +297,125 @@ TEST_CASE("a centre that flaps is left alone twice as long each time, as set, an
     scene.world.run(2s);
     CHECK_FALSE(scene.fay.up(line));
     CHECK(scene.quiet());
+}
+
+namespace {
+
+/// What the caller would send in the call that this answer made.
+voice::Message of_caller(const std::string& method, const voice::Message& answer, const net::Endpoint& at) {
+    auto request = voice::Message::request(method, answer.first_address("Contact")->uri);
+    request.set_from(answer.from());
+    request.set_to(answer.to());
+    request.set("Call-ID", answer.call_id());
+    request.set("CSeq", "2147483647 " + method);
+    auto routes = answer.record_routes();
+    std::reverse(routes.begin(), routes.end());
+    request.set_addresses("Route", routes);
+    voice::Via via;
+    via.host = at.address.text();
+    via.port = at.port;
+    via.params.set("branch", "z9hG4bK" + method + at.text());
+    request.push_via(via);
+    return request;
+}
+
+void arrive(Desks& scene, Office& office, const net::Endpoint& from, voice::Side side, const voice::Message& request) {
+    const auto to = side == voice::Side::mesh ? net::Endpoint{office.overlay_address(), 5080, 0} : office.lan();
+    office.receive({voice::Transport::udp, to, from, 0, side}, request.to_bytes(), scene.world.now);
+    scene.world.flush();
+    scene.world.run(2s);
+}
+
+}  // namespace
+
+TEST_CASE("who has seen the names of a call but is neither of its ends cannot end or change it past a dead centre") {
+    for (const auto* method : {"BYE", "INVITE", "INFO"}) {
+        CAPTURE(method);
+        Connected scene(Dies::known);
+        const auto answer = *scene.fay.latest("INVITE", 200);
+        const auto invites = scene.gus.count("INVITE");
+        const auto stranger = scene.trento.phone(66);
+        arrive(scene, scene.trento, stranger, voice::Side::phone, of_caller(method, answer, stranger));
+        const net::Endpoint london{scene.london.overlay_address(), 5080, 0};
+        auto by_member = of_caller(method, answer, london);
+        by_member.remove("Route");
+        arrive(scene, scene.munich, london, voice::Side::mesh, by_member);
+        CHECK(scene.gus.up(0));
+        CHECK(scene.gus.count("INVITE") == invites);
+        CHECK(scene.gus.count("INFO") == 0);
+        CHECK(scene.trento.proxy.calls().size() == 1);
+        CHECK(scene.munich.proxy.calls().size() == 1);
+        // The call still ends by its phone, whose sequence numbers are what they were.
+        scene.fay.hang_up(scene.line);
+        scene.world.run(2s);
+        CHECK_FALSE(scene.gus.up(0));
+        CHECK(scene.quiet());
+    }
+}
+
+TEST_CASE("a phone that has registered by a new port goes on in its call past a dead centre") {
+    Desks scene;
+    scene.centre.passwords.clear();
+    scene.register_desks();
+    scene.fay.call("sip:gus@acme.example");
+    scene.world.run(3s);
+    const auto answer = *scene.fay.latest("INVITE", 200);
+    const auto at = scene.trento.phone(50);
+    scene.world.attach(at, scene.fay);
+    auto moved = voice::Message::request("REGISTER", *voice::Uri::parse("sip:acme.example"));
+    auto fay = voice::NameAddr::of(*voice::Uri::parse("sip:fay@acme.example"));
+    moved.set_to(fay);
+    fay.params.set("tag", "moved");
+    moved.set_from(fay);
+    moved.set("Call-ID", "moved");
+    moved.set("CSeq", "1 REGISTER");
+    moved.set_contacts({voice::NameAddr::of(voice::Uri::of("fay", scene.fay.at))});
+    moved.set_expires_s(3600);
+    voice::Via via;
+    via.host = at.address.text();
+    via.params.set("branch", "z9hG4bKmoved");
+    moved.push_via(via);
+    arrive(scene, scene.trento, at, voice::Side::phone, moved);
+    // Who takes its call over is led to it there.
+    scene.hal.call("sip:fay@acme.example", {{"Replaces", std::string(answer.call_id()) + ";to-tag=" + answer.from_tag() + ";from-tag=" + answer.to_tag()}});
+    scene.world.run(2s);
+    CHECK(scene.hal.last("INVITE") == 200);
+    scene.kill_centre();
+    arrive(scene, scene.trento, at, voice::Side::phone, of_caller("BYE", answer, at));
+    CHECK_FALSE(scene.gus.up(0));
+}
+
+TEST_CASE("a BYE that names no dialog of a call that rings does not end what runs here") {
+    Desks scene;
+    scene.register_desks();
+    scene.gus.answers = false;
+    scene.fay.call("sip:gus@acme.example");
+    scene.world.run(2s);
+    REQUIRE(scene.fay.last("INVITE") == 180);
+    auto answer = *scene.fay.latest("INVITE", 180);
+    auto to = answer.to();
+    to.params.set("tag", "invented");
+    answer.set_to(to);
+    answer.set_contacts({voice::NameAddr::of(voice::Uri::of("gus", scene.gus.at))});
+    answer.set_addresses("Record-Route", scene.gus.latest("INVITE")->record_routes());
+    arrive(scene, scene.trento, scene.fay.at, voice::Side::phone, of_caller("BYE", answer, scene.fay.at));
+    CHECK(scene.trento.proxy.calls().size() == 1);
+    CHECK(scene.munich.proxy.calls().size() == 1);
+    scene.gus.pick_up(0);
+    scene.world.run(2s);
+    CHECK(scene.fay.up(0));
+}
+
+TEST_CASE("every reason of a CANCEL reaches the phone that rang") {
+    Desks scene;
+    scene.register_desks();
+    scene.kill_centre();
+    scene.gus.answers = false;
+    const auto line = scene.fay.call("sip:gus@acme.example");
+    scene.world.run(2s);
+    scene.fay.cancel(line, "SIP;cause=200\r\nReason: Q.850;cause=16");  // in two lines
+    scene.world.run(1s);
+    REQUIRE(scene.gus.count("CANCEL") == 1);
+    CHECK(scene.gus.latest("CANCEL")->to_text().find("Q.850;cause=16") != std::string::npos);
+    CHECK(scene.gus.latest("CANCEL")->to_text().find("SIP;cause=200") != std::string::npos);
 }
