@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <systemd/sd-bus.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +12,7 @@
 
 #include "loop/fd_watch.hpp"
 #include "loop/timer.hpp"
+#include "meshd/sd_bus.hpp"
 
 namespace meshd {
 namespace {
@@ -39,10 +39,12 @@ bool bus_is_of_this_network() {
 }
 
 struct MessageFree {
-    void operator()(sd_bus_message* message) const { sd_bus_message_unref(message); }
+    decltype(SdBus::message_unref) unref = nullptr;
+    void operator()(sd_bus_message* message) const { unref(message); }
 };
 struct SlotFree {
-    void operator()(sd_bus_slot* slot) const { sd_bus_slot_unref(slot); }
+    decltype(SdBus::slot_unref) unref = nullptr;
+    void operator()(sd_bus_slot* slot) const { unref(slot); }
 };
 using Message = std::unique_ptr<sd_bus_message, MessageFree>;
 using Slot = std::unique_ptr<sd_bus_slot, SlotFree>;
@@ -75,6 +77,7 @@ struct Resolved::Inner {
     void owner_changed(sd_bus_message* signal);
 
     loop::Loop& loop;
+    SdBus sd;
     int device;
     std::function<void()> changed;
     Wish wish;
@@ -95,8 +98,8 @@ Resolved::Inner::~Inner() {
     revert();
     watch.reset();
     questions.clear();
-    sd_bus_close(bus);
-    sd_bus_unref(bus);
+    sd.close(bus);
+    sd.unref(bus);
 }
 
 void Resolved::Inner::become(State now, std::string text) {
@@ -108,7 +111,7 @@ void Resolved::Inner::become(State now, std::string text) {
 
 bool Resolved::Inner::open() {
     if (bus != nullptr) return true;
-    if (!bus_is_of_this_network() || sd_bus_open_system(&bus) < 0) {
+    if (!bus_is_of_this_network() || !sd.load() || sd.open_system(&bus) < 0) {
         bus = nullptr;
         return false;
     }
@@ -116,12 +119,12 @@ bool Resolved::Inner::open() {
         static_cast<Inner*>(self)->owner_changed(message);
         return 0;
     };
-    if (sd_bus_add_match_async(bus, nullptr, kStarts, told, nullptr, this) < 0) {
-        sd_bus_close(bus);
-        bus = sd_bus_unref(bus);
+    if (sd.add_match_async(bus, nullptr, kStarts, told, nullptr, this) < 0) {
+        sd.close(bus);
+        bus = sd.unref(bus);
         return false;
     }
-    watch = std::make_unique<loop::FdWatch>(loop, sd_bus_get_fd(bus), [this](loop::Readiness) { process(); });
+    watch = std::make_unique<loop::FdWatch>(loop, sd.get_fd(bus), [this](loop::Readiness) { process(); });
     rearm();
     return true;
 }
@@ -131,8 +134,8 @@ void Resolved::Inner::lost(const char* what) {
     watch.reset();
     bus_timer.cancel();
     questions.clear();
-    sd_bus_close(bus);
-    bus = sd_bus_unref(bus);
+    sd.close(bus);
+    bus = sd.unref(bus);
     in_doubt = false;
     again.after(kTryAgain);
     become(State::absent, what);
@@ -140,16 +143,16 @@ void Resolved::Inner::lost(const char* what) {
 
 void Resolved::Inner::process() {
     int result = 1;
-    for (int i = 0; i < kMessagesPerTurn && result > 0; ++i) result = sd_bus_process(bus, nullptr);
+    for (int i = 0; i < kMessagesPerTurn && result > 0; ++i) result = sd.process(bus, nullptr);
     if (result < 0) return lost("the connection to D-Bus has ended");
     rearm();
     if (result > 0) bus_timer.at(loop.now().steady);
 }
 
 void Resolved::Inner::rearm() {
-    const int events = sd_bus_get_events(bus);
+    const int events = sd.get_events(bus);
     std::uint64_t until_us = 0;
-    if (events < 0 || sd_bus_get_timeout(bus, &until_us) < 0) return;
+    if (events < 0 || sd.get_timeout(bus, &until_us) < 0) return;
     watch->want((events & POLLIN) != 0, (events & POLLOUT) != 0);
     // CLOCK_MONOTONIC, as the steady clock is.
     bus_timer.at(until_us == UINT64_MAX ? net::kNever : net::Steady(std::chrono::microseconds(until_us)));
@@ -180,9 +183,9 @@ void Resolved::Inner::tell() {
 
 Message Resolved::Inner::call(const char* method) const {
     sd_bus_message* raw = nullptr;
-    if (sd_bus_message_new_method_call(bus, &raw, kService, kPath, kManager, method) < 0) return nullptr;
-    (void)sd_bus_message_set_auto_start(raw, 0);
-    return Message(raw);
+    if (sd.message_new_method_call(bus, &raw, kService, kPath, kManager, method) < 0) return nullptr;
+    (void)sd.message_set_auto_start(raw, 0);
+    return Message(raw, MessageFree{sd.message_unref});
 }
 
 bool Resolved::Inner::ask(Message message) {
@@ -191,8 +194,8 @@ bool Resolved::Inner::ask(Message message) {
         return 0;
     };
     sd_bus_slot* slot = nullptr;
-    if (!message || sd_bus_call_async(bus, &slot, message.get(), answer, this, 0) < 0) return false;
-    questions.emplace_back(slot);
+    if (!message || sd.call_async(bus, &slot, message.get(), answer, this, 0) < 0) return false;
+    questions.emplace_back(slot, SlotFree{sd.slot_unref});
     return true;
 }
 
@@ -200,57 +203,57 @@ Message Resolved::Inner::servers() const {
     const bool usual = wish.port == 53;
     auto out = call(usual ? "SetLinkDNS" : "SetLinkDNSEx");
     auto* message = out.get();
-    if (!out || sd_bus_message_append(message, "i", device) < 0 ||
-        sd_bus_message_open_container(message, 'a', usual ? "(iay)" : "(iayqs)") < 0) {
+    if (!out || sd.message_append(message, "i", device) < 0 ||
+        sd.message_open_container(message, 'a', usual ? "(iay)" : "(iayqs)") < 0) {
         return nullptr;
     }
     for (const auto& server : wish.servers) {
         const auto bytes = server.bytes();
         const int family = server.is_v4() ? AF_INET : AF_INET6;
-        const bool good = sd_bus_message_open_container(message, 'r', usual ? "iay" : "iayqs") >= 0 &&
-                          sd_bus_message_append(message, "i", family) >= 0 &&
-                          sd_bus_message_append_array(message, 'y', bytes.data(), bytes.size()) >= 0 &&
-                          (usual || sd_bus_message_append(message, "qs", static_cast<unsigned>(wish.port), "") >= 0) &&
-                          sd_bus_message_close_container(message) >= 0;
+        const bool good = sd.message_open_container(message, 'r', usual ? "iay" : "iayqs") >= 0 &&
+                          sd.message_append(message, "i", family) >= 0 &&
+                          sd.message_append_array(message, 'y', bytes.data(), bytes.size()) >= 0 &&
+                          (usual || sd.message_append(message, "qs", static_cast<unsigned>(wish.port), "") >= 0) &&
+                          sd.message_close_container(message) >= 0;
         if (!good) return nullptr;
     }
-    return sd_bus_message_close_container(message) < 0 ? nullptr : std::move(out);
+    return sd.message_close_container(message) < 0 ? nullptr : std::move(out);
 }
 
 Message Resolved::Inner::domains() const {
     auto out = call("SetLinkDomains");
     auto* message = out.get();
-    if (!out || sd_bus_message_append(message, "i", device) < 0 || sd_bus_message_open_container(message, 'a', "(sb)") < 0) {
+    if (!out || sd.message_append(message, "i", device) < 0 || sd.message_open_container(message, 'a', "(sb)") < 0) {
         return nullptr;
     }
     for (std::size_t i = 0; i < std::min(wish.domains.size(), kMaxDomains); ++i) {
-        if (sd_bus_message_append(message, "(sb)", wish.domains[i].c_str(), 1) < 0) return nullptr;
+        if (sd.message_append(message, "(sb)", wish.domains[i].c_str(), 1) < 0) return nullptr;
     }
-    return sd_bus_message_close_container(message) < 0 ? nullptr : std::move(out);
+    return sd.message_close_container(message) < 0 ? nullptr : std::move(out);
 }
 
 Message Resolved::Inner::no_default_route() const {
     auto out = call("SetLinkDefaultRoute");
-    return !out || sd_bus_message_append(out.get(), "ib", device, 0) < 0 ? nullptr : std::move(out);
+    return !out || sd.message_append(out.get(), "ib", device, 0) < 0 ? nullptr : std::move(out);
 }
 
 Message Resolved::Inner::off(const char* method) const {
     auto out = call(method);
-    return !out || sd_bus_message_append(out.get(), "is", device, "no") < 0 ? nullptr : std::move(out);
+    return !out || sd.message_append(out.get(), "is", device, "no") < 0 ? nullptr : std::move(out);
 }
 
 /// Takes back whatever was told. Sent at once, if at all, and no answer is waited for.
 void Resolved::Inner::revert() {
     if (!std::exchange(in_doubt, false)) return;
     auto message = call("RevertLink");
-    if (!message || sd_bus_message_append(message.get(), "i", device) < 0) return;
-    (void)sd_bus_message_set_expect_reply(message.get(), 0);
-    (void)sd_bus_send(bus, message.get(), nullptr);
+    if (!message || sd.message_append(message.get(), "i", device) < 0) return;
+    (void)sd.message_set_expect_reply(message.get(), 0);
+    (void)sd.send(bus, message.get(), nullptr);
 }
 
 void Resolved::Inner::answered(sd_bus_message* reply) {
     if (answers_due == 0) return;  // to what was said before
-    const auto* error = sd_bus_message_get_error(reply);
+    const auto* error = sd.message_get_error(reply);
     if (error == nullptr) {
         if (--answers_due > 0) return;
         if (std::exchange(servers_asked, true)) return become(State::told, "");
@@ -261,7 +264,7 @@ void Resolved::Inner::answered(sd_bus_message* reply) {
         return become(State::refused, "D-Bus takes no message");
     }
     answers_due = 0;
-    const auto is = [&](const char* name) { return sd_bus_error_has_name(error, name) != 0; };
+    const auto is = [&](const char* name) { return sd.error_has_name(error, name) != 0; };
     const bool gone = is(SD_BUS_ERROR_SERVICE_UNKNOWN) || is(SD_BUS_ERROR_NAME_HAS_NO_OWNER);
     if (gone) {
         in_doubt = false;
@@ -274,7 +277,7 @@ void Resolved::Inner::answered(sd_bus_message* reply) {
 
 void Resolved::Inner::owner_changed(sd_bus_message* signal) {
     const char *name = nullptr, *before = nullptr, *after = nullptr;
-    if (sd_bus_message_read(signal, "sss", &name, &before, &after) < 0) return;
+    if (sd.message_read(signal, "sss", &name, &before, &after) < 0) return;
     if (std::strlen(after) > 0) {
         again.after(std::chrono::seconds(0));  // not from inside sd-bus
     } else {
