@@ -279,6 +279,7 @@ std::optional<Body> read_bindings(const RecordKey& key, Fields& in) {
     for (net::Reader read(bytes); in.good() && read.left() > 0;) {
         const auto user = read.u64be();
         in.want(b.bindings.empty() || b.bindings.back().user < user);
+        in.want(user >> 56 == static_cast<std::uint8_t>(key.subject.back()));
         b.bindings.push_back({user, first + read.u16be()});
     }
     return b;

@@ -220,6 +220,8 @@ void Node::publish_bindings(net::Now now) {
         if (const auto found = bindings_.find(shard); found != bindings_.end()) {
             const auto latest = net::unix_seconds(now.wall) + Bindings::kSpan_s;
             for (const auto& [user, until] : found->second) {
+                // It is over; and one of before the clock was set would cut all the others short (Bindings::kSpan_s).
+                if (until <= net::unix_seconds(now.wall)) continue;
                 if (body.bindings.size() == Bindings::kMost) break;  // this office has more than 30,000 phones
                 body.bindings.push_back({user, std::min(until, latest)});
             }

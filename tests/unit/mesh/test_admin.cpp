@@ -128,6 +128,19 @@ TEST_CASE("bindings spread within a tenth of a second, count where allowed, and 
     CHECK(offices.trento.node->nodes_for("bob@acme.example", offices.now().wall).empty());
 }
 
+TEST_CASE("a binding of before the clock was set does not cut those short that share its shard") {
+    Offices offices(42);
+    const std::string bob = "bob@acme.example";
+    std::string mate;
+    for (int i = 0; mate.empty() || shard_of(mate) != shard_of(bob); ++i) mate = "user" + std::to_string(i) + "@acme.example";
+    offices.done(offices.trento, offices.trento.node->put_user({bob, {}, {"munich"}, {}}, offices.now()));
+    offices.run(1s);
+    offices.munich.node->set_binding(mate, 120, offices.now());  // of 1970
+    offices.munich.node->set_binding(bob, net::unix_seconds(offices.now().wall) + 120, offices.now());
+    offices.run(300ms);
+    CHECK(offices.trento.node->nodes_for(bob, offices.now().wall) == std::vector{offices.munich.node->key()});
+}
+
 TEST_CASE("a phone that only stays costs a signature now and then, and is never thought gone") {
     Offices offices(37);
     offices.done(offices.trento, offices.trento.node->put_user({"bob@acme.example", {}, {"munich"}, {}}, offices.now()));

@@ -138,7 +138,7 @@ TEST_CASE("every body comes back equal") {
     User user{{"+390461123456", "201"}, false, {signer.mesh_id}, 5, false, UINT64_MAX, bytes("0102")};
     NodeInfo info{{*net::Endpoint::parse("192.0.2.1:51820"), *net::Endpoint::parse("[2001:db8::1]:51820")}, 7, member.subnets,
                   {{"carrier", {"+44", "+"}, 10, true}, {"line", {}, 0, false}}};
-    const Bindings bindings{{{7, 1'800'000'120}, {UINT64_MAX, 1'800'000'000}}};
+    const Bindings bindings{{{7ULL << 56, 1'800'000'120}, {(8ULL << 56) - 1, 1'800'000'000}}};
     const auto key_subject = as_subject(signer.mesh_id.view());
     const std::pair<RecordKey, Body> all[] = {
         {{RecordType::member, key_subject, signer.mesh_id}, member},
@@ -164,20 +164,22 @@ TEST_CASE("bindings fit into a record, and are refused out of order, too many or
     Signer signer;
     const RecordKey key{RecordType::bindings, as_subject(signer.mesh_id.view()) + "\x07", signer.mesh_id};
     Bindings full;
-    for (std::uint64_t i = 0; i < Bindings::kMost; ++i) full.bindings.push_back({i << 50, INT64_MAX / 8 + static_cast<std::int64_t>(i)});
+    for (std::uint64_t i = 0; i < Bindings::kMost; ++i) full.bindings.push_back({(7ULL << 56) + (i << 48), INT64_MAX / 8 + static_cast<std::int64_t>(i)});
     CHECK(sign_record(signer.mesh_id, signer.secret, key.type, key.subject, 1, encode(full)).wire.size() <= kMaxRecordBytes);
     CHECK(decode(key, encode(full)) == Body(full));
     CHECK(decode(key, encode(Bindings{})) == Body(Bindings{}));
-    full.bindings.push_back({UINT64_MAX, INT64_MAX / 8});
+    full.bindings.push_back({(8ULL << 56) - 1, INT64_MAX / 8});
     CHECK_FALSE(decode(key, encode(full)));
-    CHECK(decode(key, bytes("a2617405" "61754a" "00000000000000010001")));
-    CHECK_FALSE(decode(key, bytes("a2617405" "617549" "000000000000000100")));
-    CHECK_FALSE(decode(key, bytes("a2617405" "617554" "00000000000000020001" "00000000000000010001")));
-    CHECK_FALSE(decode(key, bytes("a2617405" "617554" "00000000000000020001" "00000000000000020001")));
+    CHECK(decode(key, bytes("a2617405" "61754a" "07000000000000010001")));
+    CHECK_FALSE(decode(key, bytes("a2617405" "617549" "070000000000000100")));
+    CHECK_FALSE(decode(key, bytes("a2617405" "617554" "07000000000000020001" "07000000000000010001")));
+    CHECK_FALSE(decode(key, bytes("a2617405" "617554" "07000000000000020001" "07000000000000020001")));
     CHECK_FALSE(decode(key, bytes("a1617405")));
+    CHECK_FALSE(decode(key, bytes("a2617405" "61754a" "08000000000000010001")));  // of another shard
     // One that ends more than 18 hours after another is told to end then.
-    const Bindings apart{{{1, 1'800'000'000}, {2, 1'900'000'000}}};
-    CHECK(decode(key, encode(apart)) == Body(Bindings{{{1, 1'800'000'000}, {2, 1'800'065'535}}}));
+    constexpr std::uint64_t kFirst = 7ULL << 56;
+    const Bindings apart{{{kFirst, 1'800'000'000}, {kFirst + 1, 1'900'000'000}}};
+    CHECK(decode(key, encode(apart)) == Body(Bindings{{{kFirst, 1'800'000'000}, {kFirst + 1, 1'800'065'535}}}));
 }
 
 TEST_CASE("a body with a wrong type, name or size is refused, an unknown key is not") {
