@@ -28,6 +28,8 @@ class Phone:
         os.makedirs(self.heard_folder)
         # The sndfile module cuts long names off; /run is the sandbox's own.
         self.heard_link = f"/run/heard-{person}"
+        if os.path.islink(self.heard_link):  # of an earlier test's phone
+            os.remove(self.heard_link)
         os.symlink(self.heard_folder, self.heard_link)
         self.events, self.answers = [], queue.Queue()
         self.sniffer = Sniffer(space, device)
