@@ -28,7 +28,7 @@ BEHIND = [
     (r"avahi-", ["discovery/", "meshd/avahi_poll"]),
     (r"sqlite3\.h$", ["meshd/store", "meshd/sqlite"]),
     (r"(netlink/|linux/(rtnetlink|netlink|if_tun)\.h$)", ["tun/"]),
-    (r"systemd/", ["meshd/resolved"]),
+    (r"systemd/", ["meshd/resolved", "meshd/sd_bus"]),
     (r"CLI/", ["meshctl/", "meshd/"]),
     (r"spdlog/", ["meshd/", "meshctl/"]),
     (r"ares", ["loop/"]),
