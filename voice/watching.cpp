@@ -11,7 +11,7 @@ namespace {
 constexpr std::string_view kCallsEvent = "x-meshd-calls";
 constexpr const char* kCallsType = "application/x-meshd-calls";
 constexpr auto kAskEvery = std::chrono::seconds(30);
-constexpr auto kAskAgain = std::chrono::seconds(5);  // where it failed
+constexpr auto kAskAgain = std::chrono::seconds(1);  // where it failed: a node that has just come up may not know us yet
 constexpr auto kLasts = std::chrono::seconds(90);
 constexpr auto kLookEvery = std::chrono::milliseconds(250);
 constexpr auto kCallsEvery = std::chrono::milliseconds(50);

@@ -246,6 +246,9 @@ class Story(Stage):
             call.hang_up()
         finally:
             london.line("up")
+        address = self.nodes["london"].addresses()[0]
+        for name in ("trento", "munich"):
+            wait_until(f"{name} to reach london again", lambda: self.nodes[name].space.ping_ms(address, count=1) is not None, 10)
         return ring_ms, "ms", "london has lost its Internet line; carol calls dave, two rooms away; INVITE to ring-back"
 
     def lamp_offline(self):
