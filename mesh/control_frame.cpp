@@ -7,7 +7,7 @@
 namespace mesh {
 namespace {
 
-constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kFrameFormat = 1;
 constexpr std::size_t kMaxReason = 300;
 constexpr std::size_t kRecordHead = 2;       // length in front of each record in a Records frame
 constexpr std::size_t kPartHead = 8 + 1 + 1;  // of a RecordPart
@@ -254,7 +254,7 @@ net::Bytes encode(const Frame& frame, std::size_t pad_to) {
     if (pads && body.size() + 4 < padded) body.zeros(padded - 4 - body.size());
     assert(body.size() <= kMaxFrameBody);
     net::Writer out;
-    out.u8(kFormat).u8(static_cast<std::uint8_t>(type)).u16be(static_cast<std::uint16_t>(body.size())).bytes(body.view());
+    out.u8(kFrameFormat).u8(static_cast<std::uint8_t>(type)).u16be(static_cast<std::uint16_t>(body.size())).bytes(body.view());
     return out.take();
 }
 
@@ -263,7 +263,7 @@ std::optional<Frame> decode_frame(net::ByteView payload) {
     const auto format = outer.u8();
     const auto type = outer.u8();
     const auto body = outer.bytes(outer.u16be());
-    if (!outer.ok() || format != kFormat || body.size() > kMaxFrameBody) return std::nullopt;
+    if (!outer.ok() || format != kFrameFormat || body.size() > kMaxFrameBody) return std::nullopt;
     net::Reader in(body);
     auto frame = get_frame(static_cast<FrameType>(type), in);
     if (!frame || !in.at_end()) return std::nullopt;
@@ -275,7 +275,7 @@ net::MutableBytes probe_in(net::MutableBytes payload) {
     net::Reader in(payload);
     const auto format = in.u8();
     const auto type = static_cast<FrameType>(in.u8());
-    const bool is_one = format == kFormat && (type == FrameType::mtu_probe || type == FrameType::train_probe) &&
+    const bool is_one = format == kFrameFormat && (type == FrameType::mtu_probe || type == FrameType::train_probe) &&
                         in.u16be() == kProbeBytes - 4 && in.ok() && payload.size() >= kProbeBytes;
     return is_one ? payload.first(kProbeBytes) : net::MutableBytes();
 }

@@ -5,7 +5,7 @@
 namespace mesh {
 namespace {
 
-constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kRecordFormat = 1;
 constexpr std::size_t kSignatureBytes = 64;
 constexpr std::string_view kRecordLabel = "meshd record 1";
 
@@ -66,7 +66,7 @@ std::variant<Record, Refusal> open_record(const net::NodeKey& mesh_id, net::Byte
     const auto signer = net::NodeKey::from(reader.bytes(32));
     const auto body = reader.bytes(reader.u16be());
     const auto signature = Signature::from(reader.bytes(kSignatureBytes));
-    if (!reader.at_end() || format != kFormat || !is_type(type) || !signer || !signature) return Refusal::malformed;
+    if (!reader.at_end() || format != kRecordFormat || !is_type(type) || !signer || !signature) return Refusal::malformed;
     if (subject.empty() || subject.size() > kMaxSubjectBytes) return Refusal::malformed;
     switch (check_cbor(body)) {
         case CborShape::good: break;
@@ -90,7 +90,7 @@ Record sign_record(const net::NodeKey& mesh_id, const net::NodeSecret& signer, R
     record.key = {type, std::move(subject), public_key(signer)};
     record.sequence = sequence;
     net::Writer out;
-    out.u8(kFormat).u8(static_cast<std::uint8_t>(type)).u8(static_cast<std::uint8_t>(record.key.subject.size()));
+    out.u8(kRecordFormat).u8(static_cast<std::uint8_t>(type)).u8(static_cast<std::uint8_t>(record.key.subject.size()));
     out.bytes(net::as_bytes(record.key.subject)).u64be(sequence).bytes(record.key.signer.view());
     out.u16be(static_cast<std::uint16_t>(body.size())).bytes(body);
     const auto statement = signed_bytes(mesh_id, out.view());

@@ -9,7 +9,7 @@ namespace mesh {
 namespace {
 
 constexpr std::string_view kPrefix = "meshd1-";
-constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kTokenFormat = 1;
 constexpr std::size_t kChecksum = 4;
 
 net::Bytes checksum(net::ByteView of) {
@@ -54,7 +54,7 @@ std::string Token::text() const {
     for (std::size_t i = 0; i < shown; ++i)
         if (std::find(keys.begin(), keys.end(), contacts[i].key) == keys.end()) keys.push_back(contacts[i].key);
     net::Writer out;
-    out.u8(kFormat).bytes(mesh_id.view()).u64be(static_cast<std::uint64_t>(expires)).bytes(secret.view());
+    out.u8(kTokenFormat).bytes(mesh_id.view()).u64be(static_cast<std::uint64_t>(expires)).bytes(secret.view());
     out.u8(static_cast<std::uint8_t>(keys.size()));
     for (const auto& key : keys) out.bytes(key.view());
     out.u8(static_cast<std::uint8_t>(shown));
@@ -82,7 +82,7 @@ net::Result<Token> Token::parse(std::string_view text) {
     const auto content = net::ByteView(bytes).first(bytes.size() - kChecksum);
     if (checksum(content) != net::copy(net::ByteView(bytes).last(kChecksum)))
         return net::fail("the token is mistyped or cut short (its checksum does not hold); copy all that `meshctl invite` printed");
-    if (std::to_integer<unsigned>(content[0]) != kFormat)
+    if (std::to_integer<unsigned>(content[0]) != kTokenFormat)
         return net::fail("the token was made by a newer meshd; update this one");
     auto token = read(content);
     if (!token) return net::fail("the token is damaged; ask for a new one");

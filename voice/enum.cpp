@@ -36,9 +36,9 @@ std::string scheme_of(std::string_view uri) {
     return net::to_lower(uri.substr(0, colon));
 }
 
-class Search {
+class EnumSearch {
 public:
-    Search(std::string_view number, DnsFacts& facts, EnumResult& out) : number_(number), facts_(facts), out_(out) {}
+    EnumSearch(std::string_view number, DnsFacts& facts, EnumResult& out) : number_(number), facts_(facts), out_(out) {}
 
     /// True if a usable record has been found there, or behind it.
     bool domain(const std::string& name, unsigned depth) {
@@ -196,7 +196,7 @@ std::optional<std::vector<std::string>> enum_services(std::string_view field) {
 EnumResult look_up_number(std::string_view e164, const std::vector<std::string>& suffixes, DnsFacts& facts) {
     EnumResult out;
     for (const auto& suffix : suffixes) {
-        const bool found = Search(e164, facts, out).domain(enum_domain(e164, suffix), 0);
+        const bool found = EnumSearch(e164, facts, out).domain(enum_domain(e164, suffix), 0);
         if (found || !facts.complete()) break;
     }
     return out;

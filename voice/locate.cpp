@@ -25,9 +25,9 @@ const Service& service_of(Transport transport) {
     return *std::find_if(std::begin(kServices), std::end(kServices), [&](const auto& s) { return s.transport == transport; });
 }
 
-class Search {
+class ServerSearch {
 public:
-    Search(const LocateSettings& settings, DnsFacts& facts, net::Random& random)
+    ServerSearch(const LocateSettings& settings, DnsFacts& facts, net::Random& random)
         : settings_(settings), facts_(facts), random_(random) {}
 
     Located uri(const Uri& uri) {
@@ -188,11 +188,11 @@ std::uint16_t default_port(Transport transport) { return transport == Transport:
 
 Located locate(const Uri& uri, const LocateSettings& settings, DnsFacts& facts, net::Random& random) {
     if (!uri.is_sip()) return {{}, "'" + uri.scheme + ":' is no SIP URI"};
-    return Search(settings, facts, random).uri(uri);
+    return ServerSearch(settings, facts, random).uri(uri);
 }
 
 Located locate_response(const Via& via, const LocateSettings& settings, DnsFacts& facts, net::Random& random) {
-    return Search(settings, facts, random).response(via);
+    return ServerSearch(settings, facts, random).response(via);
 }
 
 std::vector<Srv> in_order(std::vector<Srv> records, net::Random& random) {

@@ -2,6 +2,7 @@
 /// before it is called.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <set>
@@ -15,6 +16,9 @@
 #include "voice/header.hpp"
 
 namespace voice {
+
+/// How long a binding outlives the time that its phone was told: its refresh is on its way, or waits for a dying centre.
+inline constexpr auto kRefreshSlack = std::chrono::seconds(10);
 
 /// One phone of one user.
 struct Binding {

@@ -7,7 +7,6 @@ namespace voice {
 namespace {
 
 constexpr std::uint32_t kDefaultExpires = 3600;
-constexpr auto kSlack = std::chrono::seconds(10);  // a refresh that is on its way, or waits for a dying centre
 
 bool same_flow(const Flow& a, const Flow& b) {
     if (a.transport != b.transport) return false;
@@ -141,7 +140,7 @@ int Registrar::apply(const Message& request, const Flow& flow, std::chrono::seco
         binding.path = request.addresses("Path");
         binding.call_id = request.call_id();
         binding.cseq = cseq;
-        binding.expires = now.steady + std::min(std::chrono::seconds(asked_expires_s(request, contact)), most) + kSlack;
+        binding.expires = now.steady + std::min(std::chrono::seconds(asked_expires_s(request, contact)), most) + kRefreshSlack;
         if (vouched) binding.confirmed = now.steady;
         if (!location.put(std::move(binding), now)) return 503;
     }
@@ -162,7 +161,7 @@ Message Registrar::listing(const Message& request, const Aor& aor, net::Now now)
     auto response = reply(request, 200);
     std::vector<NameAddr> contacts;
     for (const auto* binding : exchange_.location.of(aor)) {
-        const auto left = std::chrono::duration_cast<std::chrono::seconds>(binding->expires - kSlack - now.steady);
+        const auto left = std::chrono::duration_cast<std::chrono::seconds>(binding->expires - kRefreshSlack - now.steady);
         auto contact = binding->contact;
         contact.params.set("expires", std::to_string(std::max<std::int64_t>(left.count(), 1)));
         contacts.push_back(std::move(contact));

@@ -7,8 +7,6 @@ namespace voice {
 
 namespace {
 
-constexpr auto kSlack = std::chrono::seconds(10);  // as in registrar.cpp
-
 constexpr auto kAnswersChallenge = std::chrono::seconds(5);
 /// A REGISTER that nothing has answered for so long, while OPTIONS are: four transmissions.
 constexpr auto kPatience = std::chrono::seconds(5);
@@ -156,13 +154,13 @@ void Registration::learn(const Fork& fork, Message& response, net::Now now) {
             binding.path = request.addresses("Path");
             binding.call_id = request.call_id();
             binding.cseq = request.cseq().number;
-            binding.expires = now.steady + told + kSlack;
+            binding.expires = now.steady + told + kRefreshSlack;
             binding.centre_expires = now.steady + granted;
             binding.centre_lapses = exchange_.monitor->lapses();
             binding.confirmed = now.steady;
             location.put(std::move(binding), now);
         } else if (known != nullptr) {
-            told = std::chrono::duration_cast<std::chrono::seconds>(known->expires - kSlack - now.steady);
+            told = std::chrono::duration_cast<std::chrono::seconds>(known->expires - kRefreshSlack - now.steady);
         }
         contact.uri = shown.uri;
         contact.display = shown.display;

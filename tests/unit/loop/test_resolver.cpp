@@ -56,13 +56,13 @@ private:
     loop::UdpSocket socket_;
 };
 
-struct Fixture {
+struct ResolverBench {
     loop::Loop loop;
     loop::Timer watchdog{loop, [] { throw std::runtime_error("nothing came within 10 s"); }};
     NameServer server{loop};
     loop::Resolver resolver{loop, {.servers = {server.local()}, .timeout = 100ms, .tries = 1}};
 
-    Fixture() { watchdog.after(10s); }
+    ResolverBench() { watchdog.after(10s); }
     net::Result<net::Bytes> ask(const std::string& name, std::uint16_t type) {
         std::optional<net::Result<net::Bytes>> result;
         resolver.ask(name, type, [&](net::Result<net::Bytes> answer) {
@@ -90,7 +90,7 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("a name gives its IPv4 and IPv6 addresses and how long they hold") {
-    Fixture f;
+    ResolverBench f;
     f.server.names["hq.example"] = {*IpAddress::parse("192.0.2.7"), *IpAddress::parse("2001:db8::7")};
     const auto found = f.resolve("hq.example");
     REQUIRE(found);
@@ -101,7 +101,7 @@ TEST_CASE("a name gives its IPv4 and IPv6 addresses and how long they hold") {
 }
 
 TEST_CASE("a name with one family only is found too") {
-    Fixture f;
+    ResolverBench f;
     f.server.names["four.example"] = {*IpAddress::parse("192.0.2.7")};
     f.server.names["six.example"] = {*IpAddress::parse("2001:db8::7")};
     CHECK(f.resolve("four.example")->addresses.size() == 1);
@@ -109,7 +109,7 @@ TEST_CASE("a name with one family only is found too") {
 }
 
 TEST_CASE("an unknown name, a silent server and a dead server are errors that name the name") {
-    Fixture f;
+    ResolverBench f;
     CHECK_THAT(f.resolve("nowhere.example").error().message, Catch::Contains("no such name: nowhere.example"));
     f.server.silent = true;
     CHECK_THAT(f.resolve("late.example").error().message, Catch::Contains("no name server answers for late.example"));
@@ -126,13 +126,13 @@ TEST_CASE("an unknown name, a silent server and a dead server are errors that na
 }
 
 TEST_CASE("an address as text is answered without asking anybody") {
-    Fixture f;
+    ResolverBench f;
     CHECK(f.resolve("2001:db8::1")->addresses == std::vector{*IpAddress::parse("2001:db8::1")});
     CHECK(f.server.asked == 0);
 }
 
 TEST_CASE("a resolver that goes does not call back, and may go in a callback") {
-    Fixture f;
+    ResolverBench f;
     f.server.names["hq.example"] = {*IpAddress::parse("192.0.2.7")};
     auto resolver = std::make_unique<loop::Resolver>(f.loop, loop::Resolver::Options{.servers = {f.server.local()}});
     int called = 0;
@@ -148,7 +148,7 @@ TEST_CASE("a resolver that goes does not call back, and may go in a callback") {
 }
 
 TEST_CASE("a question of any type has the whole message as its answer") {
-    Fixture f;
+    ResolverBench f;
     f.server.names["hq.example"] = {*IpAddress::parse("192.0.2.7")};
     const auto found = f.ask("hq.example", 1);
     REQUIRE(found);
@@ -165,7 +165,7 @@ TEST_CASE("a question of any type has the whole message as its answer") {
 }
 
 TEST_CASE("a question that nobody answers is an error, and so is a name that cannot be asked for") {
-    Fixture f;
+    ResolverBench f;
     f.server.silent = true;
     CHECK_THAT(f.ask("late.example", 35).error().message, Catch::Contains("no name server answers for late.example"));
     CHECK_FALSE(f.ask(std::string(100, 'a') + ".example", 35));

@@ -12,14 +12,14 @@ using net::Endpoint;
 
 namespace {
 
-struct Fixture {
+struct StreamPair {
     loop::Loop loop;
     loop::Timer watchdog{loop, [] { throw std::runtime_error("nothing came within 10 s"); }};
     std::unique_ptr<Stream> accepted;
     std::unique_ptr<Stream> stream;
 
-    Fixture() { watchdog.after(10s); }
-    ~Fixture() {
+    StreamPair() { watchdog.after(10s); }
+    ~StreamPair() {
         accepted.reset();
         stream.reset();
     }
@@ -30,7 +30,7 @@ Endpoint loopback() { return *Endpoint::parse("127.0.0.1:0"); }
 }  // namespace
 
 TEST_CASE("what is written before the connection stands arrives, in order, and the answer too") {
-    Fixture f;
+    StreamPair f;
     std::string heard, answered;
     bool connected = false;
     loop::TcpListener listener(f.loop, loopback(), [&](std::unique_ptr<Stream> stream) {
@@ -63,7 +63,7 @@ TEST_CASE("what is written before the connection stands arrives, in order, and t
 }
 
 TEST_CASE("a connection refused is told by callback, after connect has returned") {
-    Fixture f;
+    StreamPair f;
     Endpoint closed;
     { closed = loop::TcpListener(f.loop, loopback(), [](auto) {}).local(); }
     std::optional<Closed> why;
@@ -84,7 +84,7 @@ TEST_CASE("a connection refused is told by callback, after connect has returned"
 }
 
 TEST_CASE("a source address that this machine does not have is told by callback") {
-    Fixture f;
+    StreamPair f;
     std::optional<Closed> why;
     f.stream = Stream::connect_tcp(f.loop, *Endpoint::parse("127.0.0.1:9"),
                                    {.connected = {},
@@ -102,7 +102,7 @@ TEST_CASE("a source address that this machine does not have is told by callback"
 }
 
 TEST_CASE("a connection that nobody answers times out") {
-    Fixture f;
+    StreamPair f;
     // A listener whose backlog is full drops what comes: nobody accepts, as the loop is not told to.
     const loop::FileDescriptor full(::socket(AF_INET, SOCK_STREAM, 0));
     REQUIRE(::listen(full.get(), 0) == 0);
@@ -131,7 +131,7 @@ TEST_CASE("a connection that nobody answers times out") {
 }
 
 TEST_CASE("the queue is bounded, and drains when the other end reads") {
-    Fixture f;
+    StreamPair f;
     constexpr std::size_t kTotal = 8 << 20;
     std::size_t heard = 0;
     loop::TcpListener listener(f.loop, loopback(), [&](std::unique_ptr<Stream> stream) {
@@ -162,7 +162,7 @@ TEST_CASE("the queue is bounded, and drains when the other end reads") {
 }
 
 TEST_CASE("closing when drained loses nothing, and both ends are told") {
-    Fixture f;
+    StreamPair f;
     std::size_t heard = 0;
     constexpr std::size_t kTotal = 6 << 20;
     std::optional<Closed> here, there;
@@ -191,7 +191,7 @@ TEST_CASE("closing when drained loses nothing, and both ends are told") {
 }
 
 TEST_CASE("urgent data is data like any other, and leaves the loop at rest") {
-    Fixture f;
+    StreamPair f;
     std::string heard;
     loop::TcpListener listener(f.loop, loopback(), [&](std::unique_ptr<Stream> stream) {
         f.accepted = std::move(stream);

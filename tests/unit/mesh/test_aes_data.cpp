@@ -10,7 +10,7 @@ using mesh::Inbound;
 
 namespace {
 
-net::Bytes hex(std::string_view text) { return *net::from_hex(text); }
+net::Bytes from(std::string_view text) { return *net::from_hex(text); }
 
 mesh::Session& session_of(Node& node) { return *node.wireguard.table()->peers[0]->session; }
 
@@ -49,12 +49,12 @@ TEST_CASE("AES-256-GCM is that of its specification") {
          "b094dac5d93471bdec1a502270e3cc6c"},
     };
     for (const auto& vector : vectors) {
-        const mesh::SymmetricKey key(std::span<const std::byte, 32>(hex(vector.key)));
-        const auto nonce = hex(vector.nonce);
+        const mesh::SymmetricKey key(std::span<const std::byte, 32>(from(vector.key)));
+        const auto nonce = from(vector.nonce);
         net::Reader reader(nonce);
         const auto flags = reader.u32le();
         const auto counter = reader.u64le();
-        auto packet = hex(vector.plain);
+        auto packet = from(vector.plain);
         const auto plain = packet;
         packet.resize(packet.size() + 16);
         using mesh::PacketCipher;

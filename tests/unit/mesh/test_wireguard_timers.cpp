@@ -8,7 +8,7 @@ using mesh::PeerStatus;
 
 namespace {
 
-constexpr int kInitiation = 1, kData = 4;
+constexpr int kInitiationType = 1, kDataType = 4;
 
 bool first_is_keepalive(const Wire& wire) { return wire.log.back().bytes.size() == mesh::kMinDataBytes; }
 
@@ -17,19 +17,19 @@ bool first_is_keepalive(const Wire& wire) { return wire.log.back().bytes.size() 
 TEST_CASE("a session is renewed by its initiator after 120 s of use, not before") {
     Pair pair;
     pair.connect();
-    REQUIRE(pair.wire.sent[kInitiation] == 1);
+    REQUIRE(pair.wire.sent[kInitiationType] == 1);
     for (int i = 0; i < 119; ++i) {
         pair.wire.run(1s);
         pair.alice_sends();
         pair.bob_sends();
     }
-    CHECK(pair.wire.sent[kInitiation] == 1);
+    CHECK(pair.wire.sent[kInitiationType] == 1);
     pair.wire.run(1s);
     pair.bob_sends();  // the responder leaves it alone
-    CHECK(pair.wire.sent[kInitiation] == 1);
+    CHECK(pair.wire.sent[kInitiationType] == 1);
     pair.alice_sends();
     pair.wire.run(0s);
-    CHECK(pair.wire.sent[kInitiation] == 2);
+    CHECK(pair.wire.sent[kInitiationType] == 2);
     CHECK(pair.wire.log.back().sender == &pair.alice);
     const auto ups = pair.bob.seen<mesh::SessionUp>();
     REQUIRE(ups.size() == 2);
@@ -44,12 +44,12 @@ TEST_CASE("an initiator that only receives renews the session after 165 s") {
     pair.wire.run(160s);
     pair.bob_sends();
     pair.wire.run(4s);
-    CHECK(pair.wire.sent[kInitiation] == 1);
+    CHECK(pair.wire.sent[kInitiationType] == 1);
     pair.wire.run(1s);
     pair.bob_sends();
-    REQUIRE(pair.wire.sent[kInitiation] == 2);
+    REQUIRE(pair.wire.sent[kInitiationType] == 2);
     const auto initiation = std::find_if(pair.wire.log.rbegin(), pair.wire.log.rend(),
-                                         [](const auto& one) { return one.type() == kInitiation; });
+                                         [](const auto& one) { return one.type() == kInitiationType; });
     CHECK(initiation->sender == &pair.alice);
 }
 
@@ -63,14 +63,14 @@ TEST_CASE("a renewal that the data path asks for is not forgotten over something
     REQUIRE(mesh::outbound(*pair.alice.wireguard.table(), {storage, 16, packet.size()}, pair.wire.now.steady).wake);
     pair.alice.wireguard.set_peer(member(pair.bob, "10.0.0.2/32"));
     pair.wire.run(0s);
-    CHECK(pair.wire.sent[kInitiation] == 2);
+    CHECK(pair.wire.sent[kInitiationType] == 2);
 }
 
 TEST_CASE("a session is used at 179 s and refused at 180 s, both ways") {
     Pair pair;
     pair.connect();
     pair.wire.run(179s);
-    pair.wire.filter = [](Wire::Flying& one) { return one.type() == kData; };  // no renewal
+    pair.wire.filter = [](Wire::Flying& one) { return one.type() == kDataType; };  // no renewal
     pair.bob_sends();
     CHECK(pair.alice.received.size() == 1);
     const auto held = pair.wire.log.back().bytes;
@@ -78,7 +78,7 @@ TEST_CASE("a session is used at 179 s and refused at 180 s, both ways") {
     // A packet sealed in time, but arriving late.
     net::Bytes late;
     pair.wire.filter = [&](Wire::Flying& one) {
-        if (one.type() == kData) late = one.bytes;
+        if (one.type() == kDataType) late = one.bytes;
         return false;
     };
     pair.bob_sends();
@@ -86,9 +86,9 @@ TEST_CASE("a session is used at 179 s and refused at 180 s, both ways") {
     CHECK(pair.alice.seen<mesh::SessionDown>().size() == 1);
     CHECK(pair.bob.seen<mesh::SessionDown>().size() == 1);
     CHECK(pair.wire.inject(pair.alice, late, pair.bob.endpoint).reason == Drop::expired_session);
-    const auto before = pair.wire.sent[kData];
+    const auto before = pair.wire.sent[kDataType];
     pair.bob_sends();
-    CHECK(pair.wire.sent[kData] == before);
+    CHECK(pair.wire.sent[kDataType] == before);
     CHECK(pair.bob.wireguard.status(pair.alice_key())->state == PeerStatus::State::connecting);
 }
 
@@ -145,10 +145,10 @@ TEST_CASE("15 s without an answer to data begin a new handshake") {
     pair.wire.run(10s);
     pair.alice_sends();  // does not begin the 15 s anew
     pair.wire.run(4900ms);
-    CHECK(pair.wire.sent[kInitiation] == 1);
+    CHECK(pair.wire.sent[kInitiationType] == 1);
     CHECK(pair.alice.seen<mesh::PeerSilent>().empty());
     pair.wire.run(500ms);  // up to a third of a second of jitter
-    CHECK(pair.wire.sent[kInitiation] == 2);
+    CHECK(pair.wire.sent[kInitiationType] == 2);
     CHECK(pair.alice.seen<mesh::PeerSilent>().size() == 1);
 }
 
@@ -196,9 +196,9 @@ TEST_CASE("no two initiations leave within 5 s, whatever asks for them") {
     }());  // ends the session
     pair.alice_sends();
     pair.wire.run(4900ms);
-    CHECK(pair.wire.sent[kInitiation] == 1);
+    CHECK(pair.wire.sent[kInitiationType] == 1);
     pair.wire.run(100ms);
-    CHECK(pair.wire.sent[kInitiation] == 2);
+    CHECK(pair.wire.sent[kInitiationType] == 2);
 }
 
 TEST_CASE("a persistent keepalive leaves when nothing has passed for its interval") {
@@ -207,7 +207,7 @@ TEST_CASE("a persistent keepalive leaves when nothing has passed for its interva
     settings.persistent_keepalive = 25s;
     pair.alice.wireguard.set_peer(settings);
     pair.wire.run(0s);
-    CHECK(pair.wire.sent[kInitiation] == 1);  // it brings up a session by itself
+    CHECK(pair.wire.sent[kInitiationType] == 1);  // it brings up a session by itself
     CHECK(pair.alice.wireguard.status(pair.bob_key())->state == PeerStatus::State::session);
     const auto messages = pair.wire.log.size();
     pair.wire.run(24s);
@@ -231,9 +231,9 @@ TEST_CASE("2^60 messages ask for a new session and 2^64 - 2^13 - 1 end it") {
     session->set_counter_for_test(mesh::kRekeyAfterMessages - 2);
     pair.wire.run(6s);
     pair.bob_sends();
-    CHECK(pair.wire.sent[kInitiation] == 1);
+    CHECK(pair.wire.sent[kInitiationType] == 1);
     pair.bob_sends();
-    CHECK(pair.wire.sent[kInitiation] == 2);
+    CHECK(pair.wire.sent[kInitiationType] == 2);
     CHECK(pair.wire.log.back().sender == &pair.bob);  // the responder too, by number
 
     Pair other;
@@ -241,7 +241,7 @@ TEST_CASE("2^60 messages ask for a new session and 2^64 - 2^13 - 1 end it") {
     other.wire.run(6s);
     session = other.bob.wireguard.table()->peers[0]->session;
     session->set_counter_for_test(mesh::kRejectAfterMessages - 1);
-    other.wire.filter = [](Wire::Flying& one) { return one.type() == kData; };
+    other.wire.filter = [](Wire::Flying& one) { return one.type() == kDataType; };
     other.bob_sends();
     CHECK(other.alice.received.size() == 1);
     other.bob_sends();
@@ -268,13 +268,13 @@ TEST_CASE("packets wait for the session, the oldest goes first when too many do"
 TEST_CASE("the responder sends nothing on a session that has not been confirmed") {
     Pair pair;
     pair.wire.filter = [&](Wire::Flying& one) {
-        return one.type() != kData && (one.type() != kInitiation || one.sender == &pair.alice);
+        return one.type() != kDataType && (one.type() != kInitiationType || one.sender == &pair.alice);
     };
     pair.connect();
     CHECK(pair.bob.seen<mesh::SessionUp>().empty());
     pair.bob_sends();
     CHECK(std::none_of(pair.wire.log.begin(), pair.wire.log.end(), [&](const auto& one) {
-        return one.sender == &pair.bob && one.type() == kData;
+        return one.sender == &pair.bob && one.type() == kDataType;
     }));
     pair.wire.filter = [](Wire::Flying&) { return true; };
     pair.alice_sends();

@@ -12,7 +12,7 @@ using meshd::parse_config;
 
 namespace {
 
-std::string refusal(std::string_view text) {
+std::string config_refusal(std::string_view text) {
     try {
         parse_config(text, "meshd.json");
     } catch (const meshd::ConfigError& error) {
@@ -121,16 +121,16 @@ TEST_CASE("every setting is read, with comments between") {
 }
 
 TEST_CASE("an unknown key is refused with its line and the key that was meant") {
-    CHECK(refusal("{\n  \"listen_prot\": 1\n}") ==
+    CHECK(config_refusal("{\n  \"listen_prot\": 1\n}") ==
           "meshd.json:2: \"listen_prot\" is no setting; did you mean \"listen_port\"?");
-    CHECK(refusal("{\"voice\": {\n\n \"center\": \"sip:a\"}}") ==
+    CHECK(config_refusal("{\"voice\": {\n\n \"center\": \"sip:a\"}}") ==
           "meshd.json:3: \"voice.center\" is no setting; did you mean \"voice.centre\"?");
-    CHECK(refusal("{\"voice\": {\"hold_down\": 3}}") ==
+    CHECK(config_refusal("{\"voice\": {\"hold_down\": 3}}") ==
           "meshd.json:1: \"voice.hold_down\" is no setting; did you mean \"voice.hold_down_s\"?");
-    CHECK_THAT(refusal(R"({"voice": {"digests": ["SHA1"]}})"), Contains("SHA-512-256"));
-    CHECK_THAT(refusal(R"({"voice": {"digests": ["MD5", "MD5"]}})"), Contains("twice"));
-    CHECK_THAT(refusal("{\"colour\": 3}"), Contains("the ones there are here: listen_port, bootstrap, mdns"));
-    CHECK_THAT(refusal("{\"MTU\": 1300}"), Contains("did you mean \"mtu\"?"));
+    CHECK_THAT(config_refusal(R"({"voice": {"digests": ["SHA1"]}})"), Contains("SHA-512-256"));
+    CHECK_THAT(config_refusal(R"({"voice": {"digests": ["MD5", "MD5"]}})"), Contains("twice"));
+    CHECK_THAT(config_refusal("{\"colour\": 3}"), Contains("the ones there are here: listen_port, bootstrap, mdns"));
+    CHECK_THAT(config_refusal("{\"MTU\": 1300}"), Contains("did you mean \"mtu\"?"));
 }
 
 TEST_CASE("TLS for phones is off unless it stands there, has a port of its own, and a key where it has a certificate") {
@@ -139,72 +139,72 @@ TEST_CASE("TLS for phones is off unless it stands there, has a port of its own, 
     CHECK(config.voice.tls.listens);
     CHECK(config.voice.tls.port == 5061);
     CHECK(config.voice.tls.verify_centre);
-    CHECK_THAT(refusal(R"({"voice": {"tls": {"listen": 5060}}})"), Contains("carries SIP without TLS"));
-    CHECK_THAT(refusal(R"({"voice": {"tls": {"key": "/k"}}})"), Contains("must name both"));
+    CHECK_THAT(config_refusal(R"({"voice": {"tls": {"listen": 5060}}})"), Contains("carries SIP without TLS"));
+    CHECK_THAT(config_refusal(R"({"voice": {"tls": {"key": "/k"}}})"), Contains("must name both"));
 }
 
 TEST_CASE("a key that stands twice is refused and both places are named") {
-    CHECK(refusal("{\n\"mtu\": 1400,\n\n\"mtu\": 1300}") ==
+    CHECK(config_refusal("{\n\"mtu\": 1400,\n\n\"mtu\": 1300}") ==
           "meshd.json:4: \"mtu\" stands here a second time; the first is on line 2");
-    CHECK_THAT(refusal("{\"voice\":{\"port\":1,\"port\":2}}"), Contains("\"port\" stands here a second time"));
+    CHECK_THAT(config_refusal("{\"voice\":{\"port\":1,\"port\":2}}"), Contains("\"port\" stands here a second time"));
 }
 
 TEST_CASE("what is not JSON is refused where it stops being JSON") {
-    CHECK_THAT(refusal("{\n  \"mtu\": 1400\n  \"log\": \"info\"\n}"), StartsWith("meshd.json:3: this is not JSON: "));
-    CHECK_THAT(refusal("{\n  \"mtu\": 1400,\n}"), StartsWith("meshd.json:3: this is not JSON: "));
-    CHECK_THAT(refusal("{\n\"mtu\": 1400\n"), StartsWith("meshd.json:2: this is not JSON: "));
-    CHECK_THAT(refusal("{}\n\n{}"), StartsWith("meshd.json:3: this is not JSON: "));
-    CHECK_THAT(refusal("{\n/* no end"), StartsWith("meshd.json:2: this is not JSON: "));
-    CHECK_THAT(refusal(""), StartsWith("meshd.json:1: this is not JSON: "));
-    CHECK_THAT(refusal("{\"mtu\": 1e999}"), Contains("meshd.json:1: "));
-    CHECK_THAT(refusal("{\"mtu\": 18446744073709551615}"), Contains("too large"));
-    CHECK_THAT(refusal("[1420]"), Contains("must be an object, in braces, not a list"));
+    CHECK_THAT(config_refusal("{\n  \"mtu\": 1400\n  \"log\": \"info\"\n}"), StartsWith("meshd.json:3: this is not JSON: "));
+    CHECK_THAT(config_refusal("{\n  \"mtu\": 1400,\n}"), StartsWith("meshd.json:3: this is not JSON: "));
+    CHECK_THAT(config_refusal("{\n\"mtu\": 1400\n"), StartsWith("meshd.json:2: this is not JSON: "));
+    CHECK_THAT(config_refusal("{}\n\n{}"), StartsWith("meshd.json:3: this is not JSON: "));
+    CHECK_THAT(config_refusal("{\n/* no end"), StartsWith("meshd.json:2: this is not JSON: "));
+    CHECK_THAT(config_refusal(""), StartsWith("meshd.json:1: this is not JSON: "));
+    CHECK_THAT(config_refusal("{\"mtu\": 1e999}"), Contains("meshd.json:1: "));
+    CHECK_THAT(config_refusal("{\"mtu\": 18446744073709551615}"), Contains("too large"));
+    CHECK_THAT(config_refusal("[1420]"), Contains("must be an object, in braces, not a list"));
 }
 
 TEST_CASE("nesting and size are bounded") {
-    CHECK_THAT(refusal("{\"bootstrap\": " + std::string(100000, '[')), Contains("nested too deeply"));
-    CHECK_THAT(refusal(std::string(meshd::kMaxJsonTreeBytes + 1, ' ')), Contains("no configuration needs more"));
+    CHECK_THAT(config_refusal("{\"bootstrap\": " + std::string(100000, '[')), Contains("nested too deeply"));
+    CHECK_THAT(config_refusal(std::string(meshd::kMaxJsonTreeBytes + 1, ' ')), Contains("no configuration needs more"));
 }
 
 TEST_CASE("a value of the wrong kind or range is refused with what it must be and what it is") {
-    CHECK(refusal("{\"listen_port\":\n\n 99999\n}") ==
+    CHECK(config_refusal("{\"listen_port\":\n\n 99999\n}") ==
           "meshd.json:3: \"listen_port\" must be a port, from 1 to 65535, not 99999");
-    CHECK_THAT(refusal("{\"listen_port\": 0}"), Contains("not 0"));
-    CHECK_THAT(refusal("{\"listen_port\": -1}"), Contains("not -1"));
-    CHECK_THAT(refusal("{\"listen_port\": \"51820\"}"), Contains("not \"51820\""));
-    CHECK_THAT(refusal("{\"listen_port\": 51820.5}"), Contains("not a number with a fraction"));
-    CHECK_THAT(refusal("{\"listen_port\": null}"), Contains("not null"));
-    CHECK_THAT(refusal("{\"mtu\": 1279}"), Contains("\"mtu\" must be a number from 1280 to 9000, not 1279"));
-    CHECK_THAT(refusal("{\"mdns\": \"yes\"}"), Contains("\"mdns\" must be an object, in braces, not \"yes\""));
-    CHECK_THAT(refusal("{\"mdns\": {\"interfaces\": [\"eth 0\"]}}"),
+    CHECK_THAT(config_refusal("{\"listen_port\": 0}"), Contains("not 0"));
+    CHECK_THAT(config_refusal("{\"listen_port\": -1}"), Contains("not -1"));
+    CHECK_THAT(config_refusal("{\"listen_port\": \"51820\"}"), Contains("not \"51820\""));
+    CHECK_THAT(config_refusal("{\"listen_port\": 51820.5}"), Contains("not a number with a fraction"));
+    CHECK_THAT(config_refusal("{\"listen_port\": null}"), Contains("not null"));
+    CHECK_THAT(config_refusal("{\"mtu\": 1279}"), Contains("\"mtu\" must be a number from 1280 to 9000, not 1279"));
+    CHECK_THAT(config_refusal("{\"mdns\": \"yes\"}"), Contains("\"mdns\" must be an object, in braces, not \"yes\""));
+    CHECK_THAT(config_refusal("{\"mdns\": {\"interfaces\": [\"eth 0\"]}}"),
                Contains("\"mdns.interfaces[0]\" must be a network interface's name"));
-    CHECK_THAT(refusal("{\"mdns\": {\"interfaces\": []}}"), Contains("must have 1 to 64 entries, not 0"));
-    CHECK_THAT(refusal("{\"device\": \"a-name-far-too-long\"}"), Contains("1 to 15 letters"));
-    CHECK_THAT(refusal("{\"device\": \"../x\"}"), Contains("must be a network interface's name"));
-    CHECK_THAT(refusal("{\"log\": \"loud\"}"),
+    CHECK_THAT(config_refusal("{\"mdns\": {\"interfaces\": []}}"), Contains("must have 1 to 64 entries, not 0"));
+    CHECK_THAT(config_refusal("{\"device\": \"a-name-far-too-long\"}"), Contains("1 to 15 letters"));
+    CHECK_THAT(config_refusal("{\"device\": \"../x\"}"), Contains("must be a network interface's name"));
+    CHECK_THAT(config_refusal("{\"log\": \"loud\"}"),
                Contains("must be one of trace, debug, info, warn, error, not \"loud\""));
-    CHECK_THAT(refusal("{\"voice\": true}"), Contains("\"voice\" must be an object, in braces, not true"));
-    CHECK_THAT(refusal("{\"voice\": {\"enabled\": 1}}"), Contains("must be true or false, not 1"));
-    CHECK_THAT(refusal("{\"voice\": {\"domain\": \"acme example\"}}"), Contains("must be a domain name"));
-    CHECK_THAT(refusal("{\"voice\": {\"expires_s\": 1}}"), Contains("a whole number of seconds from 5 to 86400"));
-    CHECK_THAT(refusal("{\"bootstrap\": \"hq.example:1\"}"), Contains("\"bootstrap\" must be a list"));
+    CHECK_THAT(config_refusal("{\"voice\": true}"), Contains("\"voice\" must be an object, in braces, not true"));
+    CHECK_THAT(config_refusal("{\"voice\": {\"enabled\": 1}}"), Contains("must be true or false, not 1"));
+    CHECK_THAT(config_refusal("{\"voice\": {\"domain\": \"acme example\"}}"), Contains("must be a domain name"));
+    CHECK_THAT(config_refusal("{\"voice\": {\"expires_s\": 1}}"), Contains("a whole number of seconds from 5 to 86400"));
+    CHECK_THAT(config_refusal("{\"bootstrap\": \"hq.example:1\"}"), Contains("\"bootstrap\" must be a list"));
 }
 
 TEST_CASE("an entry of a list is refused on its own line") {
-    CHECK_THAT(refusal("{\"bootstrap\": [\n\"a.example:1\",\n\"b.example\"]}"),
+    CHECK_THAT(config_refusal("{\"bootstrap\": [\n\"a.example:1\",\n\"b.example\"]}"),
                StartsWith("meshd.json:3: \"bootstrap[1]\" must be HOST:PORT"));
-    CHECK_THAT(refusal("{\"advertise\": [\"0.0.0.0:51820\"]}"), Contains("that others can send to"));
-    CHECK_THAT(refusal("{\"advertise\": [\"hq.example:51820\"]}"), Contains("ADDRESS:PORT"));
-    CHECK_THAT(refusal("{\"voice\": {\"phones\": [\"192.168.1.7/24\"]}}"),
+    CHECK_THAT(config_refusal("{\"advertise\": [\"0.0.0.0:51820\"]}"), Contains("that others can send to"));
+    CHECK_THAT(config_refusal("{\"advertise\": [\"hq.example:51820\"]}"), Contains("ADDRESS:PORT"));
+    CHECK_THAT(config_refusal("{\"voice\": {\"phones\": [\"192.168.1.7/24\"]}}"),
                Contains("a network without host bits, such as \"192.168.1.0/24\", not \"192.168.1.7/24\""));
-    CHECK_THAT(refusal("{\"voice\": {\"phones\": [\"office\"]}}"), Contains("must be a network"));
-    CHECK_THAT(refusal("{\"voice\": {\"phones\": []}}"), Contains("must have 1 to 256 entries"));
+    CHECK_THAT(config_refusal("{\"voice\": {\"phones\": [\"office\"]}}"), Contains("must be a network"));
+    CHECK_THAT(config_refusal("{\"voice\": {\"phones\": []}}"), Contains("must have 1 to 256 entries"));
 }
 
 TEST_CASE("a range of media ports must be one, and big enough") {
     for (const auto* bad : {"[]", "[20000]", "[29999, 20000]", "[20000, 20001]", "[100, 2000]", "[1, 2, 3]", "20000"}) {
         INFO(bad);
-        CHECK_THAT(refusal("{\"voice\": {\"media_ports\": " + std::string(bad) + "}}"), Contains("voice.media_ports"));
+        CHECK_THAT(config_refusal("{\"voice\": {\"media_ports\": " + std::string(bad) + "}}"), Contains("voice.media_ports"));
     }
 }
 
@@ -219,16 +219,16 @@ TEST_CASE("media is anchored, direct, or direct between networks") {
     CHECK(has("2001:db8::1"));
     for (const auto* bad : {"\"somewhere\"", "true", "[]", "[\"192.168.1.7/24\"]", "{}", "7"}) {
         INFO(bad);
-        CHECK_THAT(refusal("{\"voice\": {\"media\": " + std::string(bad) + "}}"), Contains("voice.media"));
+        CHECK_THAT(config_refusal("{\"voice\": {\"media\": " + std::string(bad) + "}}"), Contains("voice.media"));
     }
 }
 
 TEST_CASE("settings that do not go together are refused") {
-    CHECK_THAT(refusal(R"({"listen_port": 5060})"), Contains("both 5060"));
-    CHECK(refusal(R"({"listen_port": 5060, "voice": {"enabled": false}})") == "accepted");
-    CHECK_THAT(refusal(R"({"voice": {"port": 5080}})"), Contains("5080 carries SIP between nodes"));
-    CHECK_THAT(refusal(R"({"voice": {"media_ports": [5000, 6000]}})"), Contains("holds port 5060"));
-    CHECK_THAT(refusal(R"({"voice": {"expires_s": 10}})"), Contains("longer than \"voice.expires_s\""));
+    CHECK_THAT(config_refusal(R"({"listen_port": 5060})"), Contains("both 5060"));
+    CHECK(config_refusal(R"({"listen_port": 5060, "voice": {"enabled": false}})") == "accepted");
+    CHECK_THAT(config_refusal(R"({"voice": {"port": 5080}})"), Contains("5080 carries SIP between nodes"));
+    CHECK_THAT(config_refusal(R"({"voice": {"media_ports": [5000, 6000]}})"), Contains("holds port 5060"));
+    CHECK_THAT(config_refusal(R"({"voice": {"expires_s": 10}})"), Contains("longer than \"voice.expires_s\""));
 }
 
 TEST_CASE("a central server is a SIP URI with a host, and at most a port and a transport") {
@@ -289,7 +289,7 @@ TEST_CASE("whose DSCP is shown outside is voice's, unless all are to be copied")
     CHECK(parse_config("{}", "x").data.dscp == net::OuterDscp::voice);
     CHECK(parse_config(R"({"data": {"dscp": "voice"}})", "x").data.dscp == net::OuterDscp::voice);
     for (const auto* const bad : {"\"uniform\"", "\"\"", "true", "46"}) {
-        CHECK_THAT(refusal(std::string("{\n\"data\": {\"dscp\": ") + bad + "}}"),
+        CHECK_THAT(config_refusal(std::string("{\n\"data\": {\"dscp\": ") + bad + "}}"),
                    Contains("meshd.json:2: \"data.dscp\" must be") && Contains("voice") && Contains("copy"));
     }
 }
@@ -299,7 +299,7 @@ TEST_CASE("the number of queues is chosen by the machine, or one to four") {
     CHECK(parse_config(R"({"data": {"queues": 1}})", "x").data.queues == 1);
     CHECK(parse_config(R"({"data": {"queues": 4}})", "x").data.queues == 4);
     for (const auto* const bad : {"0", "5", "-1", "\"two\"", "\"2\"", "2.5", "true", "null"}) {
-        CHECK_THAT(refusal(std::string("{\n\"data\": {\"queues\": ") + bad + "}}"),
+        CHECK_THAT(config_refusal(std::string("{\n\"data\": {\"queues\": ") + bad + "}}"),
                    Contains("meshd.json:2: \"data.queues\" must be \"auto\" or a number from 1 to 4"));
     }
 }
@@ -308,7 +308,7 @@ TEST_CASE("a rate needs its unit, and one that carries no call is refused") {
     CHECK(parse_config(R"({"data": {"uplink_rate": "1Gbit"}})", "x").data.uplink_bit_per_s == 1'000'000'000);
     for (const auto* const bad : {"10", "\"10\"", "\"10 mbit\"", "\"mbit\"", "\"-1mbit\"", "\"63kbit\"", "\"0mbit\"",
                                   "\"99999999999999999999mbit\"", "\"10mbyte\""}) {
-        CHECK_THAT(refusal(std::string("{\"data\": {\"uplink_rate\": ") + bad + "}}"),
+        CHECK_THAT(config_refusal(std::string("{\"data\": {\"uplink_rate\": ") + bad + "}}"),
                    Contains("\"data.uplink_rate\" must be a rate of at least 64kbit"));
     }
 }
@@ -325,10 +325,10 @@ TEST_CASE("the dial plan and what is asked of DNS are read, and refused with a r
     const auto usual = parse_config("{}", "x");
     CHECK(usual.voice.enum_lookup.use == voice::OutsideUse::without_centre);
     CHECK(usual.voice.enum_lookup.suffixes == std::vector<std::string>{"e164.arpa"});
-    CHECK_THAT(refusal(R"({"voice": {"dial_plan": {"country": "+44"}}})"), Contains("must be digits"));
-    CHECK_THAT(refusal(R"({"voice": {"dial_plan": {"country": 44}}})"), Contains("must be a text"));
-    CHECK_THAT(refusal(R"({"voice": {"enum": {"use": "sometimes"}}})"), Contains("without-centre"));
-    CHECK_THAT(refusal(R"({"voice": {"enum": {"suffixes": ["e164 arpa"]}}})"), Contains("domain name"));
+    CHECK_THAT(config_refusal(R"({"voice": {"dial_plan": {"country": "+44"}}})"), Contains("must be digits"));
+    CHECK_THAT(config_refusal(R"({"voice": {"dial_plan": {"country": 44}}})"), Contains("must be a text"));
+    CHECK_THAT(config_refusal(R"({"voice": {"enum": {"use": "sometimes"}}})"), Contains("without-centre"));
+    CHECK_THAT(config_refusal(R"({"voice": {"enum": {"suffixes": ["e164 arpa"]}}})"), Contains("domain name"));
 }
 
 TEST_CASE("DNS is served on the overlay only, unless more is said") {
@@ -353,14 +353,14 @@ TEST_CASE("DNS is served on the overlay only, unless more is said") {
     CHECK(dns.phones_reach == std::vector{*net::IpAddress::parse("192.168.1.1")});
     CHECK_FALSE(dns.resolved);
     for (const auto* address : {"0.0.0.0", "::", "224.0.0.251", "fe80::1", "lan", "192.168.1.1:53"}) {
-        CHECK_THAT(refusal("{\"dns\": {\n\"listen\": [\"" + std::string(address) + "\"]}}"),
+        CHECK_THAT(config_refusal("{\"dns\": {\n\"listen\": [\"" + std::string(address) + "\"]}}"),
                    StartsWith("meshd.json:2: \"dns.listen[0]\" must be one address of this machine, such as \"192.168.1.1\", not"));
     }
-    CHECK_THAT(refusal(R"({"dns": {"numbers": ["pbx"]}})"), Contains("\"dns.numbers[0]\" must be a network"));
-    CHECK_THAT(refusal(R"({"dns": {"phones_reach": ["::"]}})"), Contains("\"dns.phones_reach[0]\" must be one address"));
-    CHECK_THAT(refusal(R"({"dns": {"port": 0}})"), Contains("\"dns.port\""));
-    CHECK_THAT(refusal(R"({"dns": {"listens": []}})"), Contains("did you mean \"dns.listen\"?"));
-    CHECK_THAT(refusal(R"({"dns": {"suffixes": ["a b"]}})"), Contains("\"dns.suffixes[0]\""));
+    CHECK_THAT(config_refusal(R"({"dns": {"numbers": ["pbx"]}})"), Contains("\"dns.numbers[0]\" must be a network"));
+    CHECK_THAT(config_refusal(R"({"dns": {"phones_reach": ["::"]}})"), Contains("\"dns.phones_reach[0]\" must be one address"));
+    CHECK_THAT(config_refusal(R"({"dns": {"port": 0}})"), Contains("\"dns.port\""));
+    CHECK_THAT(config_refusal(R"({"dns": {"listens": []}})"), Contains("did you mean \"dns.listen\"?"));
+    CHECK_THAT(config_refusal(R"({"dns": {"suffixes": ["a b"]}})"), Contains("\"dns.suffixes[0]\""));
 }
 
 TEST_CASE("trunks and emergency numbers are read") {
@@ -390,7 +390,7 @@ TEST_CASE("trunks and emergency numbers are read") {
 }
 
 TEST_CASE("a trunk that could not work is refused with its line and what to do") {
-    const auto trunk = [](const std::string& inside) { return refusal("{\"voice\": {\"trunks\": [\n{" + inside + "}]}}"); };
+    const auto trunk = [](const std::string& inside) { return config_refusal("{\"voice\": {\"trunks\": [\n{" + inside + "}]}}"); };
     const std::string good = R"("name": "a", "server": "sip:192.0.2.1")";
     CHECK(trunk(good) == "accepted");
     CHECK_THAT(trunk(R"("server": "sip:192.0.2.1")"), StartsWith("meshd.json:2") && Contains("needs a \"name\""));
@@ -404,5 +404,5 @@ TEST_CASE("a trunk that could not work is refused with its line and what to do")
     CHECK_THAT(trunk(good + R"(, "prefixes": ["44x"])"), Contains("must be"));
     CHECK_THAT(trunk(good + R"(, "caller_id": "100")"), Contains("E.164"));
     CHECK_THAT(trunk(good + R"(}, {"name": "a", "server": "sip:192.0.2.2")"), Contains("two trunks are named"));
-    CHECK_THAT(refusal(R"({"voice": {"emergency": ["1 1 2"]}})"), Contains("calls for help"));
+    CHECK_THAT(config_refusal(R"({"voice": {"emergency": ["1 1 2"]}})"), Contains("calls for help"));
 }

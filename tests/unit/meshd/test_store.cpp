@@ -25,7 +25,7 @@ using meshd::Store;
 
 namespace {
 
-net::Bytes bytes(std::string_view text) {
+net::Bytes stored_bytes(std::string_view text) {
     return net::copy(net::as_bytes(text));
 }
 
@@ -56,7 +56,7 @@ void put(Store& store, Batch batch, Durability durability = Durability::synced) 
 
 Batch record(std::string_view key, std::string_view wire) {
     Batch batch;
-    batch.records[bytes(key)] = bytes(wire);
+    batch.records[stored_bytes(key)] = stored_bytes(wire);
     return batch;
 }
 
@@ -147,19 +147,19 @@ TEST_CASE("a new state folder is private and empty") {
 TEST_CASE("what was written is there again, the last word on each key") {
     const Scratch scratch;
     const auto folder = scratch.path("state");
-    const auto node = *net::NodeKey::from(bytes("0123456789abcdef0123456789abcdef"));
+    const auto node = *net::NodeKey::from(stored_bytes("0123456789abcdef0123456789abcdef"));
     const meshd::CachedEndpoint cached{
         {}, *net::Endpoint::parse("[2001:db8::1]:51820"), net::from_unix_seconds(1700000000)};
     {
         Store store(folder, at_once());
         Batch batch = identity_batch(true);
-        batch.records[bytes("k2")] = bytes("two");
-        batch.values["stamp"] = bytes("9");
+        batch.records[stored_bytes("k2")] = stored_bytes("two");
+        batch.values["stamp"] = stored_bytes("9");
         batch.endpoints[node] = cached;
         put(store, batch);
         Batch later = record("k1", "newer");
-        later.records[bytes("k2")] = {};
-        later.values["join"] = bytes("x");
+        later.records[stored_bytes("k2")] = {};
+        later.values["join"] = stored_bytes("x");
         put(store, later, Durability::written);
     }
     Store store(folder, at_once());
@@ -173,8 +173,8 @@ TEST_CASE("what was written is there again, the last word on each key") {
     REQUIRE(loaded.identity->root_secret);
     CHECK(loaded.identity->root_secret->equals(*expected.root_secret));
     REQUIRE(loaded.records.size() == 1);
-    CHECK(loaded.records[0] == bytes("newer"));
-    CHECK(loaded.values == std::map<std::string, net::Bytes>{{"stamp", bytes("9")}, {"join", bytes("x")}});
+    CHECK(loaded.records[0] == stored_bytes("newer"));
+    CHECK(loaded.values == std::map<std::string, net::Bytes>{{"stamp", stored_bytes("9")}, {"join", stored_bytes("x")}});
     REQUIRE(loaded.endpoints.size() == 1);
     CHECK(loaded.endpoints.at(node) == cached);
     for (const auto* key : {"root.key", "node.key", "tunnel.key"}) CHECK(mode(folder + "/" + key) == 0600);
@@ -246,7 +246,7 @@ TEST_CASE("a crash in the middle of many batches leaves a beginning of them") {
         Store store(folder, at_once());
         for (int i = 0;; ++i) {
             Batch batch = record("a" + std::to_string(i % 100), std::to_string(i));
-            batch.values["a"] = batch.values["b"] = bytes(std::to_string(i));
+            batch.values["a"] = batch.values["b"] = stored_bytes(std::to_string(i));
             store.submit(std::move(batch), Durability::written,
                          i == 300 ? Store::Task([out] { say(out, "go"); }) : Store::Task());
         }
@@ -265,7 +265,7 @@ TEST_CASE("a state.db that is missing, empty or damaged is an error, never an em
     {
         Store store(folder, at_once());
         Batch batch = identity_batch(true);
-        for (int i = 0; i < 200; ++i) batch.records[bytes("r" + std::to_string(i))] = net::Bytes(500, std::byte(i));
+        for (int i = 0; i < 200; ++i) batch.records[stored_bytes("r" + std::to_string(i))] = net::Bytes(500, std::byte(i));
         put(store, batch);
     }
     SECTION("missing beside its keys") {

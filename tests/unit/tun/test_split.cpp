@@ -10,7 +10,7 @@ using Checksums = tun::Splitter::Checksums;
 
 namespace {
 
-Packet tcp(std::size_t payload_bytes) {
+Packet numbered_tcp(std::size_t payload_bytes) {
     net::SeededRandom random(1);
     Packet out;
     out.id = 0xfffe;
@@ -50,7 +50,7 @@ TEST_CASE("an offload header is read as it was written") {
 }
 
 TEST_CASE("a superpacket is cut into the packets that the link takes") {
-    auto packet = tcp(2500);
+    auto packet = numbered_tcp(2500);
     packet.flags = test::kAck | test::kPsh | test::kFin | test::kCwr;
     const auto bytes = packet.bytes(Packet::Checksum::pseudo_header);
     auto splitter = Splitter::open(packet.offload(1000), bytes, Checksums::complete);
@@ -114,7 +114,7 @@ TEST_CASE("segments are those of the slow way, whatever the superpacket") {
 }
 
 TEST_CASE("a superpacket without a partial checksum gets whole ones too") {
-    auto packet = tcp(2500);
+    auto packet = numbered_tcp(2500);
     packet.v6 = true;
     auto offload = packet.offload(999);
     offload.needs_checksum = false;
@@ -142,7 +142,7 @@ TEST_CASE("a packet without offloads is passed on untouched, whatever it is") {
 TEST_CASE("the checksum of a single packet is completed where the kernel says") {
     for (const bool v6 : {false, true}) {
         for (const auto protocol : {test::kTcp, test::kUdp}) {
-            auto packet = tcp(777);
+            auto packet = numbered_tcp(777);
             packet.v6 = v6;
             packet.protocol = protocol;
             auto offload = packet.offload(0);
@@ -156,7 +156,7 @@ TEST_CASE("the checksum of a single packet is completed where the kernel says") 
         }
     }
     // A protocol of which nothing is known: the sum of the rest, at an offset of its own.
-    auto packet = tcp(0).bytes();
+    auto packet = numbered_tcp(0).bytes();
     packet[9] = std::byte{200};
     test::put16(packet, 30, 0x1234);
     Offload offload;
@@ -170,7 +170,7 @@ TEST_CASE("the checksum of a single packet is completed where the kernel says") 
 }
 
 TEST_CASE("a checksum is never left out where the other end could not find it") {
-    auto packet = tcp(100);
+    auto packet = numbered_tcp(100);
     const auto left = [](const Packet& of, bool gso) {
         auto offload = of.offload(50);
         if (!gso) offload.gso = Gso::none;
@@ -186,7 +186,7 @@ TEST_CASE("a checksum is never left out where the other end could not find it") 
     packet.ip_options.clear();
     packet.fragment = 0x2000;
     CHECK_FALSE(left(packet, false));
-    packet = tcp(100);
+    packet = numbered_tcp(100);
     packet.v6 = true;
     CHECK(left(packet, true));
     packet.ip_options = net::Bytes(7);
@@ -206,7 +206,7 @@ TEST_CASE("a computed UDP checksum of zero is sent as all ones") {
 }
 
 TEST_CASE("a packet that disagrees with its offload is refused") {
-    const auto packet = tcp(2000);
+    const auto packet = numbered_tcp(2000);
     const auto bytes = packet.bytes(Packet::Checksum::pseudo_header);
     const auto good = packet.offload(1000);
     REQUIRE_FALSE(refused(good, bytes));

@@ -7,8 +7,8 @@ using namespace voice;
 
 namespace {
 
-struct Bench {
-    explicit Bench(std::uint64_t seed = 3) : random(seed) {}
+struct DigestBench {
+    explicit DigestBench(std::uint64_t seed = 3) : random(seed) {}
     net::SeededRandom random;
     DigestServer server{{"acme", 300s, 3}, random};
     net::Now now{net::Steady(1000s), {}};
@@ -59,7 +59,7 @@ TEST_CASE("the examples of RFC 7616 3.9.1 come out") {
 
 TEST_CASE("a right answer is good, for each algorithm") {
     for (const auto algorithm : {DigestAlgorithm::md5, DigestAlgorithm::sha256, DigestAlgorithm::sha512_256}) {
-        Bench bench;
+        DigestBench bench;
         const auto challenges = bench.server.challenges(bench.now, false, {algorithm});
         REQUIRE(challenges.size() == 1);
         CHECK(bench.check(bench.answer(challenges[0])) == V::good);
@@ -67,7 +67,7 @@ TEST_CASE("a right answer is good, for each algorithm") {
 }
 
 TEST_CASE("no credentials, other realms and other schemes are absent; a wrong password, user or uri is wrong") {
-    Bench bench;
+    DigestBench bench;
     const auto challenge = bench.server.challenges(bench.now)[0];
     CHECK(bench.check("") == V::absent);
     CHECK(bench.check("Basic dTpw") == V::absent);
@@ -82,14 +82,14 @@ TEST_CASE("no credentials, other realms and other schemes are absent; a wrong pa
 }
 
 TEST_CASE("an old nonce and one of an earlier run are stale, and a forged one with a wrong password is wrong") {
-    Bench bench;
+    DigestBench bench;
     const auto challenge = bench.server.challenges(bench.now)[0];
     auto answer = bench.answer(challenge);
     bench.now.steady += 301s;
     CHECK(bench.check(answer) == V::stale);
     CHECK(bench.server.challenges(bench.now, true)[0].find("stale=true") != std::string::npos);
 
-    Bench other(4);
+    DigestBench other(4);
     CHECK(other.check(answer) == V::stale);
     const auto at = answer.find("response=\"") + 10;
     answer[at] = answer[at] == '0' ? '1' : '0';
@@ -97,7 +97,7 @@ TEST_CASE("an old nonce and one of an earlier run are stale, and a forged one wi
 }
 
 TEST_CASE("each count of a nonce is good once, also out of order") {
-    Bench bench;
+    DigestBench bench;
     const auto challenge = bench.server.challenges(bench.now)[0];
     const auto nonce = challenge.substr(challenge.find("nonce=\"") + 7, 64);
     CHECK(bench.check(with_count(nonce, "00000001")) == V::good);
@@ -112,7 +112,7 @@ TEST_CASE("each count of a nonce is good once, also out of order") {
 }
 
 TEST_CASE("the nonces kept are bounded, and one that was forgotten cannot be replayed") {
-    Bench bench;
+    DigestBench bench;
     std::vector<std::string> answers;
     for (int i = 0; i < 5; ++i) {
         bench.now.steady += 1s;

@@ -7,7 +7,7 @@ using namespace voice;
 
 namespace {
 
-struct Bench : Zone {
+struct LocateBench : Zone {
     LocateSettings settings{{Transport::udp, Transport::tcp, Transport::tls}, true, true};
     net::SeededRandom random{1};
 
@@ -33,7 +33,7 @@ using Texts = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("a numeric host is used as it is") {
-    Bench bench;
+    LocateBench bench;
     CHECK(bench.locate("sip:a@192.0.2.1") == Texts{"UDP 192.0.2.1:5060"});
     CHECK(bench.locate("sip:a@192.0.2.1:5070") == Texts{"UDP 192.0.2.1:5070"});
     CHECK(bench.locate("sip:a@[2001:db8::1]") == Texts{"UDP [2001:db8::1]:5060"});
@@ -46,7 +46,7 @@ TEST_CASE("a numeric host is used as it is") {
 }
 
 TEST_CASE("a name with a port has its addresses looked up and nothing else") {
-    Bench bench;
+    LocateBench bench;
     bench.host("example.com", "192.0.2.1");
     bench.host("example.com", "2001:db8::1");
     bench.srv("_sip._udp.example.com", {0, 0, 5060, "other.example.com"});
@@ -57,7 +57,7 @@ TEST_CASE("a name with a port has its addresses looked up and nothing else") {
 
 // RFC 3263 section 4.1: "example.com" offers TLS, TCP and UDP, in that order; the client does not speak TLS.
 TEST_CASE("the example of RFC 3263 section 4 leads to its servers") {
-    Bench bench;
+    LocateBench bench;
     bench.naptr("example.com", {50, 50, "s", "SIPS+D2T", "", "_sips._tcp.example.com"});
     bench.naptr("example.com", {90, 50, "s", "SIP+D2T", "", "_sip._tcp.example.com"});
     bench.naptr("example.com", {100, 50, "s", "SIP+D2U", "", "_sip._udp.example.com"});
@@ -92,7 +92,7 @@ TEST_CASE("the example of RFC 3263 section 4 leads to its servers") {
 }
 
 TEST_CASE("without NAPTR each transport's SRV is asked for, without SRV the addresses") {
-    Bench bench;
+    LocateBench bench;
     bench.host("example.com", "192.0.2.9");
     CHECK(bench.locate("sip:a@Example.COM") == Texts{"UDP 192.0.2.9:5060"});
     CHECK(bench.locate("sips:a@example.com") == Texts{"TLS 192.0.2.9:5061"});
@@ -102,7 +102,7 @@ TEST_CASE("without NAPTR each transport's SRV is asked for, without SRV the addr
 }
 
 TEST_CASE("an SRV record with a dot says no") {
-    Bench bench;
+    LocateBench bench;
     bench.host("example.com", "192.0.2.9");
     bench.srv("_sip._udp.example.com", {0, 0, 0, ""});
     CHECK(bench.locate("sip:a@example.com") == Texts{"its SRV record says that it does not offer SIP"});
@@ -111,7 +111,7 @@ TEST_CASE("an SRV record with a dot says no") {
 }
 
 TEST_CASE("an SRV record whose target is an address leads there") {
-    Bench bench;
+    LocateBench bench;
     bench.srv("_sip._udp.example.com", {0, 0, 5070, "192.0.2.8"});
     CHECK(bench.locate("sip:a@example.com") == Texts{"UDP 192.0.2.8:5070"});
 }
@@ -143,7 +143,7 @@ TEST_CASE("a record of weight nought has a small chance among others, and all of
 }
 
 TEST_CASE("what cannot be spoken or found is said") {
-    Bench bench;
+    LocateBench bench;
     CHECK(bench.locate("sip:a@example.com;transport=sctp") == Texts{"there is no way to speak transport=sctp"});
     CHECK(bench.locate("sips:a@example.com;transport=udp") == Texts{"there is no way to speak transport=udp"});
     CHECK(bench.locate("sip:a@example.com") == Texts{"no address is known for example.com"});
@@ -153,7 +153,7 @@ TEST_CASE("what cannot be spoken or found is said") {
 }
 
 TEST_CASE("hostile amounts of records stay bounded") {
-    Bench bench;
+    LocateBench bench;
     for (unsigned n = 0; n < 20; ++n) {
         const auto service = "_sip._udp.s" + std::to_string(n) + ".example.com";
         bench.naptr("example.com", {1, 1, "s", "SIP+D2U", "", service});
@@ -169,7 +169,7 @@ TEST_CASE("hostile amounts of records stay bounded") {
 
 // RFC 3263 section 5.
 TEST_CASE("a response goes by the sent-by of its Via") {
-    Bench bench;
+    LocateBench bench;
     bench.host("pc.example.com", "192.0.2.5");
     CHECK(bench.respond("SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1") == Texts{"UDP 192.0.2.1:5060"});
     CHECK(bench.respond("SIP/2.0/TCP pc.example.com:5070;branch=z9hG4bK1") == Texts{"TCP 192.0.2.5:5070"});

@@ -8,7 +8,7 @@ using namespace voice;
 namespace {
 
 const net::Steady kStart(1000s);
-net::Endpoint at(std::string_view text) {
+net::Endpoint at_address(std::string_view text) {
     const auto endpoint = net::Endpoint::parse(text);
     REQUIRE(endpoint);
     return *endpoint;
@@ -24,12 +24,12 @@ net::Bytes rtcp() {
     return out.take();
 }
 LegRemote remote(std::string_view where, std::vector<net::IpAddress> also = {}, bool exact = false) {
-    auto rtcp_at = at(where);
+    auto rtcp_at = at_address(where);
     ++rtcp_at.port;
-    return {at(where), rtcp_at, std::move(also), exact};
+    return {at_address(where), rtcp_at, std::move(also), exact};
 }
 
-struct Bench {
+struct RelayBench {
     Relay relay;
     net::Steady now = kStart;
     std::uint16_t sequence = 0;
@@ -37,14 +37,14 @@ struct Bench {
     std::string handshake(std::string_view source, Leg leg = Leg::near) {
         net::Writer out;
         out.u8(22).u16be(0xfefd).zeros(60);
-        const auto forward = relay.receive(leg, Channel::rtp, at(source), out.view(), now);
+        const auto forward = relay.receive(leg, Channel::rtp, at_address(source), out.view(), now);
         return forward ? forward->to.text() : "";
     }
     /// Where a packet from there goes to; "" if nowhere.
     std::string from(std::string_view source, Leg leg = Leg::near, Channel channel = Channel::rtp) {
         ++sequence;
         const auto packet = channel == Channel::rtp ? rtp(sequence, sequence * 160U) : rtcp();
-        const auto forward = relay.receive(leg, channel, at(source), packet, now);
+        const auto forward = relay.receive(leg, channel, at_address(source), packet, now);
         if (!forward) return "";
         CHECK(forward->leg == other(leg));
         return forward->to.text();
@@ -54,7 +54,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("packets go across, RTP to RTP and RTCP to RTCP") {
-    Bench bench;
+    RelayBench bench;
     bench.relay.set_remote(Leg::near, remote("192.168.1.20:4000"));
     CHECK(bench.from("192.168.1.20:4000").empty());  // nobody on the far side yet
     bench.relay.set_remote(Leg::far, remote("203.0.113.9:6000"));
@@ -68,7 +68,7 @@ TEST_CASE("packets go across, RTP to RTP and RTCP to RTCP") {
 }
 
 TEST_CASE("a phone behind NAT is latched on after three packets from where its signalling came from") {
-    Bench bench;
+    RelayBench bench;
     bench.relay.set_remote(Leg::near, remote("192.168.1.20:4000", {net::IpAddress::v4(198, 51, 100, 1)}));
     bench.relay.set_remote(Leg::far, remote("203.0.113.9:6000"));
     CHECK(bench.from("203.0.113.9:6000", Leg::far) == "192.168.1.20:4000");
@@ -76,11 +76,11 @@ TEST_CASE("a phone behind NAT is latched on after three packets from where its s
     CHECK(bench.from("198.51.100.1:1025").empty());
     CHECK(bench.from("198.51.100.1:1025") == "203.0.113.9:6000");
     CHECK(bench.from("203.0.113.9:6000", Leg::far) == "198.51.100.1:1025");
-    CHECK(bench.relay.stats().near.source == at("198.51.100.1:1025"));
+    CHECK(bench.relay.stats().near.source == at_address("198.51.100.1:1025"));
 }
 
 TEST_CASE("a stranger who sprays the ports gets nothing and steals nothing") {
-    Bench bench;
+    RelayBench bench;
     bench.relay.set_remote(Leg::near, remote("192.168.1.20:4000"));
     bench.relay.set_remote(Leg::far, remote("203.0.113.9:6000"));
     for (int i = 0; i < 10; ++i) {
@@ -95,8 +95,8 @@ TEST_CASE("a stranger who sprays the ports gets nothing and steals nothing") {
 }
 
 TEST_CASE("two relays that name each other's ports do not spin") {
-    const auto near_one = at("10.0.0.1:20000"), far_one = at("10.0.0.1:20002");
-    const auto near_two = at("10.0.0.1:20004"), far_two = at("10.0.0.1:20006");
+    const auto near_one = at_address("10.0.0.1:20000"), far_one = at_address("10.0.0.1:20002");
+    const auto near_two = at_address("10.0.0.1:20004"), far_two = at_address("10.0.0.1:20006");
     Relay one, two;
     one.set_remote(Leg::near, remote(near_two.text()));
     one.set_remote(Leg::far, remote(far_two.text()));
@@ -117,7 +117,7 @@ TEST_CASE("two relays that name each other's ports do not spin") {
 }
 
 TEST_CASE("no stream that phones send is too much for a leg, and strangers use up nothing of it") {
-    Bench bench;
+    RelayBench bench;
     bench.relay.set_remote(Leg::near, remote("192.168.1.20:4000"));
     bench.relay.set_remote(Leg::far, remote("203.0.113.9:6000"));
     for (unsigned tick = 0; tick < 4000; ++tick) {
@@ -132,7 +132,7 @@ TEST_CASE("no stream that phones send is too much for a leg, and strangers use u
 }
 
 TEST_CASE("one behind the same NAT takes over only when the phone has fallen silent") {
-    Bench bench;
+    RelayBench bench;
     bench.relay.set_remote(Leg::near, remote("198.51.100.1:4000"));
     bench.relay.set_remote(Leg::far, remote("203.0.113.9:6000"));
     CHECK_FALSE(bench.from("198.51.100.1:4000").empty());
@@ -150,7 +150,7 @@ TEST_CASE("one behind the same NAT takes over only when the phone has fallen sil
 }
 
 TEST_CASE("a leg into the mesh takes packets from exactly the other anchor") {
-    Bench bench;
+    RelayBench bench;
     bench.relay.set_remote(Leg::near, remote("192.168.1.20:4000"));
     bench.relay.set_remote(Leg::far, remote("10.9.0.2:20000", {}, true));
     for (int i = 0; i < 5; ++i) CHECK(bench.from("10.9.0.2:20002", Leg::far).empty());
@@ -158,7 +158,7 @@ TEST_CASE("a leg into the mesh takes packets from exactly the other anchor") {
 }
 
 TEST_CASE("a leg moves when signalling moves it, and the same signalling again changes nothing") {
-    Bench bench;
+    RelayBench bench;
     bench.relay.set_remote(Leg::near, remote("192.168.1.20:4000"));
     bench.relay.set_remote(Leg::far, remote("203.0.113.9:6000", {net::IpAddress::v4(198, 51, 100, 1)}));
     for (int i = 0; i < 3; ++i) bench.from("198.51.100.1:7000", Leg::far);
@@ -170,20 +170,20 @@ TEST_CASE("a leg moves when signalling moves it, and the same signalling again c
 }
 
 TEST_CASE("only what looks like media is relayed: RTP, RTCP, DTLS, not STUN or noise") {
-    Bench bench;
+    RelayBench bench;
     bench.relay.set_remote(Leg::near, remote("192.168.1.20:4000"));
     bench.relay.set_remote(Leg::far, remote("203.0.113.9:6000"));
     const auto passes = [&](std::uint8_t first) {
         net::Writer out;
         out.u8(first).zeros(30);
-        return bench.relay.receive(Leg::near, Channel::rtp, at("192.168.1.20:4000"), out.view(), bench.now).has_value();
+        return bench.relay.receive(Leg::near, Channel::rtp, at_address("192.168.1.20:4000"), out.view(), bench.now).has_value();
     };
     CHECK(passes(0x80));
     CHECK(passes(22));
     CHECK_FALSE(passes(0));
     CHECK_FALSE(passes(64));
     CHECK_FALSE(passes(255));
-    CHECK_FALSE(bench.relay.receive(Leg::near, Channel::rtp, at("192.168.1.20:4000"), {}, bench.now));
+    CHECK_FALSE(bench.relay.receive(Leg::near, Channel::rtp, at_address("192.168.1.20:4000"), {}, bench.now));
 }
 
 TEST_CASE("loss, jitter and the longest gap are measured") {
@@ -191,7 +191,7 @@ TEST_CASE("loss, jitter and the longest gap are measured") {
     relay.set_remote(Leg::near, remote("192.168.1.20:4000"));
     auto now = kStart;
     const auto packet = [&](std::uint16_t sequence, std::uint32_t timestamp, std::uint32_t ssrc = 7) {
-        relay.receive(Leg::near, Channel::rtp, at("192.168.1.20:4000"), rtp(sequence, timestamp, ssrc), now);
+        relay.receive(Leg::near, Channel::rtp, at_address("192.168.1.20:4000"), rtp(sequence, timestamp, ssrc), now);
     };
     for (unsigned i = 0; i < 100; ++i) {
         // From 65500 across the turn of the sequence numbers; two are lost, two come in the wrong order.
@@ -214,21 +214,21 @@ TEST_CASE("loss, jitter and the longest gap are measured") {
 }
 
 TEST_CASE("RTCP on RTP's port goes across as RTCP, and is no sound") {
-    Bench bench;
+    RelayBench bench;
     auto both = remote("192.168.1.20:4000");
     both.rtcp = both.rtp;
     bench.relay.set_remote(Leg::near, both);
     bench.relay.set_remote(Leg::far, remote("203.0.113.9:6000"));
-    const auto there = bench.relay.receive(Leg::near, Channel::rtp, at("192.168.1.20:4000"), rtcp(), bench.now);
+    const auto there = bench.relay.receive(Leg::near, Channel::rtp, at_address("192.168.1.20:4000"), rtcp(), bench.now);
     REQUIRE(there);
-    CHECK(there->to == at("203.0.113.9:6000"));
+    CHECK(there->to == at_address("203.0.113.9:6000"));
     CHECK(bench.from("203.0.113.9:6001", Leg::far, Channel::rtcp) == "192.168.1.20:4000");
     CHECK(bench.relay.stats().near.rtcp_packets == 1);
     CHECK(bench.relay.stats().near.packets == 0);
 }
 
 TEST_CASE("a new place for RTCP leaves RTP latched where it is") {
-    Bench bench;
+    RelayBench bench;
     const std::vector<net::IpAddress> nat{net::IpAddress::v4(198, 51, 100, 1)};
     bench.relay.set_remote(Leg::near, remote("192.168.1.20:4000", nat));
     bench.relay.set_remote(Leg::far, remote("203.0.113.9:6000"));
@@ -240,7 +240,7 @@ TEST_CASE("a new place for RTCP leaves RTP latched where it is") {
 }
 
 TEST_CASE("a DTLS handshake from behind NAT goes through both ways before anything has latched, and diverts no sound") {
-    Bench bench;
+    RelayBench bench;
     bench.relay.set_remote(Leg::near, remote("192.168.1.20:4000", {net::IpAddress::v4(198, 51, 100, 1)}));
     bench.relay.set_remote(Leg::far, remote("203.0.113.9:6000"));
     CHECK(bench.handshake("198.51.100.66:1025").empty());  // a stranger's
@@ -253,7 +253,7 @@ TEST_CASE("a DTLS handshake from behind NAT goes through both ways before anythi
 }
 
 TEST_CASE("a fax's packets go across whatever they begin with, and are not taken for RTP") {
-    Bench bench;
+    RelayBench bench;
     auto fax = remote("192.168.1.20:4000");
     fax.content = Content::fax;
     bench.relay.set_remote(Leg::near, fax);
@@ -261,8 +261,8 @@ TEST_CASE("a fax's packets go across whatever they begin with, and are not taken
     for (const unsigned first : {0U, 1U, 0x80U, 0xffU}) {
         net::Writer out;
         out.u8(static_cast<std::uint8_t>(first)).u8(200).zeros(3);
-        CHECK(bench.relay.receive(Leg::near, Channel::rtp, at("192.168.1.20:4000"), out.view(), bench.now));
-        CHECK_FALSE(bench.relay.receive(Leg::near, Channel::rtp, at("198.51.100.66:4000"), out.view(), bench.now));
+        CHECK(bench.relay.receive(Leg::near, Channel::rtp, at_address("192.168.1.20:4000"), out.view(), bench.now));
+        CHECK_FALSE(bench.relay.receive(Leg::near, Channel::rtp, at_address("198.51.100.66:4000"), out.view(), bench.now));
     }
     CHECK(bench.relay.stats().near.packets == 4);
     CHECK(bench.relay.stats().near.lost == 0);
@@ -279,7 +279,7 @@ TEST_CASE("comfort noise is told from speech, and pauses in speech from losses")
     const auto packet = [&](Leg leg, std::uint8_t type, std::size_t payload_bytes, std::uint16_t sequence, std::uint32_t timestamp) {
         net::Writer out;
         out.u8(0x90).u8(type).u16be(sequence).u32be(timestamp).u32be(7).u16be(0xbede).u16be(1).zeros(4 + payload_bytes);
-        relay.receive(leg, Channel::rtp, at(leg == Leg::near ? "192.168.1.20:4000" : "203.0.113.9:6000"), out.view(), now);
+        relay.receive(leg, Channel::rtp, at_address(leg == Leg::near ? "192.168.1.20:4000" : "203.0.113.9:6000"), out.view(), now);
         return (leg == Leg::near ? relay.stats().near : relay.stats().far).comfort_noise;
     };
     CHECK_FALSE(packet(Leg::near, 0, 160, 1, 0));

@@ -8,11 +8,11 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const std::string kNumber = "+442079460148";
-const std::string kDomain = "8.4.1.0.6.4.9.7.0.2.4.4.e164.arpa";
+const std::string kListedNumber = "+442079460148";
+const std::string kListedDomain = "8.4.1.0.6.4.9.7.0.2.4.4.e164.arpa";
 
 /// A name server that says what the table says, or nothing at all.
-struct Bench {
+struct NamesBench {
     net::SeededRandom random{1};
     Names names{NamesSettings{}, random};
     net::Now now{net::Steady(1h), net::from_unix_seconds(1700000000)};
@@ -21,9 +21,9 @@ struct Bench {
     std::vector<std::string> asked;
     std::vector<DnsQuestion> held;
 
-    Bench() {
-        put({kDomain, DnsType::naptr}, [](auto& m) {
-            m.naptr(kDomain, 60, {10, 10, "u", "E2U+sip", "!^.*$!sip:bob@example.com!", ""});
+    NamesBench() {
+        put({kListedDomain, DnsType::naptr}, [](auto& m) {
+            m.naptr(kListedDomain, 60, {10, 10, "u", "E2U+sip", "!^.*$!sip:bob@example.com!", ""});
         });
         put({"_sip._udp.example.com", DnsType::srv}, [](auto& m) {
             m.srv("_sip._udp.example.com", 60, {0, 0, 5062, "sip.example.com"});
@@ -51,7 +51,7 @@ struct Bench {
             }
         }
     }
-    std::optional<NameFound> look(const std::string& number = kNumber) {
+    std::optional<NameFound> look(const std::string& number = kListedNumber) {
         const auto id = names.find_number(number, now);
         serve();
         auto found = names.take_found();
@@ -75,7 +75,7 @@ std::string hop(const NameFound& found) {
 }  // namespace
 
 TEST_CASE("a number leads to a URI and to a place") {
-    Bench bench;
+    NamesBench bench;
     const auto found = bench.look();
     REQUIRE(found);
     CHECK(found->leads.at(0).uri.text() == "sip:bob@example.com");
@@ -85,7 +85,7 @@ TEST_CASE("a number leads to a URI and to a place") {
 }
 
 TEST_CASE("a number that DNS does not know leads nowhere") {
-    Bench bench;
+    NamesBench bench;
     const auto found = bench.look("+4930123");
     REQUIRE(found);
     CHECK(found->leads.empty());
@@ -93,7 +93,7 @@ TEST_CASE("a number that DNS does not know leads nowhere") {
 }
 
 TEST_CASE("what was asked once is not asked again until its time is over") {
-    Bench bench;
+    NamesBench bench;
     REQUIRE(bench.look());
     const auto before = bench.asked.size();
     bench.pass(59s);
@@ -105,7 +105,7 @@ TEST_CASE("what was asked once is not asked again until its time is over") {
 }
 
 TEST_CASE("the last good answer is used when DNS is dead, and marked") {
-    Bench bench;
+    NamesBench bench;
     REQUIRE(bench.look());
     bench.dead = true;
     bench.pass(24h);
@@ -127,7 +127,7 @@ TEST_CASE("the last good answer is used when DNS is dead, and marked") {
 }
 
 TEST_CASE("a number that was never asked for fails at once when DNS is dead") {
-    Bench bench;
+    NamesBench bench;
     bench.dead = true;
     const auto found = bench.look();
     REQUIRE(found);
@@ -139,7 +139,7 @@ TEST_CASE("a number that was never asked for fails at once when DNS is dead") {
 }
 
 TEST_CASE("a silent DNS is waited for once, not at each step") {
-    Bench bench;
+    NamesBench bench;
     REQUIRE(bench.look());
     bench.silent = true;
     bench.pass(24h);
@@ -154,7 +154,7 @@ TEST_CASE("a silent DNS is waited for once, not at each step") {
 }
 
 TEST_CASE("a silent DNS that was never heard ends within the limit") {
-    Bench bench;
+    NamesBench bench;
     bench.silent = true;
     CHECK_FALSE(bench.look());
     bench.pass(Names::kLimit - 1ms);
@@ -165,9 +165,9 @@ TEST_CASE("a silent DNS that was never heard ends within the limit") {
 }
 
 TEST_CASE("an answer that says no ends what was known") {
-    Bench bench;
+    NamesBench bench;
     REQUIRE(bench.look());
-    bench.zone.erase({kDomain, DnsType::naptr});
+    bench.zone.erase({kListedDomain, DnsType::naptr});
     bench.pass(61s);
     CHECK(bench.look()->leads.empty());
     bench.dead = true;
@@ -176,10 +176,10 @@ TEST_CASE("an answer that says no ends what was known") {
 }
 
 TEST_CASE("two who ask the same are one question") {
-    Bench bench;
+    NamesBench bench;
     bench.silent = true;
-    bench.names.find_number(kNumber, bench.now);
-    bench.names.find_number(kNumber, bench.now);
+    bench.names.find_number(kListedNumber, bench.now);
+    bench.names.find_number(kListedNumber, bench.now);
     bench.serve();
     CHECK(bench.asked.size() == 1);
     bench.silent = false;
@@ -189,15 +189,15 @@ TEST_CASE("two who ask the same are one question") {
 }
 
 TEST_CASE("answers that nobody asked for are not kept") {
-    Bench bench;
+    NamesBench bench;
     for (const auto& [question, message] : bench.zone) bench.names.answered(question, message, bench.now);
     bench.dead = true;
     CHECK(bench.look()->leads.empty());
 }
 
 TEST_CASE("a broken answer is no answer") {
-    Bench bench;
-    bench.zone[{kDomain, DnsType::naptr}].resize(20);
+    NamesBench bench;
+    bench.zone[{kListedDomain, DnsType::naptr}].resize(20);
     const auto found = bench.look();
     REQUIRE(found);
     CHECK(found->said.domains.at(0).kind == DnsAnswer::Kind::failed);
@@ -227,13 +227,13 @@ TEST_CASE("queries and answers are bounded") {
 }
 
 TEST_CASE("what DNS said before a restart still routes when it is dead after it") {
-    Bench before;
+    NamesBench before;
     REQUIRE(before.look());
     const auto learnt = before.names.take_learnt();
     REQUIRE(learnt.size() >= 3);
     CHECK(before.names.take_learnt().empty());
 
-    Bench after;
+    NamesBench after;
     after.now.wall = before.now.wall + 24h;
     for (const auto& one : learnt) after.names.restore(one.question, one.message, before.now.wall, after.now);
     after.dead = true;
@@ -242,7 +242,7 @@ TEST_CASE("what DNS said before a restart still routes when it is dead after it"
     CHECK(hop(*found) == "192.0.2.1:5062");
     CHECK(found->stale);
 
-    Bench late;  // for a week, and no longer
+    NamesBench late;  // for a week, and no longer
     late.now.wall = before.now.wall + 8 * 24h;
     for (const auto& one : learnt) late.names.restore(one.question, one.message, before.now.wall, late.now);
     late.names.restore({"x.example", DnsType::a}, net::as_bytes("nonsense"), late.now.wall, late.now);

@@ -8,7 +8,7 @@ using namespace test;
 namespace {
 
 /// From the INVITE to the first 180, in the clock of the scene; kNever - start if there was none.
-net::Duration ring_back(const Phone& phone, net::Steady start) {
+net::Duration rung_after(const Phone& phone, net::Steady start) {
     return phone.first("INVITE", 180).value_or(net::kNever) - start;
 }
 
@@ -45,7 +45,7 @@ TEST_CASE("the unlucky caller hears ring-back within a second and a half of an I
         const auto start = scene.world.now.steady;
         scene.alice.call("sip:bob@acme.example");
         scene.world.run(5s);
-        CHECK(ring_back(scene.alice, start) < 1500ms);
+        CHECK(rung_after(scene.alice, start) < 1500ms);
         CHECK(scene.alice.in_call());
         CHECK(scene.bob.count("INVITE") == 1);
         CHECK(scene.bob.count("ACK") == 1);
@@ -63,7 +63,7 @@ TEST_CASE("the unlucky caller reaches a phone of its own office too") {
     const auto start = scene.world.now.steady;
     scene.carol.call("sip:dave@acme.example");
     scene.world.run(3s);
-    CHECK(ring_back(scene.carol, start) < 1500ms);
+    CHECK(rung_after(scene.carol, start) < 1500ms);
     CHECK(scene.dave.in_call());
 }
 
@@ -174,7 +174,7 @@ TEST_CASE(
     second.call("sip:bob@acme.example");
     scene.world.run(4s);
     CHECK(scene.bob.count("INVITE") == 2);
-    CHECK(ring_back(second, start) > 2s);
+    CHECK(rung_after(second, start) > 2s);
     CHECK(second.in_call());
     CHECK(scene.alice.in_call());
 }

@@ -11,8 +11,8 @@ namespace {
 using voice::DnsQuestion;
 using voice::DnsType;
 
-const std::string kNumber = "sip:+442079460148@acme.example";
-const std::string kDomain = "8.4.1.0.6.4.9.7.0.2.4.4.e164.arpa";
+const std::string kOutsideNumber = "sip:+442079460148@acme.example";
+const std::string kOutsideDomain = "8.4.1.0.6.4.9.7.0.2.4.4.e164.arpa";
 
 /// Offices without a centre (or with one), a name server, and two phones outside.
 struct OutsideScene : Scene {
@@ -30,8 +30,8 @@ struct OutsideScene : Scene {
     }
 
     void enum_record(const std::string& uri) {
-        const DnsQuestion question{kDomain, DnsType::naptr};
-        zone[question] = DnsMessage(question).naptr(kDomain, 60, {10, 10, "u", "E2U+sip", "!^.*$!" + uri + "!", ""}).bytes();
+        const DnsQuestion question{kOutsideDomain, DnsType::naptr};
+        zone[question] = DnsMessage(question).naptr(kOutsideDomain, 60, {10, 10, "u", "E2U+sip", "!^.*$!" + uri + "!", ""}).bytes();
     }
     void server(std::uint16_t priority, const std::string& name) {
         servers.srv("_sip._udp.example.org", 60, {priority, 0, 5060, name});
@@ -86,7 +86,7 @@ struct OutsideScene : Scene {
 
 TEST_CASE("a number that nobody here has is found by ENUM and called outside") {
     OutsideScene scene;
-    REQUIRE(scene.dial(kNumber) == 200);
+    REQUIRE(scene.dial(kOutsideNumber) == 200);
     CHECK(scene.routed_uris() == std::vector<std::string>{"sip:erin@example.org"});
     CHECK(scene.erin.in_call());
     CHECK(scene.erin.count("ACK") == 1);
@@ -146,7 +146,7 @@ TEST_CASE("the next server is tried after 503, and after silence") {
     OutsideScene scene;
     SECTION("503 after ringing") {
         scene.erin.manner = Phone::Manner::rings;
-        scene.alice.call(kNumber);
+        scene.alice.call(kOutsideNumber);
         scene.go(500ms);
         scene.erin.fail(503);
         scene.go(2s);
@@ -156,17 +156,17 @@ TEST_CASE("the next server is tried after 503, and after silence") {
     }
     SECTION("486 is the callee's own word") {
         scene.erin.manner = Phone::Manner::busy;
-        CHECK(scene.dial(kNumber) == 486);
+        CHECK(scene.dial(kOutsideNumber) == 486);
         CHECK(scene.spare.history.empty());
     }
     SECTION("503 at once") {
         scene.erin.manner = Phone::Manner::is_overloaded;
-        CHECK(scene.dial(kNumber) == 200);
+        CHECK(scene.dial(kOutsideNumber) == 200);
         CHECK(scene.spare.in_call());
     }
     SECTION("silence") {
         scene.erin.manner = Phone::Manner::is_silent;
-        CHECK(scene.dial(kNumber, 2s) <= 100);
+        CHECK(scene.dial(kOutsideNumber, 2s) <= 100);
         scene.go(3s);
         CHECK(scene.alice.last("INVITE") == 200);
         CHECK(scene.spare.in_call());
@@ -176,7 +176,7 @@ TEST_CASE("the next server is tried after 503, and after silence") {
     }
     SECTION("an address that cannot be reached") {
         scene.erin.manner = Phone::Manner::is_silent;
-        CHECK(scene.dial(kNumber, 500ms) <= 100);
+        CHECK(scene.dial(kOutsideNumber, 500ms) <= 100);
         const auto to = scene.erin.at;
         scene.trento.proxy.flow_failed({voice::Transport::udp, scene.trento.wan(), to, 0, voice::Side::outside},
                                        voice::FlowFailure::unreachable, scene.world.now);
@@ -189,13 +189,13 @@ TEST_CASE("the next server is tried after 503, and after silence") {
 
 TEST_CASE("the last good answer still routes when DNS is dead") {
     OutsideScene scene;
-    REQUIRE(scene.dial(kNumber) == 200);
+    REQUIRE(scene.dial(kOutsideNumber) == 200);
     scene.alice.hang_up();
     scene.go(1s);
     SECTION("DNS says so") { scene.dead = true; }
     SECTION("DNS is silent") { scene.silent = true; }
     scene.world.run(1h);
-    CHECK(scene.dial(kNumber, 4s) == 200);
+    CHECK(scene.dial(kOutsideNumber, 4s) == 200);
     CHECK(scene.erin.in_call());
 }
 
@@ -214,7 +214,7 @@ TEST_CASE("a number that leads nowhere is answered, and it is said why") {
 TEST_CASE("a number whose URI is of our own domain rings its user") {
     OutsideScene scene;
     scene.enum_record("sip:bob@acme.example");
-    CHECK(scene.dial(kNumber) == 200);
+    CHECK(scene.dial(kOutsideNumber) == 200);
     CHECK(scene.bob.in_call());
     CHECK(scene.erin.history.empty());
 }
@@ -223,13 +223,13 @@ TEST_CASE("a number whose URI is sips is reached by TLS alone, or not at all") {
     SECTION("a phone of another office") {
         OutsideScene scene;
         scene.enum_record("sips:bob@acme.example");
-        CHECK(scene.dial(kNumber) == 404);
+        CHECK(scene.dial(kOutsideNumber) == 404);
         CHECK(scene.bob.history.size() == scene.bob.count("REGISTER", 200) + scene.bob.count("REGISTER", 401));
     }
     SECTION("a server, where there is no TLS") {
         OutsideScene scene;
         scene.enum_record("sips:erin@198.51.100.20");
-        CHECK(scene.dial(kNumber) == 404);
+        CHECK(scene.dial(kOutsideNumber) == 404);
         CHECK(scene.erin.history.empty());
     }
     SECTION("a server") {
@@ -238,7 +238,7 @@ TEST_CASE("a number whose URI is sips is reached by TLS alone, or not at all") {
         });
         scene.host("sip.example.org", scene.erin.at.address);
         scene.enum_record("sips:erin@sip.example.org:5071");
-        scene.dial(kNumber);
+        scene.dial(kOutsideNumber);
         REQUIRE(scene.world.by_tcp.size() == 1);
         const auto& flow = scene.world.by_tcp[0].flow;
         CHECK(flow.transport == voice::Transport::tls);
@@ -251,7 +251,7 @@ TEST_CASE("a number whose URI is sips is reached by TLS alone, or not at all") {
 TEST_CASE("a call that is given up while DNS is silent ends there") {
     OutsideScene scene;
     scene.silent = true;
-    scene.dial(kNumber);
+    scene.dial(kOutsideNumber);
     scene.alice.cancel();
     scene.go(1s);
     CHECK(scene.alice.last("INVITE") == 487);
@@ -265,7 +265,7 @@ TEST_CASE("who is outside is heard only for calls to him") {
     scene.erin.call("sip:alice@acme.example");
     scene.go(1s);
     CHECK(scene.erin.history.empty());  // a stranger: silence
-    REQUIRE(scene.dial(kNumber) == 200);
+    REQUIRE(scene.dial(kOutsideNumber) == 200);
     scene.alice.hang_up();
     scene.go(1s);
     scene.erin.call("sip:bob@acme.example");
@@ -280,7 +280,7 @@ TEST_CASE("who is outside is heard only for calls to him") {
 TEST_CASE("a phone that may not call asks nobody's DNS") {
     OutsideScene scene;
     Phone stranger(scene.world, "mallory", scene.trento.phone(66), scene.trento.lan());
-    stranger.call(kNumber);
+    stranger.call(kOutsideNumber);
     scene.go(1s);
     CHECK(stranger.last("INVITE") == 403);
     CHECK(scene.asked == 0);
@@ -291,7 +291,7 @@ TEST_CASE("a zone cannot lead a call to what is inside") {
         INFO(address);
         OutsideScene scene;
         scene.enum_record(std::string("sip:x@") + address);
-        CHECK(scene.dial(kNumber) >= 400);
+        CHECK(scene.dial(kOutsideNumber) >= 400);
         CHECK(scene.quiet());
     }
 }
@@ -299,13 +299,13 @@ TEST_CASE("a zone cannot lead a call to what is inside") {
 TEST_CASE("while the centre is in use it is asked, and DNS only if told so") {
     SECTION("as usual") {
         OutsideScene scene(true);
-        scene.dial(kNumber);
+        scene.dial(kOutsideNumber);
         CHECK(scene.asked == 0);
         CHECK(scene.erin.history.empty());
     }
     SECTION("always") {
         OutsideScene scene(true, [](auto& settings) { settings.outside = voice::OutsideUse::always; });
-        CHECK(scene.dial(kNumber) == 200);
+        CHECK(scene.dial(kOutsideNumber) == 200);
         CHECK(scene.erin.in_call());
         scene.alice.hang_up();
         scene.go(1s);
@@ -314,16 +314,16 @@ TEST_CASE("while the centre is in use it is asked, and DNS only if told so") {
     }
     SECTION("never") {
         OutsideScene scene(false, [](auto& settings) { settings.outside = voice::OutsideUse::never; });
-        CHECK(scene.dial(kNumber) == 404);
+        CHECK(scene.dial(kOutsideNumber) == 404);
         CHECK(scene.asked == 0);
     }
     SECTION("the centre is busy") {
         OutsideScene scene(true);
         scene.centre.invite_status = 503;
         scene.centre.retry_after_s = 60;
-        scene.dial(kNumber);
+        scene.dial(kOutsideNumber);
         REQUIRE(scene.trento.mode() == "busy");
-        CHECK(scene.dial(kNumber) == 200);
+        CHECK(scene.dial(kOutsideNumber) == 200);
         CHECK(scene.erin.in_call());
         scene.alice.hang_up();
         scene.go(1s);
@@ -334,7 +334,7 @@ TEST_CASE("while the centre is in use it is asked, and DNS only if told so") {
         scene.world.cut.insert(scene.centre_at.address);
         scene.go(15s);
         REQUIRE(scene.trento.mode() == "island");
-        CHECK(scene.dial(kNumber) == 200);
+        CHECK(scene.dial(kOutsideNumber) == 200);
         CHECK(scene.erin.in_call());
     }
 }

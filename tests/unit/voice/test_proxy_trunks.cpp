@@ -8,7 +8,7 @@ using namespace test;
 
 namespace {
 
-const std::string kNumber = "sip:+442079460148@acme.example";
+const std::string kTrunkNumber = "sip:+442079460148@acme.example";
 
 net::Endpoint gateway_of(std::uint8_t n) { return {net::IpAddress::v4(192, 0, 2, n), 5060, 0}; }
 
@@ -63,7 +63,7 @@ struct TrunkScene : Scene {
 TEST_CASE("a number that nobody has goes by the office's own trunk") {
     TrunkScene scene;
     CHECK(scene.state(scene.trento) == "up");
-    REQUIRE(scene.dial(kNumber) == 200);
+    REQUIRE(scene.dial(kTrunkNumber) == 200);
     const auto calls = scene.calls(scene.first);
     REQUIRE(calls.size() == 1);
     CHECK(calls[0]->uri().text() == "sip:+442079460148@192.0.2.1:5060");
@@ -130,9 +130,9 @@ TEST_CASE("a trunk writes numbers as its carrier wants them") {
 TEST_CASE("only who may call without a trunk may call by one") {
     TrunkScene scene;
     Phone stranger(scene.world, "mallory", scene.trento.phone(66), scene.trento.lan());
-    CHECK(scene.dial(stranger, kNumber) == 403);
+    CHECK(scene.dial(stranger, kTrunkNumber) == 403);
     Phone impostor(scene.world, "alice", scene.trento.phone(67), scene.trento.lan(), "a guess");
-    CHECK(scene.dial(impostor, kNumber) == 407);
+    CHECK(scene.dial(impostor, kTrunkNumber) == 407);
     CHECK(scene.calls(scene.first).empty());
 }
 
@@ -140,7 +140,7 @@ TEST_CASE("an office without a trunk uses another's, through the mesh") {
     TrunkScene scene([](auto& settings) {
         if (settings.node == "munich") settings.trunks.clear();
     });
-    REQUIRE(scene.dial(scene.carol, kNumber) == 200);
+    REQUIRE(scene.dial(scene.carol, kTrunkNumber) == 200);
     const auto calls = scene.calls(scene.first);
     REQUIRE(calls.size() == 1);
     CHECK(calls[0]->uri().text() == "sip:+442079460148@192.0.2.1:5060");
@@ -167,7 +167,7 @@ TEST_CASE("of several trunks the longest prefix is taken, then the cheapest, the
     const auto gateway_called = [](const TrunkScene::Change& change, const std::function<void(TrunkScene&)>& before = {}) {
         TrunkScene scene(change);
         if (before) before(scene);
-        CHECK(scene.dial(kNumber) == 200);
+        CHECK(scene.dial(kTrunkNumber) == 200);
         return std::pair(scene.calls(scene.first).size(), scene.calls(scene.second).size());
     };
     const std::pair<std::size_t, std::size_t> own{1, 0}, other{0, 1};
@@ -186,7 +186,7 @@ TEST_CASE("of several trunks the longest prefix is taken, then the cheapest, the
     for (const bool trento_near : {true, false}) {
         TrunkScene scene;
         scene.roster.round_trips = {{"trento", trento_near ? 5ms : 50ms}, {"munich", 20ms}};
-        CHECK(scene.dial(scene.carol, kNumber) == 200);
+        CHECK(scene.dial(scene.carol, kTrunkNumber) == 200);
         CHECK(scene.calls(scene.first).size() == (trento_near ? 1 : 0));
     }
 }
@@ -194,7 +194,7 @@ TEST_CASE("of several trunks the longest prefix is taken, then the cheapest, the
 TEST_CASE("the next trunk is tried when one fails, and what the callee says is final") {
     TrunkScene scene;
     const auto take_both = [&](int status) {
-        CHECK(scene.dial(kNumber) == status);
+        CHECK(scene.dial(kTrunkNumber) == status);
         return scene.calls(scene.second).size();
     };
     SECTION("503") {
@@ -232,7 +232,7 @@ TEST_CASE("the next trunk is tried when one fails, and what the callee says is f
     }
     SECTION("all are silent") {
         scene.first.manner = scene.second.manner = Phone::Manner::is_silent;
-        scene.dial(kNumber, 8s);
+        scene.dial(kTrunkNumber, 8s);
         CHECK(scene.alice.last("INVITE") == 408);
         CHECK(scene.quiet());
     }
@@ -248,13 +248,13 @@ TEST_CASE("a trunk that does not answer OPTIONS is not offered until it does aga
     CHECK(scene.state(scene.trento) == "failing");
     CHECK(scene.trento.proxy.trunks(scene.world.now)[0].why == "it does not answer");
     CHECK(scene.trento.proxy.trunk_offers().empty());
-    CHECK(scene.dial(scene.carol, kNumber) == 404);
+    CHECK(scene.dial(scene.carol, kTrunkNumber) == 404);
     scene.first.history.clear();
     scene.world.run(10min);
     scene.first.manner = Phone::Manner::answers;
     scene.world.run(125s);
     CHECK(scene.state(scene.trento) == "up");
-    CHECK(scene.dial(scene.carol, kNumber) == 200);
+    CHECK(scene.dial(scene.carol, kTrunkNumber) == 200);
 }
 
 namespace {
@@ -294,7 +294,7 @@ TEST_CASE("a trunk registers with its password, again in good time, and answers 
     CHECK(scene.carrier.registrations <= registrations + 20);
     CHECK(scene.state(scene.trento) == "registered");
 
-    REQUIRE(scene.dial(kNumber) == 200);
+    REQUIRE(scene.dial(kTrunkNumber) == 200);
     REQUIRE(scene.callee.in_call());
     const auto calls = scene.calls(scene.callee);
     REQUIRE(calls.size() == 1);
@@ -333,7 +333,7 @@ TEST_CASE("a trunk whose password is refused says so, asks ever more seldom, and
     CHECK(scene.world.seen("REGISTER sip:192.0.2.20") - before <= 2 * 8);
     CHECK(scene.carrier.registrations == 0);
     // What the carrier asks is not passed on to the phone: it would show its own password.
-    CHECK(scene.dial(kNumber) == 500);
+    CHECK(scene.dial(kTrunkNumber) == 500);
     CHECK(scene.alice.history.back().message.get_all("Proxy-Authenticate").empty());
 }
 
@@ -393,7 +393,7 @@ TEST_CASE("a carrier that calls our Contact writes the number into To") {
 
 TEST_CASE("a caller does not wait for DNS where a trunk would do, and is asked of DNS first") {
     TrunkScene scene([](auto& settings) { settings.outside = voice::OutsideUse::always; });
-    CHECK(scene.dial(kNumber, 1s) == 100);
+    CHECK(scene.dial(kTrunkNumber, 1s) == 100);
     CHECK(scene.trento.proxy.take_questions().size() == 1);
     CHECK(scene.calls(scene.first).empty());
     scene.world.run(2s);
@@ -428,13 +428,13 @@ TEST_CASE("a gateway reaches users and nothing else") {
 TEST_CASE("an unlucky caller of a number gets through by a trunk before the centre is known dead") {
     TrunkScene scene({}, true);
     scene.world.cut.insert(scene.centre_at.address);
-    CHECK(scene.dial(kNumber, 3s) == 200);
+    CHECK(scene.dial(kTrunkNumber, 3s) == 200);
     CHECK(scene.first.in_call());
     scene.alice.hang_up();
     scene.world.run(1s);
     scene.world.run(15s);
     REQUIRE(scene.trento.mode() == "island");
-    CHECK(scene.dial(kNumber) == 200);
+    CHECK(scene.dial(kTrunkNumber) == 200);
 }
 
 TEST_CASE("a call for help goes by the local trunk, in every mode and whoever calls") {
@@ -477,12 +477,12 @@ TEST_CASE("a call for help goes by the local trunk, in every mode and whoever ca
         scene.first.hang_up();
         scene.world.run(1s);
         CHECK(impostor.count("BYE") == 1);
-        CHECK(scene.dial(stranger, kNumber) == 403);
+        CHECK(scene.dial(stranger, kTrunkNumber) == 403);
     }
     SECTION("while there is too much to do") {
         TrunkScene scene([](auto& settings) { settings.max_calls = 0; });
         for (auto* office : {&scene.trento, &scene.munich}) office->proxy.set_overloaded(true);
-        CHECK(scene.dial(kNumber) == 503);
+        CHECK(scene.dial(kTrunkNumber) == 503);
         CHECK(scene.dial("sip:112@acme.example") == 200);
     }
     SECTION("behind the digits that fetch a line") {
