@@ -13,7 +13,7 @@ namespace voice {
 
 namespace {
 
-enum class Kind : std::uint8_t { other, via, address, call_id, cseq, digits, media_type, credentials, doubtful };
+enum class Kind : std::uint8_t { other, via, address, route, call_id, cseq, digits, media_type, credentials, doubtful };
 
 constexpr std::array<std::string_view, 14> kMethods{"INVITE",    "ACK",    "BYE",   "CANCEL",  "REGISTER",
                                                     "OPTIONS",   "INFO",   "PRACK", "UPDATE",  "SUBSCRIBE",
@@ -27,6 +27,7 @@ template <class Allowed>
 bool all_of(std::string_view text, Allowed allowed) {
     return std::all_of(text.begin(), text.end(), allowed);
 }
+constexpr bool is_plain_quoted(char c) { return c >= ' ' && c < 0x7f && c != '\\'; }
 bool is_word(std::string_view text) { return !text.empty() && kWord.contains_all(text); }
 bool are_digits(std::string_view text) { return !text.empty() && text.size() <= 9 && all_of(text, is_digit); }
 
@@ -111,10 +112,29 @@ bool is_via(std::string_view text) {
     return false;
 }
 
+/// "Name" <uri>;params, the name in quotes without escapes, if there is one.
 bool is_address(std::string_view text) {
+    if (text.starts_with('"')) {
+        const auto end = text.find('"', 1);
+        if (end == text.npos || !all_of(text.substr(1, end - 1), is_plain_quoted)) return false;
+        text.remove_prefix(end + 1);
+        if (text.starts_with(' ')) text.remove_prefix(1);
+    }
     const auto close = text.find('>');
     if (!text.starts_with('<') || close == text.npos) return false;
     return is_uri(text.substr(1, close - 1)) && are_params(text.substr(close + 1), ParamsOf::address);
+}
+
+/// Entries between commas, which may stand in none of them: one whose quotes hold a comma has lost the other quote.
+template <class Is>
+bool is_list(std::string_view text, Is is) {
+    for (;;) {
+        const auto comma = text.find(',');
+        if (!is(text.substr(0, comma))) return false;
+        if (comma == text.npos) return true;
+        text.remove_prefix(comma + 1);
+        if (text.starts_with(' ')) text.remove_prefix(1);
+    }
 }
 
 bool is_call_id(std::string_view text) {
@@ -151,7 +171,7 @@ bool are_credentials(std::string_view text) {
             end = text.find('"', 1);
             if (end == text.npos) return false;
             const auto inside = text.substr(1, end - 1);
-            if (!all_of(inside, [](char c) { return c >= ' ' && c < 0x7f && c != '\\'; })) return false;
+            if (!all_of(inside, is_plain_quoted)) return false;
             ++end;
         } else {
             end = std::min(text.find(','), text.size());
@@ -171,9 +191,9 @@ Kind kind_of(std::string_view name) {
         case HeaderName::via: return Kind::via;
         case HeaderName::from:
         case HeaderName::to:
-        case HeaderName::contact:
+        case HeaderName::contact: return Kind::address;
         case HeaderName::route:
-        case HeaderName::record_route: return Kind::address;
+        case HeaderName::record_route: return Kind::route;
         case HeaderName::call_id: return Kind::call_id;
         case HeaderName::cseq: return Kind::cseq;
         case HeaderName::max_forwards:
@@ -194,9 +214,11 @@ bool is_plain_value(Kind kind, std::string_view value) {
         case Kind::other:
             return all_of(value, [](char c) { return c >= ' ' && c < 0x7f; });
         case Kind::via:
-            return is_via(value);
+            return is_list(value, is_via);
         case Kind::address:
             return is_address(value);
+        case Kind::route:
+            return is_list(value, is_address);
         case Kind::call_id:
             return is_call_id(value);
         case Kind::cseq:

@@ -1,5 +1,5 @@
-/// Nearly all messages are plain: known methods, and the headers that a proxy acts on without quotes, escapes, comments,
-/// folds, mixed lists or compact names. Of these one look says that our own readers will understand each address and Via
+/// Nearly all messages are plain: known methods, and the headers that a proxy acts on without escapes, comments, folds or
+/// compact names, quotes only around a name, lists only of Via and routes. Of these one look says that our own readers will understand each address and Via
 /// when they are asked for it, and that sofia-sip's parser, most of the time it takes to read a message, would agree.
 /// tests/unit/voice/test_plain.cpp shows both by mutation.
 #pragma once
