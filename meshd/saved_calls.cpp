@@ -1,8 +1,10 @@
 #include "meshd/saved_calls.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "meshd/cbor_writer.hpp"
 #include "net/text.hpp"
 
 namespace meshd {
@@ -14,10 +16,13 @@ namespace {
 constexpr std::size_t kMostStreams = 32;
 constexpr std::size_t kMostTextBytes = 60000;  // of a datagram
 
-json wall_json(const std::optional<net::Wall>& at) {
-    if (!at) return nullptr;
-    return static_cast<double>(std::chrono::duration_cast<std::chrono::milliseconds>(at->time_since_epoch()).count()) / 1000;
+double seconds(net::Wall at) {
+    return static_cast<double>(std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count()) / 1000;
 }
+
+json wall_json(const std::optional<net::Wall>& at) { return at ? json(seconds(*at)) : json(); }
+
+double jitter_ms(const voice::HeardFigures& heard) { return std::round(heard.jitter_ms * 100) / 100; }
 
 std::optional<net::Wall> wall_of(const json& value) {
     constexpr double kLatest = 9e9;  // later ones overflow nanoseconds
@@ -32,7 +37,7 @@ json heard_json(const voice::HeardFigures& heard) {
             {"bytes", heard.bytes},
             {"lost", heard.lost},
             {"rtcp_packets", heard.rtcp_packets},
-            {"jitter_ms", std::round(heard.jitter_ms * 100) / 100},
+            {"jitter_ms", jitter_ms(heard)},
             {"longest_gap_ms", std::round(heard.longest_gap_ms)}};
 }
 
@@ -95,10 +100,43 @@ json call_json(const voice::CallRecord& record) {
             {"streams", streams_json(record.streams)}};
 }
 
+namespace {
+
+void write(CborWriter& out, const std::optional<net::Wall>& at) {
+    if (at) {
+        out.real(seconds(*at));
+    } else {
+        out.null();
+    }
+}
+
+void write(CborWriter& out, const voice::HeardFigures& heard) {
+    out.map(6).text("packets").number(heard.packets).text("bytes").number(heard.bytes).text("lost").number(heard.lost);
+    out.text("rtcp_packets").number(heard.rtcp_packets).text("jitter_ms").real(jitter_ms(heard));
+    out.text("longest_gap_ms").real(std::round(heard.longest_gap_ms));
+}
+
+}  // namespace
+
+/// What call_json() says. A phone's name for itself need not be UTF-8, which text in JSON must be.
 net::Bytes to_value(const voice::CallRecord& record) {
-    // A phone's name for itself need not be UTF-8, which text in JSON must be; CBOR does not look.
-    const auto bytes = json::to_cbor(call_json(record));
-    return net::copy(std::as_bytes(std::span(bytes)));
+    CborWriter out;
+    out.map(16).text("number").number(record.number).text("id").text(record.id).text("from").text(record.from);
+    out.text("to").text(record.to).text("path").text(record.path).text("node").text(record.node);
+    out.text("other").text(record.other);
+    write(out.text("started"), record.started);
+    write(out.text("rang"), record.rang);
+    write(out.text("answered"), record.answered);
+    write(out.text("ended"), record.ended);
+    write(out.text("seen"), record.seen);
+    out.text("why").text(record.why).text("status").number(static_cast<std::uint64_t>(std::max(record.status, 0)));
+    out.text("audio").text(record.audio).text("streams").array(record.streams.size());
+    for (const auto& stream : record.streams) {
+        out.map(3).text("kind").text(stream.kind);
+        write(out.text("from_caller"), stream.from_caller);
+        write(out.text("from_callee"), stream.from_callee);
+    }
+    return out.take();
 }
 
 namespace {

@@ -1,7 +1,9 @@
 #include "meshd/saved_calls.hpp"
 
 #include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 
+#include "meshd/cbor_writer.hpp"
 #include "net/random.hpp"
 
 using namespace std::chrono_literals;
@@ -39,6 +41,26 @@ TEST_CASE("a call's record is read as it was written, by the store and by other 
     CHECK(meshd::accounts_of(meshd::accounts_text({it, it})) == std::vector{it, it});
     CHECK(meshd::accounts_of(meshd::accounts_text({record()})).size() == 1);
     CHECK(meshd::name_of_saved_call(9) < meshd::name_of_saved_call(10));
+}
+
+TEST_CASE("the store is told all of a call that other nodes are told") {
+    auto it = record();
+    it.audio.clear();
+    const auto value = meshd::to_value(it);
+    CHECK(nlohmann::json::from_cbor(net::u8(value), net::u8(value) + value.size()) == meshd::call_json(it));
+}
+
+TEST_CASE("CBOR is written as its readers read it, however large the number or long the text") {
+    for (const std::uint64_t size : {0ULL, 23ULL, 24ULL, 255ULL, 256ULL, 65535ULL, 65536ULL, 0xffff'ffffULL, 0x1'0000'0000ULL, ~0ULL}) {
+        const std::string text(size <= 65536 ? size : 1, 'x');
+        meshd::CborWriter out;
+        out.map(2).text("list").array(4).number(size).text(text).null().real(0.1).text("more").array(30);
+        for (unsigned i = 0; i < 30; ++i) out.number(i);
+        const auto bytes = out.take();
+        const auto read = nlohmann::json::from_cbor(net::u8(bytes), net::u8(bytes) + bytes.size());
+        CHECK(read["list"] == nlohmann::json::array({size, text, nullptr, 0.1}));
+        CHECK(read["more"].size() == 30);
+    }
 }
 
 TEST_CASE("more accounts than a datagram holds are not told") {
