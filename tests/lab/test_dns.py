@@ -147,6 +147,42 @@ class DnsTest(harness.NodesTest):
         self.assertTrue(blocker.running())
         blocker.kill()
 
+    def dnsmasq(self, *words):
+        """A resolver for the LAN, such as gateways have, in a's network."""
+        return self.a.space.start(["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file",
+                                   "--user=root", "--address=/gateway.example/192.168.1.1", *words], f"{self.folder}/logs/dnsmasq.log")
+
+    def test_dnsmasq_with_its_own_addresses_and_meshd_share_the_machine_and_one_with_all_addresses_goes_first(self):
+        bridge(self.a.space, "lan2", "192.168.2.1/24")
+        self.in_mesh()
+        v4 = self.at["a"][0]
+        asked = lambda server, name: self.dig(self.a.space, server, name)["records"]
+        beside = self.dnsmasq("--bind-dynamic", "--interface=lan2", "--except-interface=lo")
+        wait_until("dnsmasq beside meshd", lambda: ":53 " in self.a.space.run("ss", "-lun", "src", "192.168.2.1"), 5)
+        self.assertEqual(asked("192.168.2.1", "gateway.example")[0].split()[-1], "192.168.1.1")
+        self.assertEqual(asked(v4, f"a.{DOMAIN}")[0].split()[-1], v4)
+        beside.kill()
+
+        # The kernel gives nobody all addresses where one is taken: it does not start, and says why. meshd goes on.
+        late = self.dnsmasq()
+        wait_until("dnsmasq to give up", lambda: not late.running(), 5)
+        with open(f"{self.folder}/logs/dnsmasq.log") as log:
+            self.assertIn("ddress already in use", log.read())
+        self.assertEqual(asked(v4, f"a.{DOMAIN}")[0].split()[-1], v4)
+
+        # So it goes first, as the units order them: then meshd steps back, says so, and leaves it the port when it starts anew.
+        self.a.stop()
+        early = self.dnsmasq()
+        wait_until("dnsmasq to start", lambda: ":53 " in self.a.space.run("ss", "-ltn"), 5)
+        self.a.start()
+        self.assertTrue(all(not door["open"] and "another program has this port" in door["why"] for door in self.a.ask("dns")["listen"]))
+        self.assertIn("another program has this port", self.a.ctl("dns"))
+        early.kill()
+        again = self.dnsmasq()
+        wait_until("dnsmasq to start again", lambda: ":53 " in self.a.space.run("ss", "-ltn", "src", "0.0.0.0"), 5)
+        self.assertTrue(again.running())
+        again.kill()
+
     def resolved(self):
         """systemd-resolved in a's network, not started."""
         folders = ["/", os.path.join(self.programs, "..", "resolved")]
