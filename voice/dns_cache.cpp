@@ -41,4 +41,8 @@ void DnsCache::put(const DnsQuestion& question, DnsAnswer answer, net::Now now) 
     entry.answer = std::move(answer);
 }
 
+void DnsCache::ask_again() {
+    for (auto& [question, entry] : entries_) entry.quiet_until = {};
+}
+
 }  // namespace voice

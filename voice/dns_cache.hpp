@@ -30,6 +30,8 @@ public:
     View look(const DnsQuestion& question, net::Now now);
     /// What a name server has said; kind `failed` keeps what was known before.
     void put(const DnsQuestion& question, DnsAnswer answer, net::Now now);
+    /// Nobody is `failing` any more.
+    void ask_again();
 
     std::size_t size() const { return entries_.size(); }
 

@@ -35,14 +35,18 @@ NameQuery Names::open(Query query, net::Now now) {
         ++counters_.refused;
         return 0;
     }
+    note_silence(now);
+    wanted_until_ = now.steady + kProbeFor;
     const auto id = ++last_;
-    query.limit = now.steady + kLimit;
+    query.limit = now.steady + (is_silent(now) ? net::Duration(kPatience) : net::Duration(kLimit));
     query.found.id = id;
     query.found.number = query.number;
     queries_.emplace(id, std::move(query));
     settle(now);
     return id;
 }
+
+bool Names::is_open(NameQuery id) const { return queries_.contains(id); }
 
 void Names::forget(NameQuery id) {
     queries_.erase(id);
@@ -54,6 +58,11 @@ void Names::answered(const DnsQuestion& question, net::ByteView message, net::No
     if (!answer) return unanswered(question, now);
     ++counters_.answered;
     dead_until_ = {};
+    heard_ = now.steady;
+    if (probe_) cache_.ask_again();  // nothing is known of those whom the silence has failed
+    silent_until_ = {};
+    probe_.reset();
+    probe_at_ = net::kNever;
     if (under_way_.contains(question) && learnt_.size() < kMaxLearnt) {
         learnt_.push_back({question, net::copy(message)});
     }
@@ -69,6 +78,8 @@ void Names::restore(const DnsQuestion& question, net::ByteView message, net::Wal
 
 void Names::unanswered(const DnsQuestion& question, net::Now now) {
     ++counters_.unanswered;
+    note_silence(now);
+    if (question == probe_) probe_at_ = now.steady + kProbeAfter;
     learn(question, {}, now);
 }
 
@@ -124,11 +135,8 @@ bool Names::advance(Query& query, net::Now now) {
                 add_fact(query, question, at_hand ? *known.answer : DnsAnswer{}, at_hand);
                 continue;
             }
-            if (under_way_.insert(question).second) {
-                ++counters_.asked;
-                questions_.push_back(question);
-            }
-            if (at_hand && now.steady < dead_until_) {
+            if (!under_way_.contains(question)) put_question(question, now);
+            if (at_hand && (now.steady < dead_until_ || is_silent(now))) {
                 add_fact(query, question, *known.answer, true);
                 continue;
             }
@@ -150,7 +158,35 @@ void Names::settle(net::Now now) {
     }
 }
 
+void Names::put_question(const DnsQuestion& question, net::Now now) {
+    under_way_.emplace(question, now.steady);
+    ++counters_.asked;
+    questions_.push_back(question);
+}
+
+void Names::note_silence(net::Now now) {
+    for (const auto& [question, since] : under_way_) {
+        if (since < heard_ || now.steady < since + kPatience) continue;
+        silent_until_ = now.steady + kSilentFor;
+        // One is enough: while it is under way, or waits to be asked again, no other takes its place.
+        if (!probe_) probe_ = question;
+        return;
+    }
+}
+
+void Names::probe(net::Now now) {
+    if (now.steady < probe_at_) return;
+    probe_at_ = net::kNever;
+    if (now.steady >= wanted_until_) {
+        probe_.reset();
+    } else if (probe_ && !under_way_.contains(*probe_)) {
+        put_question(*probe_, now);
+    }
+}
+
 void Names::tick(net::Now now) {
+    note_silence(now);
+    probe(now);
     for (auto& [id, query] : queries_) {
         const bool late = query.limit <= now.steady;
         if (!late && query.patience > now.steady) continue;
@@ -167,7 +203,7 @@ void Names::tick(net::Now now) {
 }
 
 net::Steady Names::next_deadline() const {
-    auto next = net::kNever;
+    auto next = probe_at_;
     for (const auto& [id, query] : queries_) next = std::min({next, query.patience, query.limit});
     return next;
 }

@@ -3,7 +3,9 @@
 ///
 ///   find_number(), find_uri() -> take_questions() -> answered() ... -> take_found()
 ///
-/// Where DNS does not answer, or too late for somebody who waits for ring-back, the last good answer stands in for it.
+/// Where DNS does not answer, or too late for somebody who waits for ring-back, the last good answer stands in for it. A
+/// DNS that was silent is remembered for some seconds, and asked again for as long as somebody may want it, so that only the
+/// first caller of an outage waits for it.
 #pragma once
 
 #include <set>
@@ -46,6 +48,11 @@ public:
     static constexpr auto kPatience = std::chrono::milliseconds(1800);
     /// And so long where there is none, whatever chains lead on.
     static constexpr auto kLimit = std::chrono::seconds(12);
+    /// So long after a question that stayed without an answer, all DNS is taken for silent, unless an answer comes.
+    static constexpr auto kSilentFor = std::chrono::seconds(10);
+    /// So soon after one has failed, a silent DNS is asked again, until nobody has looked for anything for kProbeFor.
+    static constexpr auto kProbeAfter = std::chrono::seconds(3);
+    static constexpr auto kProbeFor = std::chrono::minutes(5);
     static constexpr std::size_t kMaxLeads = 8;
     static constexpr std::size_t kMaxLearnt = 256;  ///< that wait to be taken; more are forgotten
 
@@ -67,6 +74,11 @@ public:
     NameQuery find_number(std::string e164, net::Now now);
     NameQuery find_uri(Uri uri, net::Now now);
     void forget(NameQuery id);  ///< nothing will be told of it
+    /// It is still looked for.
+    bool is_open(NameQuery id) const;
+    /// A question has waited for kPatience and no answer to anything has come since it was asked: as of the last call
+    /// that told the time. Who has another way need not wait; who has none waits for kPatience, not kLimit.
+    bool is_silent(net::Now now) const { return now.steady < silent_until_; }
 
     /// Each question that was taken is answered once: with the raw message, or by unanswered() if there is none.
     void answered(const DnsQuestion& question, net::ByteView message, net::Now now);
@@ -95,14 +107,22 @@ private:
     void add_fact(Query& query, const DnsQuestion& question, DnsAnswer answer, bool stale);
     void learn(const DnsQuestion& question, DnsAnswer answer, net::Now now);
     void settle(net::Now now);
+    void put_question(const DnsQuestion& question, net::Now now);
+    void note_silence(net::Now now);
+    void probe(net::Now now);
 
     NamesSettings settings_;
     net::Random& random_;
     DnsCache cache_;
     std::map<NameQuery, Query> queries_;
-    std::set<DnsQuestion> under_way_;
+    std::map<DnsQuestion, net::Steady> under_way_;  ///< since when
     /// Until then DNS is taken for dead: the last good answers are used at once, and asked for all the same.
     net::Steady dead_until_{};
+    net::Steady silent_until_{};
+    net::Steady heard_{};         ///< the last answer
+    net::Steady wanted_until_{};  ///< somebody has looked for something lately
+    std::optional<DnsQuestion> probe_;  ///< what a silent DNS was asked
+    net::Steady probe_at_ = net::kNever;
     std::vector<DnsQuestion> questions_;
     std::vector<NameFound> found_;
     std::vector<Learnt> learnt_;

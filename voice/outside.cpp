@@ -14,6 +14,10 @@ bool Outside::ask(const RequestArrived& event, const Aor& caller, const Aor& cal
         id = exchange_.names.find_uri(uri, now);
     }
     if (id == 0) return false;
+    if (other_way && exchange_.names.is_open(id) && exchange_.names.is_silent(now)) {
+        exchange_.names.forget(id);  // but DNS is asked, and if it answers the next caller waits for it again
+        return false;
+    }
     waiting_.insert_or_assign(id, Waiting{event, caller, callee, other_way ? now.steady + kPatience : net::kNever});
     return true;
 }

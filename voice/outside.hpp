@@ -18,7 +18,7 @@ public:
         Aor callee;
         net::Steady until = net::kNever;
     };
-    /// Who has another way does not wait longer for DNS than this.
+    /// Who has another way does not wait longer for DNS than this, and not at all where it has been silent.
     static constexpr auto kPatience = Names::kPatience;
     /// True if the request waits now: an INVITE for a number or a SIP URI whose owner the mesh does not know.
     bool ask(const RequestArrived& event, const Aor& caller, const Aor& callee, bool other_way, net::Now now);

@@ -164,6 +164,89 @@ TEST_CASE("a silent DNS that was never heard ends within the limit") {
     CHECK(bench.names.next_deadline() == net::kNever);
 }
 
+namespace {
+
+/// Somebody has waited in vain, and the resolver has given up.
+void fall_silent(NamesBench& bench) {
+    bench.silent = true;
+    REQUIRE_FALSE(bench.look());
+    bench.pass(Names::kPatience);
+}
+
+void give_up(NamesBench& bench) {
+    for (const auto& question : std::exchange(bench.held, {})) bench.names.unanswered(question, bench.now);
+}
+
+}  // namespace
+
+TEST_CASE("a DNS that has been silent is not waited for so long again") {
+    NamesBench bench;
+    fall_silent(bench);
+    CHECK(bench.names.is_silent(bench.now));
+    bench.pass(Names::kLimit - Names::kPatience);
+    give_up(bench);
+    CHECK(bench.names.take_found().size() == 1);
+    CHECK_FALSE(bench.look("+4930123"));
+    bench.pass(Names::kPatience);
+    REQUIRE(bench.names.take_found().size() == 1);
+    SECTION("until it answers something") {
+        bench.names.answered(bench.held.at(0), bench.zone.begin()->second, bench.now);
+        CHECK(bench.names.is_silent(bench.now));  // to another question than that
+        bench.silent = false;
+        CHECK(bench.look("+4930456"));
+        CHECK_FALSE(bench.names.is_silent(bench.now));
+        CHECK(bench.look());  // who has failed in the silence is asked for again, at once
+    }
+}
+
+TEST_CASE("a silent DNS is asked again for as long as somebody may want it, and then forgotten") {
+    NamesBench bench;
+    fall_silent(bench);
+    const auto asked_in = [&](net::Duration time) {
+        const auto before = bench.asked.size();
+        for (const auto end = bench.now.steady + time; bench.now.steady < end;) {
+            const auto before_that = std::exchange(bench.held, {});
+            bench.pass(2s);  // so long the resolver waits
+            for (const auto& question : before_that) bench.names.unanswered(question, bench.now);
+        }
+        return bench.asked.size() - before;
+    };
+    const auto probes = asked_in(60s);
+    CHECK(probes >= 60 / 8);
+    CHECK(probes <= 60 / 5);
+    CHECK(bench.names.is_silent(bench.now));
+    asked_in(Names::kProbeFor);
+    CHECK(asked_in(60s) == 0);
+    CHECK_FALSE(bench.names.is_silent(bench.now));
+    CHECK(bench.names.next_deadline() == net::kNever);
+}
+
+TEST_CASE("a silent DNS that is back is noticed though nobody calls") {
+    NamesBench bench;
+    fall_silent(bench);
+    give_up(bench);
+    bench.silent = false;
+    bench.pass(Names::kProbeAfter);
+    CHECK_FALSE(bench.names.is_silent(bench.now));
+    CHECK(bench.names.next_deadline() == net::kNever);
+}
+
+TEST_CASE("one who does not answer, or at once says no, is not a silent DNS") {
+    NamesBench bench;
+    bench.dead = true;
+    REQUIRE(bench.look());
+    bench.pass(Names::kPatience);
+    CHECK_FALSE(bench.names.is_silent(bench.now));
+    bench.dead = false;
+    bench.silent = true;
+    CHECK_FALSE(bench.look("+4930123"));
+    bench.pass(1s);
+    bench.silent = false;
+    CHECK(bench.look("+4930456"));  // another is answered meanwhile
+    bench.pass(1s);
+    CHECK_FALSE(bench.names.is_silent(bench.now));
+}
+
 TEST_CASE("an answer that says no ends what was known") {
     NamesBench bench;
     REQUIRE(bench.look());

@@ -2,6 +2,7 @@
 /// keeps gateways from more than that.
 #include <catch2/catch.hpp>
 
+#include "dns_message.hpp"
 #include "offices.hpp"
 
 using namespace test;
@@ -401,6 +402,31 @@ TEST_CASE("a caller does not wait for DNS where a trunk would do, and is asked o
     scene.alice.hang_up();
     scene.world.run(1s);
     CHECK(scene.quiet());
+}
+
+TEST_CASE("of the callers in an outage of DNS one waits for it, and the next ones' trunk is called at once") {
+    TrunkScene scene([](auto& settings) { settings.outside = voice::OutsideUse::always; });
+    CHECK(scene.dial(kTrunkNumber, 3s) == 200);
+    scene.alice.hang_up();
+    const auto dead = scene.trento.proxy.take_questions();
+    REQUIRE(dead.size() == 1);
+    scene.world.run(4s);
+    scene.trento.proxy.dns_unanswered(dead[0], scene.world.now);
+    CHECK(scene.dial("sip:+442079460149@acme.example", 100ms) == 180);
+    scene.world.run(2s);
+    CHECK(scene.first.in_call());
+    scene.alice.hang_up();
+    scene.world.run(1s);
+    SECTION("until DNS answers") {
+        const auto asked = scene.trento.proxy.take_questions();
+        REQUIRE_FALSE(asked.empty());
+        scene.trento.proxy.dns_answered(asked[0], DnsMessage(asked[0], 3).soa("example", 60, 60).bytes(), scene.world.now);
+        CHECK(scene.dial("sip:+442079460150@acme.example", 1s) == 100);
+        scene.world.run(2s);
+        CHECK(scene.first.in_call());
+        scene.alice.hang_up();
+        scene.world.run(1s);
+    }
 }
 
 TEST_CASE("a gateway reaches users and nothing else") {
