@@ -9,7 +9,7 @@
 namespace voice {
 namespace {
 
-/// RFC 6116 section 3.4.3, Services: type and subtypes are 1 to 32 letters, digits and '-'.
+/// RFC 6116 section 3.4.3, Service Parameters: type and subtypes are 1 to 32 letters, digits and '-'.
 bool is_service(std::string_view text) {
     std::size_t length = 0;
     for (const char c : text) {
