@@ -22,6 +22,7 @@ constexpr int kExpeditedForwarding = 0xb8;  // DSCP 46, RFC 3246
 constexpr int kEvents = 64;
 constexpr int kTellEvery_ms = 500;
 constexpr std::size_t kMaxPacketBytes = 2048;
+constexpr std::size_t kMostCommands = 64;  // that wait for the thread to come by
 constexpr std::uint64_t kWakeTag = 0;  // relay numbers begin at 1
 
 std::uint64_t tag_of(voice::RelayId id, std::size_t socket) { return id << 2 | socket; }
@@ -101,15 +102,22 @@ MediaThread::~MediaThread() {
     thread_.join();
 }
 
+/// A packet wakes the thread, and before it looks at one it obeys: until then nothing is urgent, and waking it costs more
+/// than what is ordered. While it has relays it comes by every half second.
 void MediaThread::order(Command command) {
-    // A relay that has just been opened passes nothing yet: where its packets go is the order that follows.
-    bool wakes = command.kind != Command::Kind::open;
+    bool wakes = false;
     {
         const std::lock_guard lock(mutex_);
+        const auto kind = command.kind;
         commands_.push_back(std::move(command));
+        // A relay that has just been opened passes nothing yet: where its packets go is the order that follows.
+        wakes = kind == Command::Kind::stop || commands_.size() >= kMostCommands || (idle_ && kind != Command::Kind::open);
         if (wakes) wakes = !std::exchange(waking_, true);
     }
-    if (!wakes) return;
+    if (wakes) wake();
+}
+
+void MediaThread::wake() {
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
 }
@@ -134,10 +142,18 @@ std::optional<voice::RelayPorts> MediaThread::open(net::Now) {
     Command command;
     voice::RelayPorts ports;
     ports.near_port = open_pair(command.sockets[0], command.sockets[1]);
-    if (ports.near_port == 0) return std::nullopt;
-    ports.far_port = open_pair(command.sockets[2], command.sockets[3]);
-    if (ports.far_port == 0) return std::nullopt;
+    if (ports.near_port != 0) ports.far_port = open_pair(command.sockets[2], command.sockets[3]);
+    if (ports.far_port == 0) {
+        wake();  // some may only wait to be closed
+        return std::nullopt;
+    }
     ports.id = command.id = ++last_id_;
+    for (std::size_t i = 0; i < command.sockets.size(); ++i) {
+        epoll_event event{};
+        event.events = EPOLLIN;
+        event.data.u64 = tag_of(command.id, i);
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, command.sockets[i].get(), &event);
+    }
     command.kind = Command::Kind::open;
     ++open_;
     {
@@ -196,19 +212,19 @@ MediaThread::Drops MediaThread::drops() const {
 void MediaThread::run() {
     std::array<epoll_event, kEvents> events{};
     auto told_at = loop::read_clocks().steady;
-    for (;;) {
+    while (obey()) {
         const int count = ::epoll_wait(epoll_.get(), events.data(), kEvents, entries_.empty() ? -1 : kTellEvery_ms);
         const auto now = loop::read_clocks().steady;
-        bool ordered = false;
+        if (!obey()) return;
         for (int i = 0; i < count; ++i) {
             const auto tag = events[static_cast<std::size_t>(i)].data.u64;
             if (tag == kWakeTag) {
-                ordered = true;
+                std::uint64_t times = 0;
+                [[maybe_unused]] const auto got = ::read(wake_.get(), &times, sizeof times);
             } else {
                 packet(tag, now);
             }
         }
-        if (ordered && !obey()) return;
         if (now - told_at >= std::chrono::milliseconds(kTellEvery_ms)) {
             told_at = now;
             tell_stats();
@@ -216,41 +232,34 @@ void MediaThread::run() {
     }
 }
 
+/// False once it is to end.
 bool MediaThread::obey() {
-    std::uint64_t times = 0;
-    [[maybe_unused]] const auto got = ::read(wake_.get(), &times, sizeof times);
     std::vector<Command> commands;
-    {
-        const std::lock_guard lock(mutex_);
-        commands.swap(commands_);
-        waking_ = false;
-    }
-    for (auto& command : commands) {
-        const auto found = entries_.find(command.id);
-        switch (command.kind) {
-        case Command::Kind::open: {
-            auto& entry = entries_[command.id];
-            entry.sockets = std::move(command.sockets);
-            for (std::size_t i = 0; i < entry.sockets.size(); ++i) {
-                epoll_event event{};
-                event.events = EPOLLIN;
-                event.data.u64 = tag_of(command.id, i);
-                ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, entry.sockets[i].get(), &event);
+    for (;;) {
+        commands.clear();
+        {
+            const std::lock_guard lock(mutex_);
+            waking_ = false;
+            idle_ = commands_.empty() && entries_.empty();
+            if (commands_.empty()) return true;
+            commands.swap(commands_);
+        }
+        for (auto& command : commands) {
+            const auto found = entries_.find(command.id);
+            switch (command.kind) {
+            case Command::Kind::open: entries_[command.id].sockets = std::move(command.sockets); break;
+            case Command::Kind::remote:
+                if (found != entries_.end()) found->second.relay.set_remote(command.leg, command.remote);
+                break;
+            case Command::Kind::close:
+                if (found != entries_.end()) entries_.erase(found);
+                break;
+            case Command::Kind::stop:
+                entries_.clear();
+                return false;
             }
-            break;
-        }
-        case Command::Kind::remote:
-            if (found != entries_.end()) found->second.relay.set_remote(command.leg, command.remote);
-            break;
-        case Command::Kind::close:
-            if (found != entries_.end()) entries_.erase(found);
-            break;
-        case Command::Kind::stop:
-            entries_.clear();
-            return false;
         }
     }
-    return true;
 }
 
 void MediaThread::packet(std::uint64_t tag, net::Steady now) {

@@ -26,6 +26,7 @@ public:
     MediaThread& operator=(const MediaThread&) = delete;
 
     std::optional<voice::RelayPorts> open(net::Now now) override;
+    /// Counts from the next packet on, as close() does; a closed relay's sockets are closed within half a second.
     void set_remote(voice::RelayId id, voice::Leg leg, const voice::LegRemote& remote, net::Now now) override;
     void close(voice::RelayId id) override;
     std::optional<voice::RelayStats> stats(voice::RelayId id) const override;
@@ -59,6 +60,7 @@ private:
     // --- media thread
     void run();
     bool obey();
+    void wake();
     void packet(std::uint64_t tag, net::Steady now);
     void tell_stats();
 
@@ -69,9 +71,10 @@ private:
     loop::FileDescriptor epoll_;
     loop::FileDescriptor wake_;
 
-    mutable std::mutex mutex_;  ///< over the next four only
+    mutable std::mutex mutex_;  ///< over the next five only
     std::vector<Command> commands_;
     bool waking_ = false;  ///< the thread has been woken for what stands there
+    bool idle_ = false;    ///< it has no relays, and waits for ever
     std::map<voice::RelayId, voice::RelayStats> told_;
     Drops closed_;  ///< by relays that are closed
 

@@ -102,3 +102,36 @@ TEST_CASE("the port range and the number of relays are bounds, and what is close
     REQUIRE(again);
     CHECK(again->id != one->id);
 }
+
+TEST_CASE("what is ordered counts from the next packet on, however many calls there are") {
+    meshd::MediaThread media({31201, 31299, 20});
+    const auto now = loop::read_clocks();
+    const Phone alice, bob, carol;
+    const auto lasting = media.open(now);  // while there is one nobody wakes the thread for the others
+    REQUIRE(lasting);
+    media.set_remote(lasting->id, voice::Leg::near, at(alice), now);
+    media.set_remote(lasting->id, voice::Leg::far, at(bob), now);
+    alice.send(lasting->near_port, 1);
+    REQUIRE(bob.receive(5000) == 172);
+    for (std::uint16_t call = 2; call < 202; ++call) {
+        std::optional<voice::RelayPorts> ports;
+        for (int i = 0; i < 200 && !ports; ++i) {
+            ports = media.open(now);
+            if (!ports) ::poll(nullptr, 0, 10);
+        }
+        REQUIRE(ports);
+        media.set_remote(ports->id, voice::Leg::near, at(alice), now);
+        media.set_remote(ports->id, voice::Leg::far, at(bob), now);
+        alice.send(ports->near_port, call);
+        REQUIRE(bob.receive(5000) == 172);
+        media.set_remote(ports->id, voice::Leg::far, at(carol), now);
+        alice.send(ports->near_port, call);
+        REQUIRE(carol.receive(5000) == 172);
+        media.close(ports->id);
+        alice.send(ports->near_port, call);
+        alice.send(lasting->near_port, call);
+        REQUIRE(bob.receive(5000) == 172);  // of the call that lasts
+        REQUIRE(carol.receive(0) == 0);
+    }
+    CHECK(media.relays() == 1);
+}
