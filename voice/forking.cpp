@@ -53,6 +53,7 @@ std::string loop_mark(const Exchange& exchange, const Message& request) {
 void Forking::open(Fork fork, const std::vector<Target>& targets, int otherwise, net::Now now) {
     const auto id = fork.id;
     auto& opened = forks_.insert_or_assign(id, std::move(fork)).first->second;
+    if (opened.begins_dialog()) invites_.add(opened.request, id);
     if (!opened.next.empty() || opened.hurried) opened.patience = now.steady + kNextPatience;
     if (breadth_left(opened) < std::max<std::size_t>(1, targets.size())) return finish(opened, 440, now);
     if (launch(opened, targets, false, now) == 0 && !try_next(opened, now) && !try_spare(opened, now)) {
@@ -185,7 +186,7 @@ void Forking::refused(Fork& fork, Branch& branch, Message response, net::Now now
     // 482 to the spare: the callee's side has this call by its first way already, which goes on.
     if (status != 482 || !branch.spare) fork.refusals.push_back(std::move(response));
     if (status >= 600) {
-        drop_others(fork, &branch, now, "SIP;cause=" + std::to_string(status) + ";text=\"" + std::string(reason_phrase(status)) + '"');
+        drop_others(fork, &branch, now, reason_of(status));
     }
     if (gives_way(branch.target.gives_way, status) && !rang && try_next(fork, now)) return wake(fork);
     // What comes after ringing is about the callee. After an outage the centre may not know yet who is there.
@@ -265,7 +266,7 @@ void Forking::failed(ClientId id, int status, net::Now now) {
     if (branch == nullptr) return;
     fork->user->heard(*fork, *branch, status, std::nullopt, now);
     const bool waits = fork->final_status == 0 && branch->target.path == Path::central && !exchange_.centre_up();
-    if (waits && other_half(*fork) != nullptr) return;
+    if (waits && !other_halves(*fork).empty()) return;
     if (branch->target.path == Path::local && branch->status > 100) status = 480;  // it rang, and is gone
     const auto server = fork->id;
     refused(*fork, *branch, Message::response(fork->request, status, {}, exchange_.transactions.make_tag()), now);
@@ -298,6 +299,10 @@ void Forking::wake(const Fork& fork) {
         if (branch.pending()) at = std::min(at, branch.timer_c);
     }
     if (at != net::kNever) deadlines_.emplace(at, fork.id);
+}
+
+std::string reason_of(int status) {
+    return "SIP;cause=" + std::to_string(status) + ";text=\"" + std::string(reason_phrase(status)) + '"';
 }
 
 bool gives_way(GiveWay when, int status) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "voice/hang_up.hpp"
+#include "voice/invite_index.hpp"
 
 namespace voice {
 
@@ -83,6 +84,7 @@ struct Fork {
     std::vector<std::string> calls;      ///< keys of the calls it belongs to, the requester's side first
 
     bool is_invite() const { return request.method() == "INVITE"; }
+    bool begins_dialog() const { return is_invite() && request.to_tag().empty(); }
 };
 
 /// What the rest of the proxy does to a fork. Borrowed arguments, valid during the call.
@@ -105,8 +107,9 @@ public:
     virtual bool settles(Fork&, int /*status*/, net::Now) { return false; }
     /// The final answer has been given.
     virtual void ended(Fork& fork, int status, net::Now now) = 0;
-    /// The caller has given up, and the centre does not say that it has heard so.
-    virtual void withdraw(Fork&, net::Now) {}
+    /// The caller has given up, and the centre does not say that it has heard so. `answered`: nobody gave up, but a phone
+    /// here has answered past the lost centre, and those elsewhere are to hear that it has.
+    virtual void withdraw(Fork&, bool /*answered*/, net::Now) {}
 };
 
 class Forking {
@@ -134,9 +137,11 @@ public:
     Forsaken& forsaken() { return forsaken_; }
     /// Answers from here and drops all branches.
     void finish(Fork& fork, int status, net::Now now, std::string_view reason = {});
-    /// The same INVITE has come another way, its first way is dead: its answers go back by the new one from now on,
-    /// the last provisional at once.
-    void adopt(ServerId old, ServerId id, const Message& request, const Flow& from, net::Now now);
+    /// The same INVITE has come another way, its first way is dead. `old`: the forks that the first has opened, one for
+    /// each phone that the centre rang. They are one from now on, whose answers go back by the new way, the last
+    /// provisionals at once. How many there were.
+    std::size_t adopt(const std::vector<ServerId>& old, ServerId id, const Message& request, const Flow& from, net::Now now);
+    std::size_t size() const { return forks_.size(); }
 
 private:
     Branch* branch_of(ClientId id, Fork*& fork);
@@ -156,25 +161,30 @@ private:
     /// kPingEvery while it rings. What hears it ignores it; where nobody listens ICMP comes back, and the branch fails.
     void ping(Fork& fork, net::Now now);
     void reply(Fork& fork, const Message& response, net::Now now);
-    /// Two phones of this office that the centre, a proxy, has brought together: the INVITE that went there and the one
-    /// that came back, each other's. Null unless both wait for each other, or the callee has answered.
-    Fork* other_half(const Fork& fork);
+    /// Phones of this office that the centre, a proxy, has brought together: the INVITE that went there, and those that
+    /// came back, one for each phone of the callee. Of either the others: empty unless they wait for each other, or a
+    /// callee has answered.
+    std::vector<Fork*> other_halves(const Fork& fork);
     /// What the callee's phone says goes straight to the caller's fork, as if the lost centre had passed it on.
     bool hand_over(Fork& came, const Message& response, net::Now now);
     /// The final answer, unless the user sees to that; and the end of it, but for what INVITE still has to hear.
     void conclude(Fork& fork, Message response, net::Now now);
     void wake(const Fork& fork);
     void forget_if_over(ServerId id);
+    void forget(const Fork& fork);
 
     Exchange& exchange_;
     Forsaken forsaken_;
     std::unordered_map<ServerId, Fork> forks_;
     std::unordered_map<ClientId, ServerId> fork_of_;
+    InviteIndex invites_;  ///< those outside a dialog
     std::multimap<net::Steady, ServerId> deadlines_;  ///< may name a fork too early, never too late
 };
 
 /// What ends the branch of each request that we pass on, so that it is known should it come back unchanged (RFC 5393).
 std::string loop_mark(const Exchange& exchange, const Message& request);
+/// RFC 3326: the value of a Reason header.
+std::string reason_of(int status);
 /// 408, 500, 503, 504: what a front proxy says whose back end is gone.
 bool is_outage(int status);
 /// What the answer to a REGISTER or INVITE that was sent to the centre tells of it.

@@ -12,6 +12,13 @@ constexpr auto kOrphan = std::chrono::seconds(8);
 /// How long the centre may take to say that a call has been cancelled, before the callee is told past it.
 constexpr auto kHearsCancel = std::chrono::milliseconds(500);
 
+/// Whether it waits for what the centre says, or has gone by that.
+bool hangs_on_centre(const Fork& fork) {
+    return std::any_of(fork.branches.begin(), fork.branches.end(), [&](const auto& branch) {
+        return branch.target.path == Path::central && (fork.final_status == 0 ? branch.pending() : fork.winner == branch.id);
+    });
+}
+
 }  // namespace
 
 void Forking::drop(Fork& fork, Branch& branch, net::Now now, std::string_view reason) {
@@ -46,54 +53,66 @@ void Forking::cancelled(ServerId id, net::Now now, std::string_view reason) {
     wake(*fork);
 }
 
-Fork* Forking::other_half(const Fork& fork) {
+std::vector<Fork*> Forking::other_halves(const Fork& fork) {
     const bool came = fork.from.side == Side::centre;
-    const auto waits = [](const Fork& went) {
-        return std::any_of(went.branches.begin(), went.branches.end(), [&](const auto& branch) {
-            return branch.target.path == Path::central && (went.final_status == 0 ? branch.pending() : went.winner == branch.id);
-        });
-    };
-    if (!fork.is_invite() || !fork.request.to_tag().empty() || (!came && !waits(fork))) return nullptr;
-    for (auto& [id, other] : forks_) {
-        if (!other.is_invite() || (other.from.side == Side::centre) == came || other.request.call_id() != fork.request.call_id() ||
-            other.request.from_tag() != fork.request.from_tag() || other.request.cseq().number != fork.request.cseq().number) {
-            continue;
-        }
-        const auto answer = (came ? fork : other).final_status;
-        if (answer >= 300 || (came && !waits(other))) continue;
-        return &other;
+    std::vector<Fork*> out;
+    if (!fork.begins_dialog() || (!came && !hangs_on_centre(fork))) return out;
+    for (const auto id : invites_.copies_of(fork.request)) {
+        auto* other = find(id);
+        if (other == nullptr || (other->from.side == Side::centre) == came) continue;
+        if (came ? hangs_on_centre(*other) : other->final_status < 300) out.push_back(other);
     }
-    return nullptr;
+    return out;
 }
 
 bool Forking::hand_over(Fork& came, const Message& response, net::Now now) {
     if (came.from.side != Side::centre || came.adopted || came.asked || !came.is_invite() || exchange_.centre_up() || response.status() == 100) {
         return false;
     }
-    const bool was_final = came.final_status >= 300;
-    if (was_final) came.final_status = 0;  // it is the one that is being told
-    auto* went = other_half(came);
-    if (was_final) came.final_status = response.status();
-    if (went == nullptr) return false;
+    const auto halves = other_halves(came);
+    if (halves.empty()) return false;
+    auto* went = halves.front();
     const auto branch = std::find_if(went->branches.begin(), went->branches.end(),
                                      [](const auto& b) { return b.target.path == Path::central; });
     auto told = response;
     told.remove("Via");
     const auto vias = went->request.vias();
     for (auto via = vias.rbegin(); via != vias.rend(); ++via) told.push_via(*via);
+    const auto status = response.status();
+    if (status < 200) {
+        provisional(*went, *branch, std::move(told), now);
+        return true;
+    }
     // The centre's own transactions end too: it is answered as if it lived, and what waits for its answer waits no longer
     // than for one to CANCEL.
-    if (response.status() >= 200) {
-        exchange_.transactions.respond(came.id, response, now);
+    exchange_.transactions.respond(came.id, response, now);
+    std::vector<ServerId> rivals;  // the callee's other phones that ring
+    for (const auto* other : other_halves(*went)) {
+        if (other->id != came.id && other->final_status == 0) rivals.push_back(other->id);
+    }
+    const auto stop_rivals = [&](std::string_view reason) {
+        for (const auto id : rivals) {
+            if (auto* rival = find(id)) finish(*rival, 487, now, reason);
+        }
+    };
+    if (status < 300) {
+        const auto caller = went->id;
+        const bool first = went->final_status == 0;
         exchange_.transactions.cancel(branch->id, now);
-    }
-    if (response.status() < 200) {
-        provisional(*went, *branch, std::move(told), now);
-    } else if (response.status() < 300) {
         success(*went, *branch, std::move(told), now);
-    } else {
-        refused(*went, *branch, std::move(told), now);
+        stop_rivals(kElsewhere);
+        if (auto* answered = find(caller); answered != nullptr && first) answered->user->withdraw(*answered, true, now);
+        return true;
     }
+    if (went->final_status != 0) return true;  // this phone stopped as another had answered
+    if (rivals.empty()) {
+        exchange_.transactions.cancel(branch->id, now);
+        refused(*went, *branch, std::move(told), now);
+        return true;
+    }
+    // As the centre would: the best of all refusals, once there is nobody left.
+    went->refusals.push_back(std::move(told));
+    if (status >= 600) stop_rivals(reason_of(status));
     return true;
 }
 
@@ -101,7 +120,7 @@ void Forking::server_ended(ServerId id, bool clean, net::Now now) {
     auto* fork = find(id);
     if (fork == nullptr) return;
     fork->server_gone = true;
-    if (!clean && !exchange_.centre_up() && fork->from.side == Side::centre && other_half(*fork) != nullptr) return;
+    if (!clean && !exchange_.centre_up() && fork->from.side == Side::centre && fork->final_status < 300 && !other_halves(*fork).empty()) return;
     if (!clean && fork->is_invite() && fork->final_status == 0 && fork->from.side == Side::centre) {
         // The centre died while the phone rings: the caller's meshd is about to bring the same call over the mesh.
         fork->orphan_until = now.steady + kOrphan;
@@ -140,7 +159,7 @@ void Forking::centre_lost(net::Now now) {
         if (fork.withdrawn) withdrawn.push_back(id);
     }
     for (const auto id : withdrawn) {
-        if (auto* fork = find(id)) fork->user->withdraw(*fork, now);
+        if (auto* fork = find(id)) fork->user->withdraw(*fork, false, now);
     }
     for (const auto id : waiting) {
         auto* fork = find(id);
@@ -150,8 +169,10 @@ void Forking::centre_lost(net::Now now) {
             if (branch.pending() && branch.target.path == Path::central) silent.push_back(branch.id);
         }
         if (silent.empty()) continue;
-        if (auto* came = other_half(*fork)) {
-            if (came->provisional && came->final_status == 0) reply(*came, *came->provisional, now);
+        if (const auto halves = other_halves(*fork); !halves.empty()) {
+            for (auto* came : halves) {
+                if (came->provisional && came->final_status == 0) reply(*came, *came->provisional, now);
+            }
             continue;
         }
         // The callee's side may have refused the spare for the sake of the way that is now dead.
@@ -172,23 +193,41 @@ void Forking::centre_lost(net::Now now) {
     }
 }
 
-void Forking::adopt(ServerId old, ServerId id, const Message& request, const Flow& from, net::Now now) {
-    auto node = forks_.extract(old);
-    if (node.empty()) return;
-    exchange_.answer(old, 482, now);
-    node.key() = id;
-    auto& fork = forks_.insert(std::move(node)).position->second;
-    fork.id = id;
-    fork.request = request;
-    fork.from = from;
-    fork.adopted = true;
-    fork.server_gone = false;
-    fork.orphan_until = net::kNever;
-    for (auto& [client, server] : fork_of_) {
-        if (server == old) server = id;
+std::size_t Forking::adopt(const std::vector<ServerId>& old, ServerId id, const Message& request, const Flow& from, net::Now now) {
+    Fork* fork = nullptr;
+    std::size_t count = 0;
+    std::vector<Message> provisionals;
+    for (const auto one : old) {
+        auto node = forks_.extract(one);
+        if (node.empty()) continue;
+        ++count;
+        auto& taken = node.mapped();
+        invites_.remove(taken.request, one);
+        exchange_.answer(one, 482, now);
+        if (taken.provisional) provisionals.push_back(*taken.provisional);
+        for (const auto& branch : taken.branches) {
+            if (const auto at = fork_of_.find(branch.id); at != fork_of_.end()) at->second = id;
+        }
+        if (fork == nullptr) {
+            node.key() = id;
+            fork = &forks_.insert(std::move(node)).position->second;
+            continue;
+        }
+        std::move(taken.branches.begin(), taken.branches.end(), std::back_inserter(fork->branches));
+        std::move(taken.refusals.begin(), taken.refusals.end(), std::back_inserter(fork->refusals));
+        fork->ping_at = std::min(fork->ping_at, taken.ping_at);
     }
-    wake(fork);
-    if (fork.provisional) reply(fork, *fork.provisional, now);
+    if (fork == nullptr) return 0;
+    fork->id = id;
+    fork->request = request;
+    fork->from = from;
+    fork->adopted = true;
+    fork->server_gone = false;
+    fork->orphan_until = net::kNever;
+    invites_.add(request, id);
+    wake(*fork);
+    for (const auto& provisional : provisionals) reply(*fork, provisional, now);
+    return count;
 }
 
 void Forking::tick(net::Now now) {
@@ -210,7 +249,7 @@ void Forking::tick(net::Now now) {
             const bool heard = std::none_of(fork->branches.begin(), fork->branches.end(), [](const auto& branch) {
                 return branch.target.path == Path::central && branch.status < 200;
             });
-            if (!heard) fork->user->withdraw(*fork, now);
+            if (!heard) fork->user->withdraw(*fork, false, now);
         } else if (fork->patience <= now.steady) {
             if (fork->next.empty() && !fork->hurried) {
                 try_spare(*fork, now);
@@ -249,17 +288,20 @@ void Forking::forget_if_over(ServerId id) {
     const auto* fork = find(id);
     if (fork == nullptr) return;
     if (!fork->is_invite() && fork->final_status != 0) {  // nothing counts that may still come
-        for (const auto& branch : fork->branches) fork_of_.erase(branch.id);
-        forks_.erase(id);
-        return;
+        return forget(*fork);
     }
     if (!fork->server_gone) return;
     // One of a lost centre's may stand for what its other half says, with no transaction any more.
     const bool live = std::any_of(fork->branches.begin(), fork->branches.end(), [&](const auto& b) {
         return fork_of_.contains(b.id) && exchange_.transactions.request_of_client(b.id) != nullptr;
     });
-    if (live) return;
-    for (const auto& branch : fork->branches) fork_of_.erase(branch.id);
+    if (!live) forget(*fork);
+}
+
+void Forking::forget(const Fork& fork) {
+    for (const auto& branch : fork.branches) fork_of_.erase(branch.id);
+    if (fork.begins_dialog()) invites_.remove(fork.request, fork.id);
+    const auto id = fork.id;  // it goes with the fork
     forks_.erase(id);
 }
 

@@ -4,43 +4,52 @@
 
 namespace voice {
 
-std::string Merging::name_of(const Message& invite) {
-    return std::string(invite.call_id()) + '\n' + invite.from_tag() + '\n' + invite.cseq().text();
-}
-
 Merging::Judgement Merging::judge(const Message& invite, const Aor& caller, const Aor& callee, Side side, bool second,
                                   bool centre_doubtful) const {
+    const auto name = InviteIndex::name_of(invite);
+    Judgement found;
     const auto [first, last] = by_pair_.equal_range(pair_of(caller, callee));
     for (auto at = first; at != last; ++at) {
         const auto& other = by_id_.at(at->second);
-        if (side == Side::centre && other.second) return {Verdict::hold, other.id, other.invite == name_of(invite)};
+        const bool same = other.invite == name;
+        if (found.other != 0 && !same) continue;  // the same one says more than another of that pair
+        if (side == Side::centre && other.second) found = {Verdict::hold, other.id, same};
         if (side != Side::centre && second && other.side == Side::centre && !other.until) {
-            const bool same = other.invite == name_of(invite);
-            return {centre_doubtful && same ? Verdict::adopt : Verdict::refuse, other.id, same};
+            found = {centre_doubtful && same ? Verdict::adopt : Verdict::refuse, other.id, same};
         }
     }
-    return {};
+    return found;
 }
 
 void Merging::deliver(ServerId id, const Message& invite, const Aor& caller, const Aor& callee, Side side,
                       bool second) {
     const auto pair = pair_of(caller, callee);
     // The same one twice: a spare that is tried again.
-    const auto fresh = by_id_.insert_or_assign(id, Delivery{id, pair, name_of(invite), side, second, std::nullopt}).second;
+    const auto fresh = by_id_.insert_or_assign(id, Delivery{id, pair, InviteIndex::name_of(invite), side, second, std::nullopt}).second;
     if (fresh) by_pair_.emplace(pair, id);
 }
 
-ServerId Merging::ringing(const Message& withdrawal, const Aor& caller, const Aor& callee, bool any) const {
-    const auto name = std::string(withdrawal.call_id()) + '\n' + withdrawal.from_tag() + '\n';
-    const auto [first, last] = by_pair_.equal_range(pair_of(caller, callee));
-    ServerId of_pair = 0;
+std::vector<ServerId> Merging::unended(const std::string& pair, std::string_view name) const {
+    std::vector<ServerId> out;
+    const auto [first, last] = by_pair_.equal_range(pair);
     for (auto at = first; at != last; ++at) {
         const auto& other = by_id_.at(at->second);
-        if (other.side != Side::centre || other.until) continue;
-        if (other.invite.starts_with(name)) return other.id;
-        of_pair = other.id;
+        if (other.side == Side::centre && !other.until && std::string_view(other.invite).starts_with(name)) out.push_back(other.id);
     }
-    return any ? of_pair : 0;
+    std::sort(out.begin(), out.end());
+    return out;
+}
+
+std::vector<ServerId> Merging::unended(const Message& invite, const Aor& caller, const Aor& callee) const {
+    return unended(pair_of(caller, callee), InviteIndex::name_of(invite));
+}
+
+std::vector<ServerId> Merging::ringing(const Message& withdrawal, const Aor& caller, const Aor& callee, bool any) const {
+    const auto pair = pair_of(caller, callee);
+    auto out = unended(pair, std::string(withdrawal.call_id()) + '\n' + withdrawal.from_tag() + '\n');
+    if (!out.empty() || !any) return out;
+    out = unended(pair, "");
+    return out.empty() ? out : unended(pair, by_id_.at(out.back()).invite);
 }
 
 void Merging::ended(ServerId id, bool answered, net::Now now) {

@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "voice/exchange.hpp"
+#include "voice/invite_index.hpp"
 
 namespace voice {
 
@@ -32,9 +33,11 @@ public:
                     bool centre_doubtful) const;
     /// It is being delivered to phones here.
     void deliver(ServerId id, const Message& invite, const Aor& caller, const Aor& callee, Side side, bool second);
-    /// The delivery of a call that the centre has brought, and that rings still; 0 if there is none. `any`: else of any call
-    /// of that pair, for a B2BUA that is dead will not bring its end.
-    ServerId ringing(const Message& withdrawal, const Aor& caller, const Aor& callee, bool any) const;
+    /// The deliveries of this very INVITE that the centre has brought, one for each phone, and that have not ended.
+    std::vector<ServerId> unended(const Message& invite, const Aor& caller, const Aor& callee) const;
+    /// The deliveries of a call that the centre has brought, and that ring still. `any`: else of one call of that pair, for
+    /// a B2BUA that is dead will not bring its end.
+    std::vector<ServerId> ringing(const Message& withdrawal, const Aor& caller, const Aor& callee, bool any) const;
     void ended(ServerId id, bool answered, net::Now now);
     void tick(net::Now now);
 
@@ -47,13 +50,14 @@ private:
     struct Delivery {
         ServerId id = 0;
         std::string pair;
-        std::string invite;  ///< Call-ID, From tag, CSeq
+        std::string invite;  ///< as InviteIndex::name_of()
         Side side = Side::phone;
         bool second = false;
         std::optional<net::Steady> until;  ///< ended, and still counts so long
     };
     static std::string pair_of(const Aor& caller, const Aor& callee) { return caller + '\n' + callee; }
-    static std::string name_of(const Message& invite);
+    /// The centre's of that pair that have not ended and whose name is, or begins with, `name`.
+    std::vector<ServerId> unended(const std::string& pair, std::string_view name) const;
 
     std::unordered_map<ServerId, Delivery> by_id_;
     std::unordered_multimap<std::string, ServerId> by_pair_;

@@ -131,6 +131,10 @@ bool Requests::found(const NameFound& found, net::Now now) {
     if (!waiting) return false;
     const auto& [event, caller, callee, until] = *waiting;
     auto targets = outside_.targets(found, event.flow, now);
+    if (Replaces::of(event.message)) {  // of our own phones it is for the one that has the call that is to be replaced
+        std::erase_if(targets, [](const auto& t) { return t.path == Path::local; });
+        if (auto here = phones_for(event.message, callee, event.flow); !here.empty()) targets = std::move(here);
+    }
     if (targets.empty() && exchange_.centre_up() && !exchange_.centre_busy()) {
         targets.push_back(lookup_.centre(event.message.uri()));
     }
@@ -299,9 +303,12 @@ bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor&
                     call->invite = invite;
                     call->caller = event.flow;
                 }
-                merging_.ended(judgement.other, false, now);
+                const auto rung = merging_.unended(invite, caller, callee);
+                for (const auto id : rung) merging_.ended(id, false, now);
                 merging_.deliver(event.id, invite, caller, callee, event.flow.side, true);
-                forking_.adopt(judgement.other, event.id, invite, event.flow, now);
+                const auto key = fork->calls.front();
+                const auto adopted = forking_.adopt(rung, event.id, invite, event.flow, now);
+                if (auto* call = calls_.find(key)) call->forks -= static_cast<unsigned>(std::min<std::size_t>(call->forks, adopted - 1));
                 return true;
             }
             return false;
@@ -481,10 +488,12 @@ void Requests::cancelled(ServerId id, std::string_view reason, net::Now now) {
     forking_.cancelled(id, now, reason);
 }
 
-void Requests::withdraw(Fork& fork, net::Now now) {
+void Requests::withdraw(Fork& fork, bool answered, net::Now now) {
     const auto caller = Lookup::caller_of(fork.request);
     const auto callee = lookup_.callee_of(fork.request.uri());
-    if (const auto here = merging_.ringing(fork.request, caller, callee, !exchange_.centre_up()); here != 0) forking_.cancelled(here, now);
+    if (!answered) {
+        for (const auto id : merging_.ringing(fork.request, caller, callee, !exchange_.centre_up())) forking_.cancelled(id, now);
+    }
     for (const auto& target : lookup_.nodes(callee)) {
         auto bye = Message::request("BYE", target.uri);
         bye.set_from(fork.request.from());
@@ -492,6 +501,7 @@ void Requests::withdraw(Fork& fork, net::Now now) {
         bye.set("Call-ID", fork.request.call_id());
         bye.set("CSeq", CSeq{fork.request.cseq().number, "BYE"}.text());
         if (!exchange_.centre_up()) bye.set(kSecondBranch, kCentreLost);
+        if (answered) bye.set("Reason", kElsewhere);
         exchange_.transactions.start(std::move(bye), target.flow, exchange_.sent_by(target.flow), now);
     }
 }
@@ -501,8 +511,8 @@ void Requests::withdrawn(const RequestArrived& event, const Aor& caller, const A
     const bool doubtful = !exchange_.monitor || exchange_.monitor->doubtful();
     const bool any = doubtful && (told_lost(event.message) || !exchange_.centre_up()) && lookup_.is_at(caller, event.flow);
     const auto ringing = merging_.ringing(event.message, caller, callee, any);
-    exchange_.answer(event.id, ringing != 0 ? 200 : 481, now);
-    if (ringing != 0) forking_.cancelled(ringing, now);
+    exchange_.answer(event.id, ringing.empty() ? 481 : 200, now);
+    for (const auto id : ringing) forking_.cancelled(id, now, event.message.get("Reason").value_or(""));
 }
 
 void Requests::tick(net::Now now) {

@@ -53,7 +53,7 @@ public:
                net::Now now) override;
     bool settles(Fork& fork, int status, net::Now now) override;
     void ended(Fork& fork, int status, net::Now now) override;
-    void withdraw(Fork& fork, net::Now now) override;
+    void withdraw(Fork& fork, bool answered, net::Now now) override;
 
 private:
     /// An INVITE from the centre that waits until the caller's meshd has cancelled it, for the mesh has the same call.

@@ -474,11 +474,16 @@ TEST_CASE("a withdrawal ends the call that it names, of several of the same pair
         merging.deliver(i, invite, "alice", "bob", voice::Side::centre, false);
         invites.push_back(std::move(invite));
     }
-    for (unsigned i = 1; i <= 3; ++i) CHECK(merging.ringing(invites[i - 1], "alice", "bob", true) == i);
+    for (unsigned i = 1; i <= 3; ++i) CHECK(merging.ringing(invites[i - 1], "alice", "bob", true) == std::vector<voice::ServerId>{i});
+    merging.deliver(4, invites.front(), "alice", "bob", voice::Side::centre, false);  // another phone
+    CHECK(merging.ringing(invites.front(), "alice", "bob", false) == std::vector<voice::ServerId>{1, 4});
+    CHECK(merging.unended(invites.front(), "alice", "bob") == std::vector<voice::ServerId>{1, 4});
+    merging.ended(1, false, net::Now{});
+    CHECK(merging.unended(invites.front(), "alice", "bob") == std::vector<voice::ServerId>{4});
     auto other = invites.front();
     other.set("Call-ID", "of the other side of a B2BUA");
-    CHECK(merging.ringing(other, "alice", "bob", true) != 0);
-    CHECK(merging.ringing(other, "alice", "bob", false) == 0);
+    CHECK(merging.ringing(other, "alice", "bob", true) == std::vector<voice::ServerId>{4});
+    CHECK(merging.ringing(other, "alice", "bob", false).empty());
 }
 
 TEST_CASE("a member that says the centre is lost ends no call that a living centre has brought") {

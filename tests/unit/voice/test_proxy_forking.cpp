@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "desks.hpp"
+#include "voice/forking.hpp"
 
 using namespace test;
 
@@ -216,4 +217,175 @@ TEST_CASE("a late answer of another phone is acknowledged and ended, with a tent
         CHECK(scene.gus.lines_up() + away.lines_up() == 0);
         CHECK(scene.quiet());
     }
+}
+
+namespace {
+
+/// A caller whom the centre, a proxy, has brought to two phones of one user in one office; then it dies in silence.
+struct TwoRing : Desks {
+    explicit TwoRing(bool one_office, bool second_first)
+        : caller(one_office ? hal : fay),
+          one(world, one_office ? "ida" : "gus", one_office ? london.phone(41) : munich.phone(41), one_office ? london.lan() : munich.lan()),
+          other(one_office ? ida : gus) {
+        register_desks();
+        one.register_now();
+        world.run(1s);
+        one.answers = other.answers = false;
+        line = caller.call(one_office ? "sip:ida@acme.example" : "sip:gus@acme.example");
+        world.run(2s);
+        REQUIRE(caller.last("INVITE") == 180);
+        kill_centre();
+        REQUIRE(one.count("INVITE") == 1);
+        REQUIRE(other.count("INVITE") == 1);
+        first = second_first ? &other : &one;
+        second = second_first ? &one : &other;
+    }
+    DeskPhone& caller;
+    DeskPhone one;
+    DeskPhone& other;
+    DeskPhone *first = nullptr, *second = nullptr;
+    DeskPhone::LineId line = 0;
+};
+
+}  // namespace
+
+TEST_CASE("two phones that a centre rang before it died in silence: one answers, the other stops") {
+    const bool one_office = GENERATE(true, false), second_first = GENERATE(true, false);
+    CAPTURE(one_office, second_first);
+    TwoRing scene(one_office, second_first);
+    scene.first->pick_up(0);
+    scene.world.run(3s);
+    CHECK(scene.caller.up(scene.line));
+    CHECK(scene.first->up(0));
+    CHECK(scene.first->count("CANCEL") == 0);
+    CHECK(scene.first->count("ACK") >= 1);
+    REQUIRE(scene.second->count("CANCEL") == 1);
+    CHECK(scene.second->latest("CANCEL")->get("Reason") == voice::kElsewhere);
+    scene.caller.hang_up(scene.line);
+    scene.world.run(2s);
+    CHECK_FALSE(scene.first->up(0));
+    for (auto* phone : {scene.first, scene.second}) CHECK(phone->count("INVITE") == 1);
+    CHECK(scene.quiet());
+}
+
+TEST_CASE("two phones that a centre rang before it died in silence: both answer, one call stays") {
+    const bool one_office = GENERATE(true, false);
+    CAPTURE(one_office);
+    TwoRing scene(one_office, false);
+    scene.first->pick_up(0);
+    scene.second->pick_up(0);
+    scene.world.run(3s);
+    CHECK(scene.caller.up(scene.line));
+    CHECK(scene.first->lines_up() + scene.second->lines_up() == 1);
+    scene.caller.hang_up(scene.line);
+    scene.world.run(2s);
+    CHECK(scene.first->lines_up() + scene.second->lines_up() == 0);
+    CHECK(scene.quiet());
+}
+
+TEST_CASE("two phones that a centre rang before it died in silence: the caller gives up, both stop") {
+    const bool one_office = GENERATE(true, false);
+    CAPTURE(one_office);
+    TwoRing scene(one_office, false);
+    scene.caller.cancel(scene.line);
+    scene.world.run(3s);
+    CHECK(scene.caller.last("INVITE") == 487);
+    for (auto* phone : {scene.first, scene.second}) {
+        CHECK(phone->count("INVITE") == 1);
+        CHECK(phone->count("CANCEL") == 1);
+    }
+    CHECK(scene.quiet());
+}
+
+TEST_CASE("two phones that a centre rang before it died in silence: one is busy, the other may answer or not") {
+    const bool one_office = GENERATE(true, false), second_first = GENERATE(true, false), answered = GENERATE(true, false);
+    CAPTURE(one_office, second_first, answered);
+    TwoRing scene(one_office, second_first);
+    scene.first->refuse(0, 486);
+    scene.world.run(2s);
+    CHECK(scene.caller.last("INVITE") == 180);
+    CHECK(scene.second->count("CANCEL") == 0);
+    answered ? scene.second->pick_up(0) : scene.second->refuse(0, 480);
+    scene.world.run(3s);
+    CHECK(scene.caller.up(scene.line) == answered);
+    CHECK(scene.caller.last("INVITE") == (answered ? 200 : 486));
+    if (answered) scene.caller.hang_up(scene.line);
+    scene.world.run(2s);
+    CHECK(scene.quiet());
+}
+
+TEST_CASE("two phones that a centre rang before it died in silence: one declines for both") {
+    const bool one_office = GENERATE(true, false), second_first = GENERATE(true, false);
+    CAPTURE(one_office, second_first);
+    TwoRing scene(one_office, second_first);
+    scene.first->refuse(0, 603);
+    scene.world.run(3s);
+    CHECK(scene.caller.last("INVITE") == 603);
+    CHECK(scene.second->count("CANCEL") == 1);
+    CHECK(scene.quiet());
+}
+
+TEST_CASE("a user's phones here and in another office, rung by a centre that died: here is answered or given up, there stops") {
+    for (const bool answered : {true, false}) {
+        CAPTURE(answered);
+        Desks scene;
+        scene.roster.add_user("gus", "london");
+        DeskPhone away(scene.world, "gus", scene.london.phone(33), scene.london.lan());
+        scene.register_desks();
+        away.register_now();
+        scene.world.run(1s);
+        scene.gus.answers = away.answers = false;
+        const auto line = scene.hal.call("sip:gus@acme.example");
+        scene.world.run(2s);
+        scene.kill_centre();
+        answered ? away.pick_up(0) : scene.hal.cancel(line);
+        scene.world.run(3s);
+        CHECK(scene.hal.up(line) == answered);
+        CHECK(away.up(0) == answered);
+        REQUIRE(scene.gus.count("CANCEL") == 1);
+        if (answered) CHECK(scene.gus.latest("CANCEL")->get("Reason") == voice::kElsewhere);
+        if (answered) scene.hal.hang_up(line);
+        scene.world.run(2s);
+        CHECK(scene.quiet());
+    }
+}
+
+TEST_CASE("the copies of one INVITE among thousands are those that a look at all of them finds") {
+    net::SeededRandom random(7);
+    voice::InviteIndex index;
+    std::vector<std::pair<voice::ServerId, voice::Message>> all;
+    const auto same = [](const voice::Message& a, const voice::Message& b) {
+        return a.call_id() == b.call_id() && a.from_tag() == b.from_tag() && a.cseq().number == b.cseq().number;
+    };
+    const auto agree = [&](const voice::Message& invite) {
+        std::vector<voice::ServerId> found;
+        for (const auto& [id, other] : all) {
+            if (same(invite, other)) found.push_back(id);
+        }
+        return index.copies_of(invite) == found;
+    };
+    for (voice::ServerId id = 1; id <= 4000; ++id) {
+        auto invite = voice::Message::request("INVITE", *voice::Uri::parse("sip:bob@acme.example"));
+        invite.set("Call-ID", "call" + std::to_string(random.below(800)));
+        invite.set("From", "<sip:alice@acme.example>;tag=" + std::to_string(random.below(2)));
+        invite.set("CSeq", std::to_string(random.below(2)) + " INVITE");
+        index.add(invite, id);
+        all.emplace_back(id, std::move(invite));
+        if (random.below(3) == 0) {
+            const auto gone = all.begin() + static_cast<std::ptrdiff_t>(random.below(all.size()));
+            index.remove(gone->second, gone->first);
+            all.erase(gone);
+        }
+    }
+    bool agreed = true;
+    for (const auto& [id, invite] : all) agreed &= agree(invite);
+    CHECK(agreed);
+    while (!all.empty()) {
+        index.remove(all.back().second, all.back().first);
+        const auto invite = all.back().second;
+        all.pop_back();
+        agreed &= all.size() % 10 != 0 || agree(invite);
+    }
+    CHECK(agreed);
+    CHECK(index.names() == 0);
 }
