@@ -66,7 +66,10 @@ Call* Calls::open(const Message& invite, const Flow& from, const Aor& caller, co
         ++same->forks;
         return same;
     }
-    by_key_.erase(key);
+    if (auto* earlier = find(key)) {
+        note_far_end(*earlier, std::nullopt);
+        by_key_.erase(key);
+    }
     if (by_key_.size() >= exchange_.settings.max_calls && !always) return nullptr;
     if (by_key_.empty()) next_look_ = now.steady + kLookEvery;
     auto& call = by_key_.try_emplace(key, key, CallMedia(exchange_.environment.media())).first->second;
@@ -112,12 +115,24 @@ Call* Calls::of(const Message& request, bool near) {
 
 Call* Calls::joined_at(const net::Endpoint& far_end) {
     Call* found = nullptr;
-    for (auto& [key, call] : by_key_) {
-        if (!call.up || call.view.path != name_of(Path::central) || !call.media.through_mesh() || call.media.far_end() != far_end) continue;
+    const auto [first, last] = by_far_end_.equal_range(far_end);
+    for (auto at = first; at != last; ++at) {
+        auto& call = *at->second;
+        if (!call.up || call.view.path != name_of(Path::central) || !call.media.through_mesh()) continue;
         if (found != nullptr) return nullptr;
         found = &call;
     }
     return found;
+}
+
+void Calls::note_far_end(Call& call, const std::optional<net::Endpoint>& end) {
+    if (call.joined == end) return;
+    if (call.joined) {
+        const auto [first, last] = by_far_end_.equal_range(*call.joined);
+        by_far_end_.erase(std::find_if(first, last, [&](const auto& one) { return one.second == &call; }));
+    }
+    call.joined = end;
+    if (end) by_far_end_.emplace(*end, &call);
 }
 
 bool Calls::carry(const Fork& fork, const Target& target, Message& request, net::Now now) {
@@ -188,6 +203,7 @@ bool Calls::pass(Call& call, Message& message, bool from_caller, const Flow& fro
     auto side = media_from(call, from_caller, from);
     if (message.is_response()) side.dialog = message.to_tag();
     const auto sdp = call.media.pass(part->text, side, media_to(to), now);
+    note_far_end(call, call.media.far_end());
     if (!sdp) return false;
     message.set_body(with_part(message.body(), *part, *sdp));
     return true;
@@ -298,6 +314,7 @@ void Calls::end(const std::string& key, std::string_view why, net::Now now, int 
         keep(call, now);
     }
     if (call.told) exchange_.events.emplace_back(CallEnded{view_of(call), std::string(why)});
+    note_far_end(call, std::nullopt);
     by_key_.erase(at);
 }
 

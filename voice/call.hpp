@@ -2,6 +2,7 @@
 /// of those that nobody ends.
 #pragma once
 
+#include <map>
 #include <unordered_map>
 
 #include "voice/audio_watch.hpp"
@@ -46,6 +47,7 @@ struct Call {
     net::Steady refreshed;              ///< when it was last heard of by signalling
     std::chrono::seconds session_expires{0};  ///< RFC 4028; 0: it has no timer
     std::vector<AudioWatch> watches;  ///< by stream
+    std::optional<net::Endpoint> joined;  ///< the far end that it is found by
     CallRecord record;
     net::Steady record_at;  ///< when what is known of it is to be kept again
 };
@@ -65,7 +67,7 @@ public:
     /// The call that a request within a dialog belongs to, coming from a phone (near) or not.
     Call* of(const Message& request, bool near);
     /// The call through the centre that is up and whose media another anchor has there; null if there is none, or more
-    /// than one. Looks at all of them.
+    /// than one.
     Call* joined_at(const net::Endpoint& far_end);
     static bool from_caller(const Call& call, const Message& request) { return request.from_tag() == call.from_tag; }
 
@@ -114,6 +116,8 @@ private:
     void settle(Call& call, const Message& request, const Message& response, bool by_caller, net::Now now);
     CallView view_of(const Call& call) const;
     void keep(Call& call, net::Now now);
+    /// Its media has been moved, or ends: it is found by its far end, or `end` by none.
+    void note_far_end(Call& call, const std::optional<net::Endpoint>& end);
     void watch(Call& call, net::Now now);
     std::string silence_in_words(const Call& call, Leg leg, bool from_elsewhere) const;
     CallMedia::From media_from(const Call& call, bool from_caller, const Flow& from) const;
@@ -121,6 +125,7 @@ private:
 
     Exchange& exchange_;
     std::unordered_map<std::string, Call> by_key_;
+    std::multimap<net::Endpoint, Call*> by_far_end_;
     CallHistory history_;
     net::Steady next_look_;
     std::uint64_t changes_ = 0;

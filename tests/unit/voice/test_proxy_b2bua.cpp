@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "desks.hpp"
+#include "voice/call.hpp"
 
 using namespace test;
 
@@ -296,4 +297,108 @@ TEST_CASE("a PRACK past a dead B2BUA names the INVITE as its phone knows it") {
     scene.world.run(2s);
     REQUIRE(scene.gus.count("PRACK") == 1);
     CHECK(scene.gus.latest("PRACK")->get("RAck") == "7 " + scene.gus.latest("INVITE")->cseq().text());
+}
+
+namespace {
+
+/// The INVITE that came to munich from the centre, as if of another call. Its media is that of the first.
+voice::Message copy_of(const voice::Message& invite, const std::string& name) {
+    auto copy = invite;
+    copy.set("Call-ID", name);
+    auto via = *copy.top_via();
+    via.params.set("branch", "z9hG4bK" + name);
+    copy.set_top_via(via);
+    return copy;
+}
+
+}  // namespace
+
+TEST_CASE("past a dead B2BUA a request reaches the call through it, and no other whose media is said to end there, too") {
+    for (const bool up_and_central : {true, false}) {
+        CAPTURE(up_and_central);
+        BackToBack scene;
+        scene.fay.call("sip:gus@acme.example");
+        std::optional<voice::Message> came;
+        REQUIRE(scene.world.run_until([&] { return scene.gus.count("INVITE") == 1; }));
+        for (const auto& [at, text] : scene.world.log) {
+            const auto message = voice::Message::parse(net::as_bytes(text));
+            if (message && message->is("INVITE") && text.find("a=meshd:trento") != text.npos && message->top_via()->host == "198.51.100.1") came = *message;
+        }
+        REQUIRE(came);
+        const auto by_centre = [&](const voice::Message& invite) {
+            scene.munich.receive({voice::Transport::udp, scene.munich.wan(), scene.centre_at, 0, voice::Side::centre}, invite.to_bytes(), scene.world.now);
+            scene.world.flush();
+        };
+        scene.world.run(3s);
+        REQUIRE(scene.gus.lines_up() == 1);
+        if (!up_and_central) scene.gus.answers = false;
+        for (unsigned i = 0; i < 8; ++i) by_centre(copy_of(*came, "other" + std::to_string(i)));
+        scene.world.run(3s);
+        REQUIRE(scene.gus.count("INVITE") == 9);
+        scene.kill_centre();
+        scene.fay.hang_up(0);
+        scene.world.run(3s);
+        // Where nothing tells them apart nobody's call is ended.
+        CHECK(scene.gus.count("BYE") == (up_and_central ? 0 : 1));
+        CHECK(scene.gus.up(0) == up_and_central);
+    }
+}
+
+TEST_CASE("of thousands of calls the one that is joined at a place is the one that a look at all of them finds") {
+    Scene scene;
+    voice::ProxySettings settings;
+    settings.node = "munich";
+    settings.domain = "acme.example";
+    settings.centre = voice::Centre{voice::Transport::udp, scene.centre_at};
+    settings.max_calls = 5000;
+    voice::Exchange exchange(settings, scene.munich, scene.world.random, scene.world.now);
+    voice::Calls calls(exchange);
+    const voice::Flow from{voice::Transport::udp, scene.munich.wan(), scene.centre_at, 0, voice::Side::centre};
+    const auto invite = [&](unsigned number, std::uint64_t port) {
+        auto out = voice::Message::request("INVITE", *voice::Uri::parse("sip:bob@acme.example"));
+        out.set("Call-ID", std::to_string(number));
+        out.set("From", "<sip:alice@acme.example>;tag=a");
+        out.set("To", "<sip:bob@acme.example>");
+        out.set("CSeq", "1 INVITE");
+        out.set_body("application/sdp", "v=0\r\no=- 1 1 IN IP4 203.0.113.1\r\ns=-\r\nc=IN IP4 203.0.113.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+                                        "a=meshd:trento 10.99.0.1 " + std::to_string(port) + "\r\n");
+        return out;
+    };
+    const auto end_at = [](std::uint64_t port) { return net::Endpoint{net::IpAddress::v4(10, 99, 0, 1), static_cast<std::uint16_t>(port), 0}; };
+    const auto agree = [&](std::uint64_t port) {
+        voice::Call* found = nullptr;
+        bool several = false;
+        for (const auto& [key, one] : calls.all()) {
+            if (!one.up || one.view.path != "central" || !one.media.through_mesh() || one.media.far_end() != end_at(port)) continue;
+            several |= found != nullptr;
+            found = calls.find(key);
+        }
+        return calls.joined_at(end_at(port)) == (several ? nullptr : found);
+    };
+    auto& random = scene.world.random;
+    std::size_t joined = 0;
+    bool agreed = true;
+    for (unsigned number = 0; number < 3000; ++number) {
+        const auto port = 10000 + 2 * random.below(3000);
+        auto* call = calls.open(invite(number, port), from, "alice@acme.example", "bob@acme.example", scene.world.now);
+        REQUIRE(call != nullptr);
+        calls.listen(*call, invite(number, port), from, scene.world.now);
+        call->up = random.below(5) != 0;
+        if (random.below(5) == 0) call->view.path = "mesh";
+        const auto other = static_cast<unsigned>(random.below(number + 1));
+        auto* earlier = calls.find(voice::Calls::key_of(std::to_string(other), "a", false));
+        if (earlier == nullptr) continue;
+        switch (random.below(4)) {
+            case 0: calls.end(earlier->key, "test", scene.world.now); break;
+            case 1: calls.listen(*earlier, invite(other, 10000 + 2 * random.below(3000)), from, scene.world.now); break;
+            case 2: calls.open(invite(other, 1), from, "alice@acme.example", "bob@acme.example", scene.world.now); break;
+            default: break;
+        }
+    }
+    for (unsigned i = 0; i < 3000; ++i) {
+        agreed &= agree(10000 + 2 * i);
+        joined += calls.joined_at(end_at(10000 + 2 * i)) != nullptr ? 1 : 0;
+    }
+    CHECK(agreed);
+    CHECK(joined > 300);
 }
