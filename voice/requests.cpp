@@ -96,10 +96,13 @@ void Requests::from_phone(const RequestArrived& event, net::Now now) {
     }
     if (request.is("PUBLISH")) return exchange_.answer(event.id, 503, now);
     const bool replaces = Replaces::of(request).has_value();
-    if (!replaces && exchange_.settings.outside != OutsideUse::never && ask_dns(event, caller, callee, now)) return;
-    if (!replaces && by_trunk(event, caller, callee, now)) return;
+    const auto targets = everywhere_for(request, callee, event.flow);
+    // A call that nobody in the mesh has may be one of whoever is outside, who will say 481 if it is not (RFC 3891 section 3).
+    const bool held = replaces && !targets.empty();
+    if (!held && exchange_.settings.outside != OutsideUse::never && ask_dns(event, caller, callee, now)) return;
+    if (!held && by_trunk(event, caller, callee, now)) return;
     const int otherwise = !lookup_.is_known(callee) ? 404 : replaces ? 481 : 480;
-    start(event, caller, callee, everywhere_for(request, callee, event.flow), otherwise, now);
+    start(event, caller, callee, targets, otherwise, now);
 }
 
 std::vector<Target> Requests::phones_for(const Message& request, const Aor& callee, const Flow& from) {

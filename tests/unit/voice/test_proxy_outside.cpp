@@ -338,3 +338,34 @@ TEST_CASE("while the centre is in use it is asked, and DNS only if told so") {
         CHECK(scene.erin.in_call());
     }
 }
+
+TEST_CASE("a call that is to replace one which nobody in the mesh has is asked for outside, in an outage too") {
+    OutsideScene scene;
+    scene.alice.dress = [](voice::Message& message) {
+        if (message.is("INVITE")) message.set("Replaces", "theirs;to-tag=a;from-tag=b");
+    };
+    SECTION("who is there has it, or not") {
+        for (const bool has : {true, false}) {
+            CAPTURE(has);
+            if (!has) scene.erin.manner = Phone::Manner::rings;
+            const auto status = scene.dial(kOutsideNumber);
+            if (!has) {
+                scene.erin.fail(481);
+                scene.go(1s);
+            }
+            CHECK((has ? status : scene.alice.last("INVITE")) == (has ? 200 : 481));
+            REQUIRE(scene.erin.count("INVITE") == (has ? 1 : 2));
+            for (const auto& told : scene.erin.history) {
+                if (told.method == "INVITE" && told.status == 0) CHECK(told.message.get("Replaces") == "theirs;to-tag=a;from-tag=b");
+            }
+            scene.alice.hang_up();
+            scene.go(1s);
+        }
+    }
+    SECTION("the number is one of ours after all") {
+        scene.enum_record("sip:bob@acme.example");
+        CHECK(scene.dial(kOutsideNumber) == 481);
+        CHECK(scene.bob.count("INVITE") == 0);
+    }
+    CHECK(scene.quiet());
+}
