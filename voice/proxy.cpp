@@ -447,4 +447,7 @@ std::size_t Proxy::transactions() const {
     return transactions.server_count() + transactions.client_count();
 }
 
+std::size_t Proxy::invite_transactions() const { return parts_->exchange.transactions.invite_count(); }
+std::size_t Proxy::forks() const { return parts_->forking.size(); }
+
 }  // namespace voice

@@ -247,6 +247,9 @@ public:
     ProxyCounters counters() const;
     /// Transactions that there are now, of both sides.
     std::size_t transactions() const;
+    /// Of these, those of INVITEs, and the requests that are being passed on: both are gone 40 s after the last call.
+    std::size_t invite_transactions() const;
+    std::size_t forks() const;
 
 private:
     struct Parts;

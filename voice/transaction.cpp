@@ -148,6 +148,11 @@ bool Transactions::has_final(ServerId id) const {
 }
 std::size_t Transactions::server_count() const { return state_->servers.size(); }
 std::size_t Transactions::client_count() const { return state_->clients.size(); }
+std::size_t Transactions::invite_count() const {
+    const auto is_invite = [](const auto& entry) { return entry.second.invite; };
+    return static_cast<std::size_t>(std::count_if(state_->servers.begin(), state_->servers.end(), is_invite) +
+                                    std::count_if(state_->clients.begin(), state_->clients.end(), is_invite));
+}
 
 void Transactions::tick(net::Now now) {
     while (!state_->timetable.empty() && state_->timetable.begin()->first <= now.steady) {

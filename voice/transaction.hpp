@@ -148,6 +148,7 @@ public:
     bool has_final(ServerId id) const;  ///< a final response has been sent, or there is no such transaction
     std::size_t server_count() const;
     std::size_t client_count() const;
+    std::size_t invite_count() const;  ///< of both; looks at all of them
     const TransactionCounters& counters() const { return counters_; }
 
     // --- turning

@@ -204,9 +204,13 @@ void Scene::register_all() {
     world.run(2s);
 }
 
-bool Scene::quiet() const {
+bool Scene::quiet() {
     for (const auto* office : {&trento, &munich, &london}) {
         if (!office->proxy.calls().empty() || !office->relays.empty()) return false;
+    }
+    world.run(40s);
+    for (const auto* office : {&trento, &munich, &london}) {
+        if (office->proxy.invite_transactions() > 0 || office->proxy.forks() > 0) return false;
     }
     return true;
 }

@@ -90,8 +90,9 @@ struct Scene {
                    const std::function<void(voice::ProxySettings&)>& change = {});
     /// All phones register, and everybody knows it.
     void register_all();
-    /// Every call is over and no media port is open anywhere.
-    bool quiet() const;
+    /// Every call is over and no media port is open anywhere; and 40 s later, which this takes, no transaction of an INVITE
+    /// is left, and nothing that is being passed on.
+    bool quiet();
 
     World world;
     Roster roster;
