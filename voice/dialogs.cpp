@@ -18,8 +18,17 @@ void Dialogs::arrived(const RequestArrived& event, net::Now now) {
     const auto own = fork.calls.size();
     if (!step && centre_dead) step = past_centre(fork);
     if (step && !may_go(fork, step->target)) {
-        ++exchange_.counters.forged;
-        return exchange_.answer(event.id, 403, now, "Not registered here");
+        auto* end = moved_end(fork);
+        if (end == nullptr) {
+            ++exchange_.counters.forged;
+            return exchange_.answer(event.id, 403, now, "Not registered here");
+        }
+        const auto user = lookup_.callee_of(request.from().uri);
+        if (const auto refusal = credentials_.refusal(request, user, Credentials::Asker::proxy, now)) {
+            exchange_.transactions.respond(event.id, *refusal, now);
+            return;
+        }
+        *end = event.flow;
     }
     const bool believed = may_speak(fork);
     for (std::size_t i = 0; believed && i < own; ++i) calls_.saw(*calls_.find(fork.calls[i]), request);
@@ -180,6 +189,36 @@ bool Dialogs::may_speak(const Fork& fork) {
     if (fork.from.side == Side::centre || in_call(fork)) return true;
     const auto& request = fork.asked ? *fork.asked : fork.request;
     return lookup_.may_speak_for(lookup_.callee_of(request.from().uri), fork.from);
+}
+
+Flow* Dialogs::moved_end(const Fork& fork) {
+    const auto& request = fork.asked ? *fork.asked : fork.request;
+    for (const auto& key : fork.calls) {
+        auto* call = calls_.find(key);
+        if (call == nullptr || !call->up || !call->invite || !call->answer) continue;
+        const bool caller = Calls::from_caller(*call, request);
+        const auto& own_tag = caller ? call->from_tag : call->answer->to_tag();
+        const auto& other_tag = caller ? call->answer->to_tag() : call->from_tag;
+        if (request.from_tag() != own_tag || request.to_tag() != other_tag) continue;
+        if (request.cseq().number <= (caller ? call->caller_cseq : call->callee_cseq)) continue;
+        auto& end = caller ? call->caller : call->callee;
+        const auto same_place = [&](const Flow& flow) {
+            return flow.side == Side::phone && flow.transport == Transport::udp && flow.remote.address == fork.from.remote.address;
+        };
+        if (fork.from.side != Side::phone || fork.from.transport != Transport::udp || !same_place(end)) continue;
+        const auto user = lookup_.callee_of(request.from().uri);
+        if (user != (caller ? call->view.from : call->view.to) || !credentials_.provisioned(user)) continue;
+        // It is registered, under the name that its Contact has had in this call.
+        const auto named = (caller ? call->invite : call->answer)->first_address("Contact");
+        const auto said = request.first_address("Contact");
+        if (!named || (said && said->uri.user != named->uri.user)) continue;
+        const auto bindings = exchange_.location.of(user);
+        const bool bound = std::any_of(bindings.begin(), bindings.end(), [&](const auto* binding) {
+            return same_place(binding->flow) && binding->contact.uri.user == named->uri.user;
+        });
+        if (bound) return &end;
+    }
+    return nullptr;
 }
 
 bool Dialogs::is_end(const Call& call, bool caller, const Flow& from) const {

@@ -11,7 +11,7 @@ namespace voice {
 
 class Dialogs final : public ForkUser {
 public:
-    Dialogs(Exchange& exchange, Forking& forking, Calls& calls, const Credentials& credentials, Trunks& trunks)
+    Dialogs(Exchange& exchange, Forking& forking, Calls& calls, Credentials& credentials, Trunks& trunks)
         : exchange_(exchange), forking_(forking), calls_(calls), credentials_(credentials), trunks_(trunks), lookup_(exchange) {}
 
     void arrived(const RequestArrived& event, net::Now now);
@@ -48,6 +48,9 @@ private:
     bool may_speak(const Fork& fork);
     /// Whether it is from one of the two ends of a call that has begun to ring, and comes from where that end is.
     bool in_call(const Fork& fork);
+    /// Where a call has that end which sends a request from another port than it did, as a NAT in between gives it anew:
+    /// if all else of it is as ever, and the password of who is there is known. Null: nobody's.
+    Flow* moved_end(const Fork& fork);
     /// Whether the caller of this call, or the callee, is there.
     bool is_end(const Call& call, bool caller, const Flow& from) const;
     std::optional<Target> last(const Message& request, const Flow& from, const std::string& token) const;
@@ -56,7 +59,7 @@ private:
     Exchange& exchange_;
     Forking& forking_;
     Calls& calls_;
-    const Credentials& credentials_;
+    Credentials& credentials_;
     Trunks& trunks_;
     Lookup lookup_;
 };

@@ -436,3 +436,78 @@ TEST_CASE("every reason of a CANCEL reaches the phone that rang") {
     REQUIRE(scene.gus.count("CANCEL") == 1);
     CHECK(scene.gus.latest("CANCEL")->get("Reason") == "SIP;cause=200, Q.850;cause=16");
 }
+
+namespace {
+
+/// A call past a dead centre; then fay's NAT gives her another port. `known`: the mesh has her password.
+struct Moved : Desks {
+    explicit Moved(bool known) {
+        if (known) roster.add_user("fay", "trento", "secret");
+        register_desks();
+        line = fay.call("sip:gus@acme.example");
+        world.run(3s);
+        REQUIRE(fay.up(line));
+        kill_centre();
+        answer = *fay.latest("INVITE", 200);
+        fay.at.port = 40000;
+        world.attach(fay.at, fay);
+    }
+    /// What the answer to a forged BYE is, which `change` gives its last shape.
+    int forged(const net::Endpoint& from, const std::function<void(voice::Message&)>& change = {}) {
+        auto bye = of_caller("BYE", *answer, from);
+        auto via = *bye.top_via();
+        via.params.set("branch", "z9hG4bKforged" + std::to_string(++forgeries));
+        bye.set_top_via(via);
+        if (change) change(bye);
+        world.attach(from, fay);  // the answer is delivered somewhere
+        world.log.clear();
+        arrive(*this, trento, from, voice::Side::phone, bye);
+        for (const auto status : {403, 407, 481, 200}) {
+            if (world.seen("SIP/2.0 " + std::to_string(status)) > 0) return status;
+        }
+        return 0;
+    }
+    DeskPhone::LineId line = 0;
+    unsigned forgeries = 0;
+    std::optional<voice::Message> answer;
+};
+
+}  // namespace
+
+TEST_CASE("a phone whose NAT gives it another port in an outage goes on in its call by its password") {
+    Moved scene(true);
+    const auto acknowledged = scene.gus.count("ACK");
+    scene.fay.hold(scene.line);
+    scene.world.run(2s);
+    CHECK(scene.fay.count("INVITE", 407) >= 1);
+    CHECK(scene.fay.last("INVITE") == 200);
+    CHECK(scene.gus.heard_sdp.find("a=sendonly") != std::string::npos);
+    CHECK(scene.gus.count("ACK") == acknowledged + 1);
+    CHECK_FALSE(scene.gus.latest("INVITE")->has("Proxy-Authorization"));
+    scene.fay.hang_up(scene.line);
+    scene.world.run(2s);
+    CHECK(scene.fay.last("BYE") == 200);
+    CHECK_FALSE(scene.gus.up(0));
+    CHECK(scene.quiet());
+}
+
+TEST_CASE("who is behind the same NAT in an outage is asked for a password, and only for a request that fits the call") {
+    Moved scene(true);
+    CHECK(scene.forged(scene.fay.at) == 407);
+    CHECK(scene.forged(scene.fay.at, [](auto& bye) { bye.set("CSeq", "1 BYE"); }) == 403);
+    CHECK(scene.forged(scene.fay.at, [&](auto& bye) { bye.set_contacts({voice::NameAddr::of(voice::Uri::of("eve", scene.fay.at))}); }) == 403);
+    CHECK(scene.forged(scene.fay.at, [&](auto& bye) {
+        auto from = bye.from();
+        from.uri.user = "alice";
+        bye.set_from(from);
+    }) == 403);
+    CHECK(scene.forged(scene.trento.phone(66)) == 403);
+    CHECK(scene.gus.up(0));
+    CHECK(scene.trento.proxy.calls().size() == 1);
+}
+
+TEST_CASE("a phone whose NAT gives it another port, and whose password is not known here, waits until it has registered") {
+    Moved scene(false);
+    CHECK(scene.forged(scene.fay.at) == 403);
+    CHECK(scene.gus.up(0));
+}
