@@ -94,6 +94,7 @@ void Mailbox::add(Kept kept) {
     const auto id = kept.what.id;
     last_id_ = std::max(last_id_, id);
     bytes_ += kept.bytes;
+    changed_.insert(kept.what.callee);
     by_callee_[kept.what.callee].push_back(id);
     ++by_caller_[kept.what.caller];
     by_expiry_.emplace(kept.what.expires, id);
@@ -106,6 +107,7 @@ void Mailbox::remove(std::uint64_t id) {
     const auto& [what, bytes, batch] = at->second;
     write(name_of(what), {}, false);
     bytes_ -= bytes;
+    changed_.insert(what.callee);
     by_expiry_.erase({what.expires, id});
     auto& queue = by_callee_[what.callee];
     std::erase(queue, id);

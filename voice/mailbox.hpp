@@ -72,6 +72,8 @@ public:
     std::size_t size() const { return messages_.size(); }
     std::size_t waiting(const Aor& callee) const;
     std::vector<MailView> views() const;
+    /// For whom more or fewer wait since the last time.
+    std::set<Aor> take_changed() { return std::exchange(changed_, {}); }
 
     /// What a phone here has accepted, known by its sender's Call-ID, tag and CSeq: whoever sends it again is not to
     /// disturb anybody. `lasting` outlives a restart. What the centre brings is noted apart.
@@ -103,6 +105,7 @@ private:
     std::set<std::pair<net::Wall, std::uint64_t>> by_expiry_;
     std::unordered_map<std::string, net::Wall> delivered_;
     std::deque<std::string> delivered_order_;
+    std::set<Aor> changed_;
     std::size_t bytes_ = 0;
     std::uint64_t last_id_ = 0;
     MailBatch batch_{1, {}, false};

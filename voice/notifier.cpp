@@ -17,6 +17,7 @@ constexpr auto kRate = std::chrono::milliseconds(500);         // from one NOTIF
 constexpr auto kFirstWithin = std::chrono::milliseconds(300);  // the first waits so long for what other nodes say
 constexpr auto kMoveEvery = std::chrono::milliseconds(100);
 constexpr std::size_t kMoveAtOnce = 2;                         // 20 a second
+constexpr auto kMoveWithin = std::chrono::seconds(5);          // that begins; all offices see it back at the same time
 /// What has just come stays so long: should the centre refuse it again, they would go round.
 constexpr auto kStays = std::chrono::seconds(60);
 
@@ -191,7 +192,8 @@ std::string Notifier::body(Subscription& subscription, bool last) {
         case Package::presence:
             return pidf(target, state);
         case Package::message_summary:
-            return message_summary(target, mailbox_.waiting(target));
+            subscription.told_waiting = mailbox_.waiting(target);
+            return message_summary(target, subscription.told_waiting);
         case Package::dialog: {
             auto dialogs = state.dialogs;
             for (auto gone : subscription.told) {
@@ -271,7 +273,18 @@ bool Notifier::response(ClientId id, int status, net::Now now) {
     return true;
 }
 
-void Notifier::follow(net::Now now) {
+void Notifier::follow(const std::set<Aor>& mail_changed, net::Now now) {
+    for (const auto& aor : mail_changed) {
+        std::vector<Key> keys;
+        const auto [first, last] = by_target_.equal_range(aor);
+        for (auto at = first; at != last; ++at) keys.push_back(at->second);
+        for (const auto& key : keys) {
+            auto& subscription = subscriptions_.at(key);
+            if (subscription.package != Package::message_summary || subscription.told_waiting == mailbox_.waiting(aor)) continue;
+            subscription.notify_at = std::min(subscription.notify_at, std::max(now.steady, subscription.paced));
+            serve(key, now);
+        }
+    }
     for (const auto& aor : watching_.take_changed()) {
         const bool complete = watching_.is_complete(aor);
         std::vector<Key> keys;
@@ -302,7 +315,17 @@ void Notifier::tick(net::Now now) {
 
 void Notifier::move_over(net::Now now) {
     next_move_ = for_now_ == 0 ? net::kNever : now.steady + (exchange_.centre_up() ? net::Duration(kMoveEvery) : net::Duration(std::chrono::seconds(1)));
-    if (for_now_ == 0 || !exchange_.centre_up() || exchange_.centre_busy()) return;
+    if (for_now_ == 0 || !exchange_.centre_up()) {
+        moving_ = false;
+        return;
+    }
+    if (!moving_) {
+        moving_ = true;
+        const auto steps = static_cast<std::uint64_t>(kMoveWithin / std::chrono::milliseconds(1));
+        next_move_ = now.steady + std::chrono::milliseconds(exchange_.random.below(steps));
+        return;
+    }
+    if (exchange_.centre_busy()) return;
     std::vector<Key> over;
     for (const auto& [key, subscription] : subscriptions_) {
         if (over.size() == kMoveAtOnce) break;

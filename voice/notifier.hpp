@@ -4,7 +4,8 @@
 ///   subscribe() --200, NOTIFY--> active --Expires over, or 0--> NOTIFY terminated;reason=timeout
 ///                                  |  ^'--SUBSCRIBE: refreshed
 ///                                  |--change: NOTIFY, not more than one in half a second
-///                                  |--the centre is back: NOTIFY terminated;reason=deactivated, at a bounded rate
+///                                  |--the centre is back: NOTIFY terminated;reason=deactivated, at a bounded rate from a
+///                                  |  random moment on
 ///                                  |--the user has left the mesh: NOTIFY terminated;reason=noresource
 ///                                  '--NOTIFY is refused or unanswered: gone
 ///
@@ -22,6 +23,9 @@ public:
         : exchange_(exchange), watching_(watching), mailbox_(mailbox), lookup_(exchange) {}
 
     static constexpr const char* kAllowEvents = "presence, dialog, message-summary";
+    enum class Package : std::uint8_t { presence, dialog, message_summary };
+    /// By Event; nullopt: none of ours.
+    static std::optional<Package> package_of(const Message& request);
     /// Whether it is a SUBSCRIBE for something that can be served here.
     static bool serves(const Message& request);
     /// A SUBSCRIBE outside a dialog whose sender is `subscriber`: accepted or refused. `for_now`: until the centre is back.
@@ -30,14 +34,13 @@ public:
     bool takes(const RequestArrived& event, net::Now now);
     /// True if the transaction is one of ours.
     bool response(ClientId id, int status, net::Now now);
-    /// After each turn: what is watched may have changed.
-    void follow(net::Now now);
+    /// After each turn: what is watched may have changed, and for whom messages wait.
+    void follow(const std::set<Aor>& mail_changed, net::Now now);
     void tick(net::Now now);
     net::Steady next_deadline() const { return due_.empty() ? next_move_ : std::min(next_move_, due_.begin()->first); }
     std::size_t size() const { return subscriptions_.size(); }
 
 private:
-    enum class Package : std::uint8_t { presence, dialog, message_summary };
     struct Subscription {
         Package package = Package::presence;
         Aor subscriber;
@@ -59,11 +62,11 @@ private:
         net::Steady paced = net::Steady::min();  ///< not before then is a change told
         ClientId under_way = 0;
         std::vector<DialogInfo> told;  ///< dialogs that live
+        std::size_t told_waiting = 0;  ///< messages
         net::Steady due = net::kNever;
     };
     using Key = std::string;  ///< our tag
 
-    static std::optional<Package> package_of(const Message& request);
     static bool accepts(const Message& request, Package package);
     /// Seconds; nullopt: too few (it has been answered 423).
     std::optional<std::uint32_t> granted(ServerId id, const Message& request, net::Now now);
@@ -87,7 +90,7 @@ private:
     std::set<std::pair<net::Steady, Key>> due_;
     std::size_t for_now_ = 0;  ///< how many wait for the centre
     net::Steady next_move_ = net::kNever;
-    Key moved_;
+    bool moving_ = false;  ///< since the centre is back
 };
 
 }  // namespace voice

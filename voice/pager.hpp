@@ -48,6 +48,7 @@ public:
     void restore(const std::map<std::string, net::Bytes>& values, net::Now now);
     std::optional<MailBatch> take_batch() { return mailbox_.take_batch(); }
     const Mailbox& mailbox() const { return mailbox_; }
+    std::set<Aor> take_mail_changed() { return mailbox_.take_changed(); }
 
     void tick(net::Now now);
     net::Steady next_deadline() const;

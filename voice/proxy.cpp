@@ -207,7 +207,7 @@ void Proxy::Parts::settle(net::Now now) {
     }
     for (auto& change : calls.take_records(now)) exchange.events.emplace_back(std::move(change));
     watching.look_at_calls(now);
-    notifier.follow(now);
+    notifier.follow(pager.take_mail_changed(), now);
     for (auto& change : exchange.location.take_changes(now)) {
         if (change.until) pager.registered(change.aor, now);
         exchange.events.emplace_back(std::move(change));
