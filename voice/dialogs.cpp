@@ -40,6 +40,7 @@ void Dialogs::arrived(const RequestArrived& event, net::Now now) {
         }
         return exchange_.answer(event.id, !known ? 481 : request.is("BYE") ? 200 : 408, now);
     }
+    if (request.is("NOTIFY") && event.flow.side == Side::centre) centre_lamps_.passing(request, step->target, now);
     if (step->target.path == Path::central) {
         fork.patience =
             now.steady + std::max<net::Duration>(exchange_.monitor->patience(), std::chrono::milliseconds(500));
@@ -339,6 +340,7 @@ void Dialogs::passing(Fork& fork, const Branch& branch, Message& response, net::
 }
 
 void Dialogs::ended(Fork& fork, int status, net::Now now) {
+    if (fork.request.method() == "NOTIFY" && fork.from.side == Side::centre) centre_lamps_.answered(fork.request, status);
     if (fork.request.method() != "BYE" || status == 401 || status == 407) return;
     for (const auto& key : fork.calls) {
         const auto* call = calls_.find(key);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "voice/call.hpp"
+#include "voice/centre_lamps.hpp"
 #include "voice/credentials.hpp"
 #include "voice/lookup.hpp"
 #include "voice/trunks.hpp"
@@ -11,8 +12,15 @@ namespace voice {
 
 class Dialogs final : public ForkUser {
 public:
-    Dialogs(Exchange& exchange, Forking& forking, Calls& calls, Credentials& credentials, Trunks& trunks)
-        : exchange_(exchange), forking_(forking), calls_(calls), credentials_(credentials), trunks_(trunks), lookup_(exchange) {}
+    Dialogs(Exchange& exchange, Forking& forking, Calls& calls, Credentials& credentials, Trunks& trunks,
+            CentreLamps& centre_lamps)
+        : exchange_(exchange),
+          forking_(forking),
+          calls_(calls),
+          credentials_(credentials),
+          trunks_(trunks),
+          centre_lamps_(centre_lamps),
+          lookup_(exchange) {}
 
     void arrived(const RequestArrived& event, net::Now now);
     void ack(const AckArrived& event, net::Now now);
@@ -61,6 +69,7 @@ private:
     Calls& calls_;
     Credentials& credentials_;
     Trunks& trunks_;
+    CentreLamps& centre_lamps_;
     Lookup lookup_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "voice/accounts.hpp"
+#include "voice/centre_lamps.hpp"
 #include "voice/dialogs.hpp"
 #include "voice/neighbours.hpp"
 #include "voice/probe.hpp"
@@ -21,9 +22,10 @@ struct Proxy::Parts {
           pager(exchange, forking, credentials),
           watching(exchange, calls),
           notifier(exchange, watching, pager.mailbox()),
+          centre_lamps(exchange, credentials),
           trunks(exchange),
           requests(exchange, forking, calls, credentials, pager, notifier, trunks),
-          dialogs(exchange, forking, calls, credentials, trunks),
+          dialogs(exchange, forking, calls, credentials, trunks, centre_lamps),
           registration(exchange, forking, credentials),
           probe(exchange),
           neighbours(exchange),
@@ -47,6 +49,7 @@ struct Proxy::Parts {
     Pager pager;
     Watching watching;
     Notifier notifier;
+    CentreLamps centre_lamps;
     Trunks trunks;
     Requests requests;
     Dialogs dialogs;
@@ -172,6 +175,7 @@ void Proxy::tick(net::Now now) {
     parts.pager.tick(now);
     parts.watching.tick(now);
     parts.notifier.tick(now);
+    parts.centre_lamps.tick(now);
     parts.calls.tick(now);
     parts.exchange.location.tick(now);
     parts.exchange.names.tick(now);
@@ -186,7 +190,7 @@ net::Steady Proxy::next_deadline() const {
                           parts.exchange.location.next_deadline(), parts.exchange.names.next_deadline()});
     if (parts.exchange.monitor) next = std::min(next, parts.exchange.monitor->next_deadline());
     return std::min({next, parts.neighbours.next_deadline(), parts.pager.next_deadline(), parts.watching.next_deadline(),
-                     parts.notifier.next_deadline()});
+                     parts.notifier.next_deadline(), parts.centre_lamps.next_deadline()});
 }
 
 void Proxy::Parts::settle(net::Now now) {
@@ -196,6 +200,7 @@ void Proxy::Parts::settle(net::Now now) {
             losses = exchange.monitor->losses();
             neighbours.tick(now);
             forking.centre_lost(now);
+            centre_lamps.lost(now);
         }
         const auto happened = exchange.transactions.take_events();
         for (const auto& event : happened) handle(event, now);
@@ -274,8 +279,10 @@ void Proxy::Parts::arrived(const RequestArrived& event, net::Now now) {
     if (watching.takes(event, now)) return;
     if (accounts.arrived(event)) return;
     if (event.message.is("REGISTER")) return registration.arrived(event, now);
-    if (!event.message.to_tag().empty() && notifier.takes(event, now)) return;
-    if (!event.message.to_tag().empty()) return dialogs.arrived(event, now);
+    if (!event.message.to_tag().empty()) {
+        if (!notifier.takes(event, now) && !centre_lamps.takes(event, now)) dialogs.arrived(event, now);
+        return;
+    }
     requests.arrived(event, now);
 }
 
@@ -284,7 +291,8 @@ void Proxy::Parts::failed(ClientId id, int status, net::Now now) {
 }
 
 bool Proxy::Parts::is_own(ClientId id, int status, net::Now now) {
-    return pager.response(id, status, now) || watching.response(id, status, now) || notifier.response(id, status, now);
+    return pager.response(id, status, now) || watching.response(id, status, now) || notifier.response(id, status, now) ||
+           centre_lamps.response(id, status, now);
 }
 
 int Proxy::Parts::refused(const Message& request) const {

@@ -79,6 +79,8 @@ void ScriptedCentre::request(const voice::RequestArrived& event) {
         transactions_.respond(event.id, Message::response(request, 404, {}, "c"), world_.now);
     } else if (request.is("REGISTER") && register_status != 0) {
         refuse(event, register_status);
+    } else if (request.is("SUBSCRIBE") && lamp) {
+        subscription(event);
     } else if (request.is("SUBSCRIBE") && subscribe_status == 200) {
         auto response = Message::response(request, 200, {}, "c");
         response.set_addresses("Record-Route", request.record_routes());
@@ -100,6 +102,56 @@ void ScriptedCentre::request(const voice::RequestArrived& event) {
     } else {
         forward(event);
     }
+}
+
+void ScriptedCentre::subscription(const voice::RequestArrived& event) {
+    const auto& request = event.message;
+    const auto tag = request.to_tag().empty() ? transactions_.make_tag() : request.to_tag();
+    auto found = watchers_.find(tag);
+    if (!request.to_tag().empty() && found == watchers_.end()) {
+        return void(transactions_.respond(event.id, Message::response(request, 481), world_.now));
+    }
+    if (found == watchers_.end()) found = watchers_.emplace(tag, Watcher{request, 0, {}, {}}).first;
+    const auto seconds = std::min(request.expires_s().value_or(3600), 3600U);
+    found->second.expires = world_.now.steady + std::chrono::seconds(seconds);
+    auto response = Message::response(request, 200, {}, tag);
+    response.set_addresses("Record-Route", request.record_routes());
+    response.set_contacts({NameAddr::of(Uri::of("presence", at))});
+    response.set_expires_s(seconds);
+    transactions_.respond(event.id, response, world_.now);
+    tell(tag, found->second);
+    if (seconds == 0) watchers_.erase(tag);
+}
+
+void ScriptedCentre::tell(const std::string& tag, Watcher& watcher) {
+    const auto& asked = watcher.subscribe;
+    auto notify = Message::request("NOTIFY", asked.first_address("Contact")->uri);
+    auto from = asked.to();
+    from.params.set("tag", tag);
+    notify.set_from(from);
+    notify.set_to(asked.from());
+    notify.set("Call-ID", asked.call_id());
+    notify.set("CSeq", voice::CSeq{++watcher.cseq, "NOTIFY"}.text());
+    const auto routes = asked.record_routes();
+    if (!routes.empty()) notify.set_addresses("Route", routes);
+    notify.set_contacts({NameAddr::of(Uri::of("presence", at))});
+    notify.set("Event", *asked.get("Event"));
+    const auto left = std::chrono::duration_cast<std::chrono::seconds>(watcher.expires - world_.now.steady).count();
+    notify.set("Subscription-State", left > 0 ? "active;expires=" + std::to_string(left) : "terminated;reason=timeout");
+    watcher.told = lamp(asked.uri().user);
+    notify.set_body("text/plain", watcher.told);
+    const auto to = routes.empty() ? asked.top_via()->sent_by() : std::string();
+    const auto hop = routes.empty() ? *net::Endpoint::parse(to) : *routes.front().uri.endpoint();
+    notify_of_[transactions_.start(std::move(notify), flow_to(hop), at.text(), world_.now)] = tag;
+}
+
+void ScriptedCentre::tell_lamps(bool all) {
+    if (!alive || !lamp) return;
+    std::erase_if(watchers_, [&](const auto& entry) { return entry.second.expires <= world_.now.steady; });
+    for (auto& [tag, watcher] : watchers_) {
+        if (all || watcher.told != lamp(watcher.subscribe.uri().user)) tell(tag, watcher);
+    }
+    world_.flush();
 }
 
 void ScriptedCentre::refuse(const voice::RequestArrived& event, int status) {
@@ -193,6 +245,11 @@ void ScriptedCentre::forward(const voice::RequestArrived& event) {
 }
 
 void ScriptedCentre::response(const voice::ResponseArrived& event) {
+    if (const auto told = notify_of_.find(event.id); told != notify_of_.end()) {
+        ++notified[event.message.status()];
+        if (event.message.status() >= 300) watchers_.erase(told->second);
+        return void(notify_of_.erase(told));
+    }
     if ((back_to_back && bridge.response(event)) || event.message.status() == 100) return;
     const auto server = server_of_[event.id];
     auto message = event.message;

@@ -23,6 +23,8 @@ public:
     int invite_status = 0;                         ///< answers every INVITE so
     int message_status = 0;                        ///< answers every MESSAGE so
     int subscribe_status = 0;                      ///< answers every SUBSCRIBE so, 200 with a dialog of its own
+    /// Serves SUBSCRIBEs, refreshes too: what the lamp for a user shows.
+    std::function<std::string(const std::string& user)> lamp;
     int register_status = 0;                       ///< answers every REGISTER so
     std::uint32_t retry_after_s = 0;               ///< stands in these answers, unless 0
     unsigned refused = 0;                          ///< so answered
@@ -32,7 +34,15 @@ public:
     unsigned probes = 0;         ///< OPTIONS about itself
 
     void wake();
-    void forget() { contacts_.clear(); }  ///< restarted without a database
+    /// Restarted without a database.
+    void forget() {
+        contacts_.clear();
+        watchers_.clear();
+    }
+    /// Those whose lamps would show something else by now, or all, by NOTIFY.
+    void tell_lamps(bool all = false);
+    std::size_t watchers() const { return watchers_.size(); }
+    std::map<int, unsigned> notified;  ///< how often its NOTIFYs were answered so
     std::vector<std::string> contacts(const std::string& user) const;
     void add_contact(const std::string& user, const std::string& uri);
 
@@ -44,6 +54,14 @@ public:
     const net::Endpoint at;
 
 private:
+    struct Watcher {
+        voice::Message subscribe;
+        std::uint32_t cseq = 0;
+        std::string told;
+        net::Steady expires;
+    };
+    void subscription(const voice::RequestArrived& event);
+    void tell(const std::string& tag, Watcher& watcher);
     void drain();
     /// All probes are alike: the first is read as any request is, the others, which fill a day, by their lines alone.
     bool answer_probe(const voice::Flow& flow, std::string_view text);
@@ -68,6 +86,8 @@ private:
     std::map<std::string, std::vector<voice::NameAddr>> contacts_;
     std::map<voice::ClientId, voice::ServerId> server_of_;
     std::map<voice::ServerId, std::vector<voice::ClientId>> clients_of_;
+    std::map<std::string, Watcher> watchers_;  ///< by its own tag
+    std::map<voice::ClientId, std::string> notify_of_;
     std::set<voice::ClientId> finished_;
     std::map<voice::ServerId, std::size_t> pending_;  ///< branches without a final response
     std::vector<std::pair<voice::Flow, net::Bytes>> slept_through_;

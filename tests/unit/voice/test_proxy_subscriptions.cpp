@@ -4,125 +4,14 @@
 #include <algorithm>
 
 #include "offices.hpp"
+#include "scripted_lamp.hpp"
+#include "voice/centre_lamps.hpp"
 
 using namespace test;
 using namespace std::chrono_literals;
 using voice::Message;
-using voice::NameAddr;
-using voice::Uri;
 
 namespace {
-
-/// A lamp: subscribes by alice's phone's account, from an address of its own, and answers what comes.
-class Lamp final : public Host {
-public:
-    Lamp(World& world, const std::string& user, net::Endpoint at, net::Endpoint proxy)
-        : world_(world), user_(user), at_(at), proxy_(proxy), transactions_(world.random) {
-        world.attach(at, *this);
-    }
-    /// As the same phone is registered.
-    void register_now() {
-        auto request = begin("REGISTER", "sip:acme.example");
-        request.set_to(NameAddr::of(*Uri::parse("sip:" + user_ + "@acme.example")));
-        request.set_expires_s(3600);
-        send(request);
-    }
-    void subscribe(const std::string& event, std::uint32_t expires_s, const std::string& whom = "sip:bob@acme.example",
-                   const std::string& accept = {}) {
-        auto request = begin("SUBSCRIBE", whom);
-        request.set("Event", event);
-        request.set_expires_s(expires_s);
-        if (!accept.empty()) request.set("Accept", accept);
-        first_ = request;
-        send(request);
-    }
-    void refresh(std::uint32_t expires_s) {
-        auto request = first_;
-        request.set("CSeq", voice::CSeq{++cseq_, "SUBSCRIBE"}.text());
-        request.set_to(remote_);
-        request.set_uri(target_);
-        request.set_expires_s(expires_s);
-        request.remove("Authorization");
-        if (!routes_.empty()) request.set_addresses("Route", routes_);
-        send(request);
-    }
-
-    struct Notify {
-        net::Steady at;
-        std::string state;
-        std::string body;
-        std::string event;
-    };
-    std::vector<Notify> notifies;
-    std::vector<Message> answers;
-    int status = 0;          ///< last, of SUBSCRIBE
-    int notify_status = 200;
-
-    void receive(const voice::Flow& flow, net::ByteView bytes, net::Now now) override {
-        if (auto message = Message::parse(bytes)) transactions_.receive(std::move(*message), flow, now);
-        for (const auto& event : transactions_.take_events()) on(event);
-    }
-    void tick(net::Now now) override {
-        transactions_.tick(now);
-        transactions_.take_events();
-    }
-    net::Steady next_deadline() const override { return transactions_.next_deadline(); }
-    std::vector<voice::Outgoing> take_outgoing() override { return transactions_.take_outgoing(); }
-
-private:
-    void on(const voice::TransactionEvent& event) {
-        if (const auto* arrived = std::get_if<voice::RequestArrived>(&event)) {
-            const auto& m = arrived->message;
-            const auto text = [&](const char* name) { return std::string(m.get(name).value_or("")); };
-            if (m.is("NOTIFY")) notifies.push_back({world_.now.steady, text("Subscription-State"), std::string(m.body()), text("Event")});
-            const int answer = m.is("NOTIFY") ? notify_status : 486;
-            if (answer != 0) transactions_.respond(arrived->id, Message::response(m, answer, {}, "lamp"), world_.now);
-        }
-        const auto* answered = std::get_if<voice::ResponseArrived>(&event);
-        if (answered == nullptr) return;
-        const auto& m = answered->message;
-        if (m.status() == 401) {
-            auto again = sent_;
-            again.set("CSeq", voice::CSeq{++cseq_, m.method()}.text());
-            again.set("Authorization", *voice::digest_answer(*m.get("WWW-Authenticate"), user_, "secret", m.method(), again.uri().text(), world_.random));
-            return send(again);
-        }
-        if (m.method() != "SUBSCRIBE" || m.status() < 200) return;
-        status = m.status();
-        answers.push_back(m);
-        if (status != 200 || !m.first_address("Contact")) return;
-        remote_ = m.to();
-        target_ = m.first_address("Contact")->uri;
-        routes_ = m.record_routes();
-        std::reverse(routes_.begin(), routes_.end());
-    }
-    Message begin(std::string_view method, const std::string& uri) {
-        auto message = Message::request(method, *Uri::parse(uri));
-        auto from = NameAddr::of(*Uri::parse("sip:" + user_ + "@acme.example"));
-        from.params.set("tag", transactions_.make_tag());
-        message.set_from(from);
-        message.set_to(NameAddr::of(*Uri::parse(uri)));
-        message.set("Call-ID", transactions_.make_tag() + "@lamp");
-        message.set("CSeq", voice::CSeq{++cseq_, std::string(method)}.text());
-        message.set_contacts({NameAddr::of(Uri::of(user_, at_))});
-        return message;
-    }
-    void send(const Message& message) {
-        sent_ = message;
-        transactions_.start(message, {voice::Transport::udp, at_, proxy_, 0, voice::Side::phone}, at_.text(), world_.now);
-        world_.flush();
-    }
-
-    World& world_;
-    std::string user_;
-    net::Endpoint at_, proxy_;
-    voice::Transactions transactions_;
-    std::uint32_t cseq_ = 0;
-    Message sent_, first_;
-    NameAddr remote_;
-    Uri target_;
-    std::vector<NameAddr> routes_;
-};
 
 struct Lamps : Scene {
     /// In an outage, or without a centre; a lamp in trento, registered for alice.
@@ -315,7 +204,7 @@ TEST_CASE("when the centre is back subscriptions move over to it") {
     scene.world.run(1s);
     REQUIRE(scene.trento.proxy.subscriptions() == 1);
     scene.centre.alive = true;
-    CHECK(scene.world.run_until([&] { return scene.lamp.notifies.back().state == "terminated;reason=deactivated"; }, 70s));
+    CHECK(scene.world.run_until([&] { return scene.lamp.notifies.back().state == "terminated;reason=deactivated"; }, 75s));
     CHECK(scene.trento.mode() == "central");
     CHECK(scene.trento.proxy.subscriptions() == 0);
 }
@@ -329,7 +218,7 @@ TEST_CASE("subscriptions move over to the centre 20 a second") {
     scene.world.run(1s);
     REQUIRE(scene.trento.proxy.subscriptions() == 60);
     scene.centre.alive = true;
-    REQUIRE(scene.world.run_until([&] { return scene.trento.proxy.subscriptions() < 60; }, 70s));
+    REQUIRE(scene.world.run_until([&] { return scene.trento.proxy.subscriptions() < 60; }, 75s));
     scene.world.run(1s);
     CHECK(scene.trento.proxy.subscriptions() >= 36);
     scene.world.run(3s);
@@ -353,6 +242,208 @@ TEST_CASE("a subscription at the centre that dies is answered 481, and taken ove
         scene.world.run(1s);
         CHECK(scene.lamp.status == 200);
         CHECK(scene.trento.proxy.subscriptions() == 1);
+    }
+}
+
+namespace {
+
+/// Lamps that the centre serves: it shows bob busy while `busy`.
+struct Served : Lamps {
+    explicit Served(const std::function<void(voice::ProxySettings&)>& change = {}) : Lamps(true, false, change) {
+        centre.lamp = [this](const std::string&) { return busy ? "<state>confirmed</state>" : "idle"; };
+    }
+    bool busy = false;
+    std::size_t deactivated(net::Steady from = net::Steady::min(), net::Steady until = net::kNever) const {
+        return static_cast<std::size_t>(std::count_if(lamp.notifies.begin(), lamp.notifies.end(), [&](const auto& notify) {
+            return notify.state == "terminated;reason=deactivated" && notify.at >= from && notify.at < until;
+        }));
+    }
+};
+
+}  // namespace
+
+TEST_CASE("when the centre dies a lamp that it served is told so in its own dialog, and subscribes anew") {
+    Served scene;
+    scene.lamp.subscribe("dialog;id=7", 3600);
+    scene.world.run(1s);
+    scene.busy = true;
+    scene.centre.tell_lamps();
+    scene.world.run(1s);
+    REQUIRE(scene.lamp.notifies.size() == 2);
+    const auto last = scene.lamp.notifies.back().message;
+    scene.centre.alive = false;
+    REQUIRE(scene.world.run_until([&] { return scene.trento.mode() == "island"; }, 10s));
+    CHECK(scene.world.run_until([&] { return scene.deactivated() == 1; }, 6s));
+    scene.world.run(40s);
+    REQUIRE(scene.lamp.notifies.size() == 3);
+    const auto& told = scene.lamp.notifies.back().message;
+    CHECK(told.call_id() == last.call_id());
+    CHECK(told.from().text() == last.from().text());
+    CHECK(told.to().text() == last.to().text());
+    CHECK(told.uri().text() == last.uri().text());
+    CHECK(told.cseq().number == last.cseq().number + 1);
+    CHECK(told.get("Event") == "dialog;id=7");
+    CHECK(told.via_count() == 1);
+    CHECK(told.body().empty());
+    scene.lamp.subscribe("dialog", 3600);
+    scene.world.run(1s);
+    CHECK(scene.lamp.status == 200);
+    CHECK(scene.trento.proxy.subscriptions() == 1);
+}
+
+TEST_CASE("what the centre, or the phone, still says in a dialog that has moved is answered 481") {
+    Served scene;
+    scene.lamp.subscribe("dialog", 3600);
+    scene.world.run(1s);
+    scene.centre.alive = false;
+    scene.world.run(20s);
+    REQUIRE(scene.deactivated() == 1);
+    const auto told = scene.lamp.notifies.size();
+    scene.lamp.refresh(3600);
+    scene.world.run(1s);
+    CHECK(scene.lamp.status == 481);
+    scene.centre.alive = true;
+    scene.busy = true;
+    scene.centre.tell_lamps();
+    scene.world.run(3s);
+    CHECK(scene.centre.notified[481] == 1);
+    CHECK(scene.centre.watchers() == 0);
+    CHECK(scene.lamp.notifies.size() == told);
+}
+
+TEST_CASE("a lamp of which the centre that is back speaks before its turn stays with the centre") {
+    Served scene([](auto& settings) { settings.centre_times.hold_down = 1s; });
+    for (int i = 0; i < 400; ++i) scene.lamp.subscribe("dialog", 3600);
+    scene.world.run(2s);
+    scene.centre.alive = false;
+    REQUIRE(scene.world.run_until([&] { return scene.trento.mode() == "island"; }, 10s));
+    scene.centre.alive = true;
+    REQUIRE(scene.world.run_until([&] { return scene.trento.mode() == "central"; }, 5s));
+    const auto before = scene.deactivated();
+    CHECK(before < 350);
+    scene.centre.tell_lamps(true);
+    scene.world.run(60s);
+    CHECK(scene.deactivated() <= before + 10);
+    CHECK(scene.centre.watchers() >= 350 - before);
+}
+
+TEST_CASE("when the centre dies its lamps are told over some seconds, not more than 50 in one") {
+    Served scene;
+    for (int i = 0; i < 300; ++i) scene.lamp.subscribe("dialog", 3600);
+    scene.world.run(2s);
+    REQUIRE(scene.lamp.notifies.size() == 300);
+    scene.centre.alive = false;
+    REQUIRE(scene.world.run_until([&] { return scene.trento.mode() == "island"; }, 10s));
+    const auto begin = scene.world.now.steady;
+    scene.world.run(14s);
+    CHECK(scene.deactivated() == 300);
+    for (auto at = begin; at < begin + 14s; at += 100ms) CHECK(scene.deactivated(at, at + 1s) <= 51);
+    CHECK(scene.deactivated(begin, begin + 2s) > 0);
+    CHECK(scene.deactivated(begin + 6s, begin + 12s) > 0);
+}
+
+TEST_CASE("a lamp that does not hear that the centre is dead is told again, until its subscription is over") {
+    Served scene;
+    scene.lamp.subscribe("dialog", 300);
+    scene.world.run(1s);
+    scene.lamp.notify_status = 0;
+    scene.centre.alive = false;
+    scene.world.run(50s);
+    const auto heard = scene.lamp.notifies.size();
+    CHECK(scene.deactivated() >= 1);
+    scene.lamp.notify_status = 200;
+    scene.world.run(30s);
+    CHECK(scene.lamp.notifies.size() == heard + 1);
+    scene.world.run(5min);
+    CHECK(scene.lamp.notifies.size() == heard + 1);
+}
+
+TEST_CASE("a lamp that would be refused here, has ended, or is over is not told that the centre is dead") {
+    {
+        Served scene;
+        scene.lamp.subscribe("dialog", 3600, "sip:parking-lot@acme.example");
+        scene.lamp.subscribe("message-summary", 3600, "sip:bob@acme.example");
+        scene.lamp.subscribe("reg", 3600, "sip:bob@acme.example");
+        scene.lamp.subscribe("dialog", 30);
+        scene.lamp.subscribe("dialog", 3600);
+        scene.world.run(1s);
+        scene.lamp.refresh(0);
+        scene.world.run(30s);
+        CHECK(scene.lamp.notifies.size() == 6);
+        scene.centre.alive = false;
+        scene.world.run(30s);
+        CHECK(scene.deactivated() == 0);
+    }
+    Served scene;  // and one whose phone says that there is no such subscription
+    scene.lamp.notify_status = 481;
+    scene.lamp.subscribe("dialog", 3600);
+    scene.world.run(1s);
+    CHECK(scene.centre.notified[481] == 1);
+    scene.centre.alive = false;
+    scene.world.run(30s);
+    CHECK(scene.deactivated() == 0);
+}
+
+TEST_CASE("of the centre's subscriptions no more than 8000 are remembered, until they are over") {
+    Served scene;
+    scene.roster.add_user("alice", "trento", "secret");
+    voice::ProxySettings settings;
+    settings.node = "trento";
+    settings.domain = "acme.example";
+    settings.centre = voice::Centre{voice::Transport::udp, scene.centre_at};
+    voice::Exchange exchange(settings, scene.trento, scene.world.random, scene.world.now);
+    const voice::Credentials credentials(exchange);
+    voice::CentreLamps lamps(exchange, credentials);
+    const auto text = "NOTIFY sip:alice@10.1.0.40 SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.1;branch=z9hG4bKx\r\n"
+                      "From: <sip:bob@acme.example>;tag=c\r\nTo: <sip:alice@acme.example>;tag=a\r\nCall-ID: 0\r\n"
+                      "CSeq: 1 NOTIFY\r\nEvent: dialog\r\nSubscription-State: active;expires=600\r\nContent-Length: 0\r\n\r\n";
+    auto notify = *Message::parse(net::as_bytes(text));
+    voice::Target target;
+    target.flow = {voice::Transport::udp, scene.trento.lan(), scene.trento.phone(40), 0, voice::Side::phone};
+    target.uri = notify.uri();
+    auto now = scene.world.now;
+    for (unsigned i = 0; i < voice::CentreLamps::kMost + 5; ++i) {
+        notify.set("Call-ID", std::to_string(i));
+        lamps.passing(notify, target, now);
+    }
+    CHECK(lamps.size() == voice::CentreLamps::kMost);
+    CHECK(exchange.counters.overload == 5);
+    now.steady += 601s;
+    lamps.tick(now);
+    CHECK(lamps.size() == 0);
+    CHECK(lamps.next_deadline() == net::kNever);
+}
+
+TEST_CASE("who watches his own messages is told as soon as one more waits, or less") {
+    for (const bool with_centre : {true, false}) {
+        Lamps scene(with_centre);
+        scene.roster.add_user("erin", "trento", "secret");
+        Phone erin(scene.world, "erin", scene.trento.phone(50), scene.trento.lan());
+        erin.register_now();
+        scene.world.run(1s);
+        scene.alice.message_status = 480;
+        scene.lamp.message_status = 480;
+        scene.lamp.subscribe("message-summary", 3600, "sip:alice@acme.example");
+        scene.lamp.subscribe("dialog", 3600, "sip:alice@acme.example");
+        scene.world.run(1s);
+        REQUIRE(scene.lamp.notifies.size() == 2);
+        const auto summary = [&]() -> std::string {
+            for (auto at = scene.lamp.notifies.rbegin(); at != scene.lamp.notifies.rend(); ++at) {
+                if (at->event == "message-summary") return at->body;
+            }
+            return {};
+        };
+        CHECK(has(summary(), "Messages-Waiting: no"));
+        erin.send("MESSAGE", "sip:alice@acme.example", "one");
+        CHECK(scene.world.run_until([&] { return has(summary(), "Messages-Waiting: yes"); }, 2s));
+        erin.send("MESSAGE", "sip:alice@acme.example", "two");
+        scene.world.run(2s);
+        CHECK(scene.lamp.notifies.size() == 4);
+        CHECK(has(summary(), "2/0"));
+        scene.alice.message_status = 200;
+        CHECK(scene.world.run_until([&] { return has(summary(), "Messages-Waiting: no"); }, 1min));
+        scene.world.run(5s);
+        CHECK(scene.lamp.notifies.size() <= 6);
     }
 }
 

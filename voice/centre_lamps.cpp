@@ -1,0 +1,181 @@
+#include "voice/centre_lamps.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+#include "net/text.hpp"
+
+namespace voice {
+
+namespace {
+
+constexpr auto kTurnEvery = std::chrono::milliseconds(20);  // 50 a second
+constexpr auto kSpread = std::chrono::seconds(5);
+constexpr auto kAgain = std::chrono::seconds(15);  // behind 32 s without an answer
+constexpr unsigned kMostDoublings = 4;
+constexpr std::uint32_t kDefaultExpires = 3600;  // of all three packages
+constexpr std::uint32_t kMaxExpires = 24 * 3600;
+
+struct SubscriptionState {
+    bool terminated = false;
+    std::uint32_t expires_s = kDefaultExpires;
+};
+/// RFC 6665 section 8.2.3 ("active;expires=600").
+SubscriptionState state_of(const Message& notify) {
+    SubscriptionState out;
+    auto rest = notify.get("Subscription-State").value_or("");
+    for (bool first = true; !rest.empty() || first; first = false) {
+        const auto end = std::min(rest.find(';'), rest.size());
+        const auto piece = net::trim(rest.substr(0, end));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+        const auto equals = std::min(piece.find('='), piece.size());
+        if (first) out.terminated = net::equals_ignoring_case(piece, "terminated");
+        if (equals == piece.size() || !net::equals_ignoring_case(net::trim(piece.substr(0, equals)), "expires")) continue;
+        const auto seconds = net::parse_decimal(net::trim(piece.substr(equals + 1)), UINT32_MAX);
+        if (seconds) out.expires_s = static_cast<std::uint32_t>(std::min<std::uint64_t>(*seconds, kMaxExpires));
+    }
+    return out;
+}
+
+}  // namespace
+
+CentreLamps::Key CentreLamps::key_of(std::string_view call_id, const std::string& centre, const std::string& phone) {
+    return std::string(call_id) + ' ' + centre + ' ' + phone;
+}
+
+bool CentreLamps::takes(const RequestArrived& event, net::Now now) {
+    const auto& request = event.message;
+    const bool notify = request.is("NOTIFY") && event.flow.side == Side::centre;
+    if (!notify && !(request.is("SUBSCRIBE") && event.flow.side == Side::phone)) return false;
+    const auto at = dialogs_.find(notify ? key_of(request.call_id(), request.from_tag(), request.to_tag())
+                                         : key_of(request.call_id(), request.to_tag(), request.from_tag()));
+    if (at == dialogs_.end()) return false;
+    switch (at->second.state) {
+        case State::known:
+        case State::leaving:
+            return false;
+        case State::told:
+        case State::moved:
+            exchange_.answer(event.id, 481, now);
+            return true;
+    }
+    return false;
+}
+
+bool CentreLamps::can_serve(const Message& notify, const Flow& phone) const {
+    const auto package = Notifier::package_of(notify);
+    const auto target = lookup_.callee_of(notify.from().uri);
+    const auto subscriber = notify.to().uri.address_of_record();
+    if (!package || !exchange_.directory().user(target)) return false;
+    if (*package == Notifier::Package::message_summary && target != subscriber) return false;
+    return lookup_.may_speak_for(subscriber, phone) || credentials_.provisioned(subscriber);
+}
+
+void CentreLamps::passing(const Message& notify, const Target& target, net::Now now) {
+    const auto key = key_of(notify.call_id(), notify.from_tag(), notify.to_tag());
+    const auto state = state_of(notify);
+    if (target.flow.side != Side::phone || state.terminated || state.expires_s == 0 || !can_serve(notify, target.flow)) return erase(key);
+    if (!dialogs_.contains(key) && dialogs_.size() >= kMost) return ++exchange_.counters.overload, void();
+    auto& dialog = dialogs_[key];
+    const auto cseq = notify.cseq().number;
+    if (cseq < dialog.cseq) return;  // late: a newer one has passed
+    dialog.cseq = cseq;
+    dialog.flow = target.flow;
+    dialog.token = target.token;
+    dialog.notify = notify;
+    dialog.notify.set_uri(target.uri);
+    dialog.notify.clear_body();
+    for (const auto* name : {"Via", "Route", "Record-Route", "Content-Type"}) dialog.notify.remove(name);
+    if (!target.routes.empty()) dialog.notify.set_addresses("Route", target.routes);
+    dialog.expires = now.steady + std::chrono::seconds(state.expires_s);
+    if (dialog.state == State::leaving && exchange_.centre_up()) dialog.state = State::known;
+    if (dialog.state == State::known) set_due(key, dialog, dialog.expires);
+}
+
+void CentreLamps::answered(const Message& notify, int status) {
+    if (status != 481) return;
+    const auto at = dialogs_.find(key_of(notify.call_id(), notify.from_tag(), notify.to_tag()));
+    if (at != dialogs_.end() && at->second.state != State::told) erase(at->first);
+}
+
+void CentreLamps::lost(net::Now now) {
+    const auto spread = kSpread + dialogs_.size() * kTurnEvery;
+    const auto steps = static_cast<std::uint64_t>(spread / std::chrono::milliseconds(1));
+    for (auto& [key, dialog] : dialogs_) {
+        if (dialog.state != State::known) continue;
+        dialog.state = State::leaving;
+        dialog.tries = 0;
+        set_due(key, dialog, now.steady + std::chrono::milliseconds(exchange_.random.below(steps)));
+    }
+}
+
+void CentreLamps::tell(const Key& key, Dialog& dialog, net::Now now) {
+    if (const auto* binding = exchange_.location.by_token(dialog.token)) {
+        if (!binding->flow_lost) dialog.flow = binding->flow;  // where its phone is by now
+    }
+    auto notify = dialog.notify;
+    notify.set("CSeq", CSeq{++dialog.cseq, "NOTIFY"}.text());
+    notify.set("Subscription-State", "terminated;reason=deactivated");
+    notify.set_max_forwards(70);
+    const auto id = exchange_.transactions.start(std::move(notify), dialog.flow, exchange_.sent_by(dialog.flow), now);
+    if (id == 0) return set_due(key, dialog, now.steady + kAgain);
+    dialog.state = State::told;
+    client_of_[id] = key;
+    set_due(key, dialog, dialog.expires);
+}
+
+bool CentreLamps::response(ClientId id, int status, net::Now now) {
+    const auto client = client_of_.find(id);
+    if (client == client_of_.end()) return false;
+    if (status < 200) return true;
+    const auto at = dialogs_.find(client->second);
+    client_of_.erase(client);
+    if (at == dialogs_.end()) return true;  // expired meanwhile
+    auto& dialog = at->second;
+    if (is_outage(status)) {
+        dialog.state = State::leaving;
+        const auto wait = kAgain * (1U << std::min(dialog.tries++, kMostDoublings));
+        set_due(at->first, dialog, now.steady + wait + std::chrono::milliseconds(exchange_.random.below(5000)));
+    } else {
+        dialog.state = State::moved;
+        dialog.notify = {};
+    }
+    return true;
+}
+
+void CentreLamps::set_due(const Key& key, Dialog& dialog, net::Steady due) {
+    due_.erase({dialog.due, key});
+    dialog.due = std::min(due, dialog.expires);
+    due_.emplace(dialog.due, key);
+}
+
+void CentreLamps::erase(const Key& key) {
+    const auto at = dialogs_.find(key);
+    if (at == dialogs_.end()) return;
+    due_.erase({at->second.due, at->first});
+    dialogs_.erase(at);
+}
+
+net::Steady CentreLamps::next_deadline() const {
+    return due_.empty() ? net::kNever : std::max(due_.begin()->first, next_turn_);
+}
+
+void CentreLamps::tick(net::Now now) {
+    while (next_deadline() <= now.steady) {
+        const auto key = due_.begin()->second;
+        auto& dialog = dialogs_.at(key);
+        if (dialog.expires <= now.steady) {
+            erase(key);
+            continue;
+        }
+        assert(dialog.state == State::leaving);
+        if (!can_serve(dialog.notify, dialog.flow)) {
+            erase(key);
+            continue;
+        }
+        next_turn_ = now.steady + kTurnEvery;
+        tell(key, dialog, now);
+    }
+}
+
+}  // namespace voice

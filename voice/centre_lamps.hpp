@@ -1,0 +1,74 @@
+/// Subscriptions of phones here that the centre serves (lamps, presence, message-summary). When it is lost their phones are
+/// told to subscribe anew, which the mesh then serves (notifier.hpp); or they would notice at their own refresh, up to an
+/// hour later.
+///
+///   NOTIFY active, from the centre to a phone --> known --the centre is lost--> leaving: waits for its turn
+///     leaving --NOTIFY terminated;reason=deactivated, in the centre's dialog, with the next CSeq--> told
+///       told --answered--> moved --its expiry--> forgotten
+///         '--unanswered--> leaving: later, and then later still
+///       '--NOTIFY of a centre that is believed up: it serves it yet--> known
+///     known, leaving --NOTIFY terminated, 481 by the phone, its expiry--> forgotten
+///
+/// By RFC 6665 section 4.1.3 such a phone subscribes again at once: so the turns are drawn at random, over five seconds
+/// and more for many, and are 20 ms apart. What still comes in a dialog that was told or has moved, from the centre or the
+/// phone, is answered 481. What would be refused here is left alone. Known are dialogs by their NOTIFYs, of which each
+/// SUBSCRIBE brings one (section 4.2.1.2): those from before a restart of ours from the next one on.
+#pragma once
+
+#include "voice/credentials.hpp"
+#include "voice/notifier.hpp"
+
+namespace voice {
+
+class CentreLamps {
+public:
+    CentreLamps(Exchange& exchange, const Credentials& credentials)
+        : exchange_(exchange), credentials_(credentials), lookup_(exchange) {}
+
+    static constexpr std::size_t kMost = 8000;  ///< further ones are not remembered, and counted (overload)
+
+    /// A request within a dialog. True: the dialog has moved, and the request has been answered so.
+    bool takes(const RequestArrived& event, net::Now now);
+    /// A NOTIFY of the centre that is passed on to `target`.
+    void passing(const Message& notify, const Target& target, net::Now now);
+    /// How the phone has answered it.
+    void answered(const Message& notify, int status);
+    /// The centre is lost.
+    void lost(net::Now now);
+    /// True if the transaction is one of ours.
+    bool response(ClientId id, int status, net::Now now);
+    void tick(net::Now now);
+    net::Steady next_deadline() const;
+    std::size_t size() const { return dialogs_.size(); }
+
+private:
+    enum class State : std::uint8_t { known, leaving, told, moved };
+    struct Dialog {
+        State state = State::known;
+        Message notify;     ///< the last, as it went to the phone, without its body; empty once it has moved
+        Flow flow;          ///< the phone's
+        std::string token;  ///< of its binding, if it has one
+        std::uint32_t cseq = 0;
+        unsigned tries = 0;
+        net::Steady expires;
+        net::Steady due;  ///< expires, or its turn
+    };
+    using Key = std::string;  ///< Call-ID, the centre's tag, the phone's
+
+    static Key key_of(std::string_view call_id, const std::string& centre, const std::string& phone);
+    /// Whether its phone, subscribing anew, would be served here.
+    bool can_serve(const Message& notify, const Flow& phone) const;
+    void set_due(const Key& key, Dialog& dialog, net::Steady due);
+    void tell(const Key& key, Dialog& dialog, net::Now now);
+    void erase(const Key& key);
+
+    Exchange& exchange_;
+    const Credentials& credentials_;
+    Lookup lookup_;
+    std::unordered_map<Key, Dialog> dialogs_;
+    std::set<std::pair<net::Steady, Key>> due_;
+    std::unordered_map<ClientId, Key> client_of_;
+    net::Steady next_turn_ = net::Steady::min();
+};
+
+}  // namespace voice
