@@ -9,7 +9,7 @@ constexpr std::size_t kMaxE164Digits = 15, kMaxText = 255;
 // RFC 2782: the lowest priority is tried first; among equal ones the weights share.
 constexpr std::uint16_t kOwnPriority = 10, kFirstOtherPriority = 20, kWeight = 10;
 
-/// RFC 6116 section 3.4: the whole number becomes one URI. The delimiter must not stand in it (RFC 3402 section 3.2).
+/// RFC 6116 section 3.4.2: the output of a rule with flag "u" is a URI, here of the whole number. The delimiter must not stand in it (RFC 3402 section 3.2).
 std::optional<std::string> whole_number_to(const std::string& aor) {
     for (const char delimiter : {'!', '|', '^'}) {
         if (aor.find(delimiter) != aor.npos) continue;
@@ -100,30 +100,40 @@ void Zones::add_voice(const Name& mesh) {
             add(office, Type::aaaa, kVoiceTtlS, Here{});
         }
     }
-    add_service(*domain, mesh, "_sip", "_udp", contents_.sip_port);
-    add_service(*domain, mesh, "_sip", "_tcp", contents_.sip_port);
-    if (contents_.sips_port) add_service(*domain, mesh, "_sips", "_tcp", *contents_.sips_port);
+    using Office = Contents::Office;
+    const auto own_port = contents_.is_office ? contents_.sip_port : std::uint16_t{0};
+    add_service(*domain, mesh, "_sip", "_udp", own_port, &Office::udp_port);
+    add_service(*domain, mesh, "_sip", "_tcp", own_port, &Office::tcp_port);
+    const bool any_tls = contents_.sips_port || std::any_of(contents_.offices.begin(), contents_.offices.end(),
+                                                            [](const auto& office) { return office.tls_port != 0; });
+    const auto own_tls = contents_.is_office ? contents_.sips_port.value_or(0) : std::uint16_t{0};
+    if (any_tls) add_service(*domain, mesh, "_sips", "_tcp", own_tls, &Office::tls_port);
 }
 
-void Zones::add_service(const Name& domain, const Name& mesh, const char* service, const char* transport, std::uint16_t port) {
+void Zones::add_service(const Name& domain, const Name& mesh, const char* service, const char* transport, std::uint16_t own_port,
+                        std::uint16_t Contents::Office::*office_port) {
     const auto parent = domain.child(transport);
     const auto name = parent ? parent->child(service) : std::nullopt;
     if (!name) return;
     if (apex_of(*name) == nullptr) add_zone(*name);
-    if (!contents_.is_office && contents_.offices.empty()) return;
+    std::vector<const Contents::Office*> others;
+    for (const auto& office : contents_.offices) {
+        if (office.*office_port != 0 && others.size() < kMaxOffices) others.push_back(&office);
+    }
+    if (own_port == 0 && others.empty()) return;
     const bool udp = std::string_view(transport) == "_udp", tls = std::string_view(service) == "_sips";
     // UDP first, as phones that were told nothing use it; TLS last, for a certificate of our own is not in their lists.
     const auto preference = static_cast<std::uint16_t>(udp ? 10 : tls ? 30 : 20);
     add(domain, Type::naptr, kVoiceTtlS,
         Naptr{10, preference, "s", udp ? "SIP+D2U" : tls ? "SIPS+D2T" : "SIP+D2T", "", *name});
     const auto self = mesh.child(contents_.self);
-    if (const auto office = self && contents_.is_office ? self->child("sip") : std::nullopt) {
-        add(name, Type::srv, kVoiceTtlS, Srv{kOwnPriority, kWeight, port, *office});
+    if (const auto office = self && own_port != 0 ? self->child("sip") : std::nullopt) {
+        add(name, Type::srv, kVoiceTtlS, Srv{kOwnPriority, kWeight, own_port, *office});
     }
-    for (std::size_t i = 0; i < std::min(contents_.offices.size(), kMaxOffices); ++i) {
-        if (const auto office = mesh.child(contents_.offices[i])) {
-            const auto priority = static_cast<std::uint16_t>(kFirstOtherPriority + i);
-            add(name, Type::srv, kVoiceTtlS, Srv{priority, kWeight, port, *office});
+    auto priority = kFirstOtherPriority;
+    for (const auto* other : others) {
+        if (const auto office = mesh.child(other->label)) {
+            add(name, Type::srv, kVoiceTtlS, Srv{priority++, kWeight, other->*office_port, *office});
         }
     }
 }
@@ -138,6 +148,11 @@ const Name* Zones::apex_of(const Name& name) const {
 bool Zones::has_below(const Name& name) const {
     const auto next = records_.upper_bound(name);
     return next != records_.end() && next->first.is_within(name);
+}
+
+const Numbers& Zones::numbers() const {
+    static const Numbers kNone;
+    return contents_.numbers ? *contents_.numbers : kNone;
 }
 
 std::optional<std::string> Zones::digits_of(const Name& name) const {
@@ -157,20 +172,20 @@ std::optional<std::string> Zones::digits_of(const Name& name) const {
 }
 
 std::optional<Record> Zones::number(const Name& name, const std::string& digits) const {
-    const auto& numbers = contents_.numbers;
-    const auto found = std::lower_bound(numbers.begin(), numbers.end(), digits,
+    const auto& all = numbers();
+    const auto found = std::lower_bound(all.begin(), all.end(), digits,
                                         [](const auto& entry, const auto& wanted) { return entry.first < wanted; });
-    if (found == numbers.end() || found->first != digits) return std::nullopt;
+    if (found == all.end() || found->first != digits) return std::nullopt;
     auto regexp = whole_number_to(found->second);
     if (!regexp) return std::nullopt;
     return Record{name, Type::naptr, kNodeTtlS, Naptr{100, 10, "u", "E2U+sip", std::move(*regexp), Name()}};
 }
 
 bool Zones::has_number_from(const std::string& digits) const {
-    const auto& numbers = contents_.numbers;
-    const auto next = std::lower_bound(numbers.begin(), numbers.end(), digits,
+    const auto& all = numbers();
+    const auto next = std::lower_bound(all.begin(), all.end(), digits,
                                        [](const auto& entry, const auto& wanted) { return entry.first < wanted; });
-    return digits.empty() || (next != numbers.end() && next->first.starts_with(digits));
+    return digits.empty() || (next != all.end() && next->first.starts_with(digits));
 }
 
 Record Zones::soa(const Name& apex) const {

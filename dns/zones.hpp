@@ -15,17 +15,27 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <set>
 
 #include "dns/record.hpp"
 
 namespace dns {
 
+/// E.164 digits, address of record; sorted, each digits once.
+using Numbers = std::vector<std::pair<std::string, std::string>>;
+
 /// What zones are made of.
 struct Contents {
     struct Host {
         std::string label;
         std::vector<net::IpAddress> addresses;
+    };
+    /// Another node with phones, and the ports by which they come; 0: not by that.
+    struct Office {
+        std::string label;
+        std::uint16_t udp_port = 0, tcp_port = 0, tls_port = 0;
+        bool operator==(const Office&) const = default;
     };
     std::string mesh;                     ///< "acme.internal"
     std::string self;                     ///< label of this node
@@ -34,10 +44,10 @@ struct Contents {
     std::string voice_domain;             ///< empty: no voice in this mesh
     bool is_office = false;               ///< phones may come to this node
     std::vector<net::IpAddress> phones_reach;  ///< where they reach it; none: at the address to which the question came
-    std::vector<std::string> offices;     ///< labels of other nodes with phones, the best first; kMaxOffices count
-    std::uint16_t sip_port = 5060;
-    std::optional<std::uint16_t> sips_port;  ///< where phones may come by TLS
-    std::vector<std::pair<std::string, std::string>> numbers;  ///< E.164 digits, address of record; sorted, each digits once
+    std::vector<Office> offices;          ///< the best first; of each transport kMaxOffices count
+    std::uint16_t sip_port = 5060;        ///< of this node, UDP and TCP
+    std::optional<std::uint16_t> sips_port;  ///< where phones may come to it by TLS
+    std::shared_ptr<const Numbers> numbers;  ///< shared with whoever has made them; null: none
     std::vector<std::string> number_suffixes;  ///< besides e164.MESH
     std::uint32_t serial = 0;
 };
@@ -71,13 +81,16 @@ public:
     std::vector<Record> all(const Name& name) const;
     std::vector<Name> apexes() const { return {apexes_.begin(), apexes_.end()}; }
     const Contents& contents() const { return contents_; }
+    const Numbers& numbers() const;
 
 private:
     void add(std::optional<Name> owner, Type type, std::uint32_t ttl_s, decltype(Record::data) data);
     void add_zone(const Name& apex);
     void add_hosts(const Name& mesh);
     void add_voice(const Name& mesh);
-    void add_service(const Name& domain, const Name& mesh, const char* service, const char* transport, std::uint16_t port);
+    /// `own_port` 0: not at this node.
+    void add_service(const Name& domain, const Name& mesh, const char* service, const char* transport, std::uint16_t own_port,
+                     std::uint16_t Contents::Office::*office_port);
     /// Of the apexes that `name` is within the lowest; nullptr: none.
     const Name* apex_of(const Name& name) const;
     bool has_below(const Name& name) const;

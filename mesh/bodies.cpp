@@ -12,6 +12,10 @@ constexpr std::size_t kMaxAddresses = 8, kMaxSubnets = 32, kMaxGroups = 32, kMax
 constexpr std::size_t kMaxNodes = 32, kMaxCredentials = 1024, kMaxWhy = 200;
 constexpr std::size_t kBindingBytes = 10;  // u64 user, u16 seconds after the first to end
 
+constexpr std::size_t kMaxPhonePorts = 8;  // with those of transports to come, which are skipped
+constexpr std::pair<const char*, std::uint16_t PhonePorts::*> kPhonePorts[] = {
+    {"u", &PhonePorts::udp}, {"t", &PhonePorts::tcp}, {"s", &PhonePorts::tls}};
+
 // Writing.
 
 Json binary(net::ByteView bytes) {
@@ -85,6 +89,11 @@ struct ToJson {
         put(out, "k", n.trunks, [](const OfferedTrunk& trunk) {
             return Json::array({trunk.name, trunk.cost, trunk.emergency, array_json(trunk.prefixes, same)});
         });
+        auto ports = Json::object();
+        for (const auto& [key, port] : kPhonePorts) {
+            if (n.phones.*port != 0) ports[key] = n.phones.*port;
+        }
+        if (!ports.empty()) out["p"] = std::move(ports);
         return out;
     }
     Json operator()(const Bindings& b) const {
@@ -225,6 +234,20 @@ std::optional<Body> read_member(Fields& in) {
     return m;
 }
 
+PhonePorts read_phone_ports(Fields& in) {
+    PhonePorts out;
+    const Json* value = in.find("p", false);
+    if (value == nullptr) return out;
+    in.want(value->is_object() && value->size() <= kMaxPhonePorts);
+    for (const auto& [key, port] : kPhonePorts) {
+        const auto found = in.good() ? value->find(key) : value->end();
+        if (!in.good() || found == value->end()) continue;
+        in.want(found->is_number_unsigned() && found->get<std::uint64_t>() >= 1 && found->get<std::uint64_t>() <= UINT16_MAX);
+        if (in.good()) out.*port = found->get<std::uint16_t>();
+    }
+    return out;
+}
+
 OfferedTrunk read_trunk(Fields& in, const Json& value) {
     OfferedTrunk out;
     in.want(value.is_array() && value.size() == 4);
@@ -312,6 +335,7 @@ std::optional<Body> read(const RecordKey& key, Fields& in) {
             n.endpoints = in.list<net::Endpoint>("e", kMaxEndpoints, [&](const Json& one) { return in.endpoint_of(one); });
             n.offered = in.list<net::Prefix>("s", kMaxSubnets, [&](const Json& one) { return in.prefix_of(one); });
             n.trunks = in.list<OfferedTrunk>("k", kMaxTrunks, [&](const Json& one) { return read_trunk(in, one); });
+            n.phones = read_phone_ports(in);
             return n;
         }
         case RecordType::bindings: return read_bindings(key, in);

@@ -89,11 +89,18 @@ struct OfferedTrunk {
 };
 inline constexpr std::size_t kMaxTrunks = 4, kMaxTrunkPrefixes = 8;  // a record holds 2 kB
 
+/// By which ports phones may come to a node, at its addresses in the overlay; 0: not by that.
+struct PhonePorts {
+    std::uint16_t udp = 0, tcp = 0, tls = 0;
+    bool operator==(const PhonePorts&) const = default;
+};
+
 struct NodeInfo {
     std::vector<net::Endpoint> endpoints;  ///< where it may be reached; at most 16
     std::uint32_t capabilities = 0;
     std::vector<net::Prefix> offered;      ///< subnets that it can route now
     std::vector<OfferedTrunk> trunks = {};  ///< that work now; of a node with the voice role
+    PhonePorts phones = {};                 ///< of a node with the voice role; earlier versions do not say it
     bool operator==(const NodeInfo&) const = default;
 };
 

@@ -214,6 +214,12 @@ void Node::set_trunks(std::vector<OfferedTrunk> trunks, net::Now now) {
     next_node_record_ = now.steady;
 }
 
+void Node::set_phones(const PhonePorts& ports, net::Now now) {
+    if (ports == phones_) return;
+    phones_ = ports;
+    next_node_record_ = now.steady;
+}
+
 void Node::durable(std::uint64_t id, net::Now now) {
     durable_ = std::max(durable_, id);
     while (!stamps_.empty() && stamps_.front().first <= durable_) {

@@ -197,6 +197,8 @@ public:
     void set_offered(std::vector<net::Prefix> subnets, net::Now now);
     /// What trunks of this office others may use from now on; at most kMaxTrunks.
     void set_trunks(std::vector<OfferedTrunk> trunks, net::Now now);
+    /// By which ports phones may come to this node from now on.
+    void set_phones(const PhonePorts& ports, net::Now now);
     void set_clock_synchronised(bool synchronised) { settings_.clock_synchronised = synchronised; }
     /// Batch `id` and all before it are stored.
     void durable(std::uint64_t id, net::Now now);
@@ -358,6 +360,7 @@ private:
     net::Random& random_;
     NodeSettings settings_;
     std::vector<OfferedTrunk> trunks_;
+    PhonePorts phones_;
     Roster roster_;
     Gossip gossip_;
     WireGuard wireguard_;

@@ -134,6 +134,7 @@ NodeInfo Node::own_info() const {
     info.capabilities &= ~settings_.withheld;
     info.endpoints = own_endpoints();
     info.trunks = trunks_;
+    info.phones = phones_;
     for (const auto& subnet : self_.says.subnets) {
         const auto& offered = settings_.offered;
         if (offered.empty() || std::find(offered.begin(), offered.end(), subnet) != offered.end()) info.offered.push_back(subnet);

@@ -44,7 +44,7 @@ json zones_json(const dns::Zones& zones) {
 json dns_json(LiveNode& live) {
     auto* dns = live.dns();
     if (dns == nullptr) return {{"enabled", false}};
-    return {{"enabled", true}, {"domain", dns->zones().contents().mesh}, {"listen", doors_json(dns->sockets())},
+    return {{"enabled", true}, {"domain", mesh_domain(live.core().node())}, {"listen", doors_json(dns->sockets())},
             {"resolved", resolved_json(*dns)}};
 }
 

@@ -2,19 +2,28 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 namespace meshd {
 namespace {
 
-std::vector<std::string> offices_of(const mesh::Node& node, net::Now now) {
-    std::vector<std::pair<std::chrono::microseconds, std::string>> near;
+using Office = dns::Contents::Office;
+
+std::vector<Office> offices_of(const mesh::Node& node, net::Now now) {
+    std::vector<std::pair<std::chrono::microseconds, Office>> near;
     for (const auto& peer : node.peers(now)) {
         if (peer.stock || !peer.roles.has(mesh::Role::voice) || !node.is_up(peer.key)) continue;
-        near.emplace_back(peer.rtt.value_or(std::chrono::microseconds::max()), peer.name);
+        const auto member = node.view().members.find(peer.key);
+        if (member == node.view().members.end() || !member->second.node) continue;
+        const auto& ports = member->second.node->phones;
+        if (ports == mesh::PhonePorts{}) continue;
+        near.emplace_back(peer.rtt.value_or(std::chrono::microseconds::max()), Office{peer.name, ports.udp, ports.tcp, ports.tls});
     }
-    std::sort(near.begin(), near.end());
-    std::vector<std::string> out;
-    for (auto& [rtt, name] : near) out.push_back(std::move(name));
+    std::sort(near.begin(), near.end(), [](const auto& a, const auto& b) {
+        return std::tie(a.first, a.second.label) < std::tie(b.first, b.second.label);
+    });
+    std::vector<Office> out;
+    for (auto& [rtt, office] : near) out.push_back(std::move(office));
     return out;
 }
 
@@ -28,6 +37,8 @@ std::optional<std::string> e164_digits(const std::string& number, const voice::D
 
 }  // namespace
 
+std::string mesh_domain(const mesh::Node& node) { return node.mesh_name() + ".internal"; }
+
 DnsNumbers dns_numbers(const mesh::Node& node, const DnsNaming& naming) {
     std::map<std::string, std::string> numbers;
     for (const auto& [number, aor] : node.view().numbers) {
@@ -39,14 +50,14 @@ DnsNumbers dns_numbers(const mesh::Node& node, const DnsNaming& naming) {
         if (number.starts_with('+')) numbers.insert_or_assign(std::move(*digits), aor);
         else numbers.emplace(std::move(*digits), aor);
     }
-    return DnsNumbers(numbers.begin(), numbers.end());
+    return std::make_shared<const dns::Numbers>(numbers.begin(), numbers.end());
 }
 
 dns::Contents dns_contents(const mesh::Node& node, const DnsNaming& naming, DnsNumbers numbers, net::Now now) {
     dns::Contents out;
     const auto& view = node.view();
     const auto& self = node.self();
-    out.mesh = node.mesh_name() + ".internal";
+    out.mesh = mesh_domain(node);
     out.self = self.says.name;
     for (const auto& [key, member] : view.members) out.hosts.push_back({member.says.name, member.says.addresses});
     out.networks = {mesh::overlay_prefix(node.identity().mesh_id)};

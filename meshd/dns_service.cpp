@@ -62,7 +62,7 @@ void DnsService::follow_addresses() {
 const dns::Zones& DnsService::zones() {
     const auto now = loop_.now();
     const auto& there = zones_.contents();
-    const auto wait = std::min<net::Duration>(kAtMost, (there.hosts.size() + there.numbers.size()) * kEveryName);
+    const auto wait = std::min<net::Duration>(kAtMost, (there.hosts.size() + zones_.numbers().size()) * kEveryName);
     if (stale_ && (made_ == net::Steady{} || now.steady >= made_ + wait)) {
         if (std::exchange(numbers_stale_, false)) numbers_ = dns_numbers(node_, naming_);
         zones_ = dns::Zones(dns_contents(node_, naming_, numbers_, now));
@@ -107,7 +107,7 @@ void DnsService::tell_resolved() {
 
 void DnsService::resolved_changed() {
     const auto text = resolved_->state() == Resolved::State::refused ? resolved_->why() : std::string();
-    if (resolved_->state() == Resolved::State::told) spdlog::info("systemd-resolved asks here for {}", zones().contents().mesh);
+    if (resolved_->state() == Resolved::State::told) spdlog::info("systemd-resolved asks here for {}", mesh_domain(node_));
     if (text.empty() || text == told_of_resolved_) return;
     told_of_resolved_ = text;
     spdlog::warn("systemd-resolved does not let this node tell it the mesh's names: {}", text);

@@ -285,6 +285,8 @@ void LiveNode::start_voice() {
         sip_->set_tls_centre(tls_to_centre(tls), centre->host);
     }
     set_sip_overlay();
+    const auto port = config_.voice.port;
+    core_->node().set_phones({port, port, tls.listens ? tls.port : std::uint16_t{0}}, loop_.now());
     resolve_centre();
 }
 

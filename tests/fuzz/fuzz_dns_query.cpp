@@ -21,9 +21,9 @@ const dns::Zones& zones() {
         contents.networks = {*net::Prefix::parse("10.87.0.0/16")};
         contents.voice_domain = "acme.example";
         contents.is_office = true;
-        contents.offices = {"munich"};
+        contents.offices = {{"munich", 5060, 5060, 5061}};
         contents.sips_port = 5061;
-        contents.numbers = {{"442079460148", "alice@acme.example"}};
+        contents.numbers = std::make_shared<const dns::Numbers>(dns::Numbers{{"442079460148", "alice@acme.example"}});
         contents.number_suffixes = {"e164.arpa"};
         return dns::Zones(contents);
     }();

@@ -29,9 +29,10 @@ inline Contents acme() {
     out.networks = {*net::Prefix::parse("10.87.0.0/16"), *net::Prefix::parse("fd00:1:2::/48")};
     out.voice_domain = "acme.internal";
     out.is_office = true;
-    out.offices = {"munich", "london"};
-    out.numbers = {{"3904610148", "bob@acme.internal"}, {"442079460148", "alice@acme.internal"},
-                   {"4420794601487", "it's!odd@acme.internal"}};
+    out.offices = {{"munich", 5060, 5060, 0}, {"london", 5070, 0, 5071}};
+    out.numbers = std::make_shared<const Numbers>(Numbers{{"3904610148", "bob@acme.internal"},
+                                                          {"442079460148", "alice@acme.internal"},
+                                                          {"4420794601487", "it's!odd@acme.internal"}});
     out.serial = 7;
     return out;
 }

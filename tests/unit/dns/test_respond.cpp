@@ -127,8 +127,8 @@ TEST_CASE("toward UDP a response fits, and is cut where it does not, with TC") {
     contents.hosts.clear();
     contents.offices.clear();
     for (char c = 'a'; c < 'i'; ++c) {
-        contents.offices.push_back(std::string(63, c));
-        contents.hosts.push_back({contents.offices.back(), {address("10.87.1." + std::to_string(c)), address("fd00:1:2::1:1")}});
+        contents.offices.push_back({std::string(63, c), 5060, 5060, 0});
+        contents.hosts.push_back({contents.offices.back().label, {address("10.87.1." + std::to_string(c)), address("fd00:1:2::1:1")}});
     }
     const Zones many(contents);
     // Additional records go first.

@@ -66,14 +66,16 @@ Contents random_contents(net::Random& random) {
     }
     out.voice_domain = random.below(2) == 0 ? "m.internal" : "v.m.internal";
     out.is_office = random.below(2) == 0;
-    out.offices = {out.hosts.back().label};
-    std::set<std::string> numbers;
+    out.offices = {{out.hosts.back().label, 5060, 5060, 0}};
+    std::set<std::string> digits_there;
+    Numbers numbers;
     for (unsigned i = 0; i < 12; ++i) {
         std::string digits;
         for (auto left = 1 + random.below(6); left > 0; --left) digits += static_cast<char>('0' + random.below(3));
-        if (numbers.insert(digits).second) out.numbers.emplace_back(digits, "u" + digits + "@m.internal");
+        if (digits_there.insert(digits).second) numbers.emplace_back(digits, "u" + digits + "@m.internal");
     }
-    std::sort(out.numbers.begin(), out.numbers.end());
+    std::sort(numbers.begin(), numbers.end());
+    out.numbers = std::make_shared<const Numbers>(std::move(numbers));
     out.number_suffixes = {"tel"};
     return out;
 }
@@ -106,11 +108,11 @@ Model model_of(const Contents& contents) {
         out.entries.push_back({contents.voice_domain, kNaptr, "10 " + std::to_string(preference) + " \"s\" \"SIP+D2" + (preference == 10 ? "U" : "T") + "\" \"\" " + name + "."});
         preference += 10;
         if (contents.is_office) out.entries.push_back({name, kSrv, "10 10 5060 sip.self.m.internal."});
-        out.entries.push_back({name, kSrv, "20 10 5060 " + contents.offices[0] + ".m.internal."});
+        out.entries.push_back({name, kSrv, "20 10 5060 " + contents.offices[0].label + ".m.internal."});
     }
     for (const std::string suffix : {"e164.m.internal", "tel"}) {
         out.entries.push_back({suffix, 0, ""});
-        for (const auto& [digits, aor] : contents.numbers) {
+        for (const auto& [digits, aor] : *contents.numbers) {
             out.entries.push_back({reversed_digits(digits) + suffix, kNaptr, "100 10 \"u\" \"E2U+sip\" \"!^.*$!sip:" + aor + "!\" ."});
         }
     }

@@ -137,7 +137,7 @@ TEST_CASE("every body comes back equal") {
     MeshPolicy policy{"acme", *net::Prefix::parse("10.73.0.0/16"), {}};
     User user{{"+390461123456", "201"}, false, {signer.mesh_id}, 5, false, UINT64_MAX, bytes("0102")};
     NodeInfo info{{*net::Endpoint::parse("192.0.2.1:51820"), *net::Endpoint::parse("[2001:db8::1]:51820")}, 7, member.subnets,
-                  {{"carrier", {"+44", "+"}, 10, true}, {"line", {}, 0, false}}};
+                  {{"carrier", {"+44", "+"}, 10, true}, {"line", {}, 0, false}}, {5060, 5070, UINT16_MAX}};
     const Bindings bindings{{{7ULL << 56, 1'800'000'120}, {(8ULL << 56) - 1, 1'800'000'000}}};
     const auto key_subject = as_subject(signer.mesh_id.view());
     const std::pair<RecordKey, Body> all[] = {
@@ -158,6 +158,35 @@ TEST_CASE("every body comes back equal") {
         REQUIRE(read);
         CHECK(*read == body);
     }
+}
+
+TEST_CASE("where phones may come to a node is read as far as it is known, and refused where it can be no port") {
+    Signer signer;
+    const RecordKey key{RecordType::node, as_subject(signer.mesh_id.view()), signer.mesh_id};
+    const auto ports = [&](std::string_view after_c) -> std::optional<PhonePorts> {
+        const auto read = decode(key, bytes(after_c));
+        return read ? std::optional(std::get<NodeInfo>(*read).phones) : std::nullopt;
+    };
+    CHECK(ports("a1616301") == PhonePorts{});  // of an earlier version
+    CHECK(ports("a2616301" "6170a0") == PhonePorts{});
+    CHECK(ports("a2616301" "6170a1" "6175" "1913c4") == PhonePorts{5060, 0, 0});
+    CHECK(ports("a2616301" "6170a3" "6173" "19ffff" "6174" "01" "6175" "1913c4") == PhonePorts{5060, 1, UINT16_MAX});
+    // A transport of a later version is skipped, whatever is said of it.
+    CHECK(ports("a2616301" "6170a2" "6171" "8118ff" "6174" "1913c4") == PhonePorts{0, 5060, 0});
+    for (const auto* bad : {"00", "1a00010000", "20", "6135", "f5", "f6", "8101"}) {
+        CHECK_FALSE(ports("a2616301" "6170a1" "6175" + std::string(bad)));
+    }
+    for (const auto* bad : {"00", "80", "f6", "6135", "8101"}) CHECK_FALSE(ports("a2616301" "6170" + std::string(bad)));
+    std::string many = "a2616301" "6170a9";
+    for (int i = 0; i < 9; ++i) many += "616" + std::to_string(i) + "01";
+    CHECK_FALSE(ports(many));
+    // One that says all there is to say still fits.
+    NodeInfo full;
+    full.endpoints.assign(16, *net::Endpoint::parse("[2001:db8::1]:51820"));
+    full.offered.assign(32, *net::Prefix::parse("2001:db8::/48"));
+    full.trunks.assign(kMaxTrunks, {std::string(32, 'x'), std::vector(kMaxTrunkPrefixes, std::string(4, '+')), UINT32_MAX, true});
+    full.phones = {UINT16_MAX, UINT16_MAX, UINT16_MAX};
+    CHECK(sign_record(signer.mesh_id, signer.secret, key.type, key.subject, 1, encode(full)).wire.size() <= kMaxRecordBytes);
 }
 
 TEST_CASE("bindings fit into a record, and are refused out of order, too many or cut short") {

@@ -10,8 +10,16 @@ TEST_CASE("the roster's names, offices and numbers are what DNS is told") {
     auto& munich = network.invite_and_join(trento, "munich");
     InviteRequest mute;
     mute.voice = false;
-    network.invite_and_join(trento, "printer", mute);
+    auto& printer = network.invite_and_join(trento, "printer", mute);
     REQUIRE(network.run_until([&] { return network.all_up({"trento", "munich", "printer"}); }, 10s));
+    // The printer has no voice role, whatever it says.
+    munich.node->set_phones({5080, 0, 5061}, network.now());
+    printer.node->set_phones({5060, 5060, 0}, network.now());
+    const auto said = [&](const auto& office) {
+        const auto& info = trento.node->view().members.at(office.node->key()).node;
+        return info && info->phones != PhonePorts{};
+    };
+    REQUIRE(network.run_until([&] { return said(munich) && said(printer); }, 10s));
     const auto user = [&](const std::string& aor, std::vector<std::string> numbers, std::vector<std::string> nodes = {}) {
         UserRequest request;
         request.nodes = std::move(nodes);
@@ -39,7 +47,7 @@ TEST_CASE("the roster's names, offices and numbers are what DNS is told") {
     CHECK(contents.self == "trento");
     CHECK(contents.voice_domain == "acme.internal");
     CHECK(contents.is_office);
-    CHECK(contents.offices == std::vector<std::string>{"munich"});
+    CHECK(contents.offices == std::vector<dns::Contents::Office>{{"munich", 5080, 0, 5061}});
     CHECK(contents.sip_port == 5070);
     CHECK(contents.phones_reach == naming.phones_reach);
     CHECK(contents.number_suffixes == naming.suffixes);
@@ -53,11 +61,17 @@ TEST_CASE("the roster's names, offices and numbers are what DNS is told") {
     }
     CHECK(hosts == std::set<std::string>{"munich", "printer", "trento"});
     // 150 is bob's extension, but the whole number is carol's.
-    using Numbers = decltype(contents.numbers);
-    CHECK(contents.numbers == Numbers{{"442079460148", "alice@acme.internal"},
-                                      {"442079460149", "bob@acme.internal"},
-                                      {"442079460150", "carol@acme.internal"},
-                                      {"442079460152", "dave@acme.internal"}});
+    CHECK(*contents.numbers == dns::Numbers{{"442079460148", "alice@acme.internal"},
+                                            {"442079460149", "bob@acme.internal"},
+                                            {"442079460150", "carol@acme.internal"},
+                                            {"442079460152", "dave@acme.internal"}});
+    const dns::Zones zones(contents);
+    CHECK(&zones.numbers() == contents.numbers.get());  // which are made once, and never copied
+
+    munich.node->set_phones({}, network.now());
+    REQUIRE(network.run_until([&] { return !said(munich); }, 10s));
+    contents = meshd::dns_contents(*trento.node, naming, contents.numbers, network.now());
+    CHECK(contents.offices.empty());  // it is up, but phones may not come, or it is of an earlier version
 
     naming.phones_here = false;
     naming.voice_domain = "acme.example";
