@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "mesh/attached.hpp"
+#include "mesh/clock_step.hpp"
 #include "mesh/data_path.hpp"
 #include "mesh/introduction.hpp"
 #include "net/text.hpp"
@@ -290,6 +291,13 @@ DeviceConfig Node::device() const {
 // In between.
 
 void Node::drain(net::Now now) {
+    // A binding ends when it would have, whatever the clock says then: all are told anew by the new one.
+    if (const auto step_s = clock_step_s(seen_, now); step_s != 0) {
+        for (auto& [shard, users] : bindings_) {
+            for (auto& [_, until] : users) until = std::max<std::int64_t>(0, until + step_s);
+            shards_to_sign_.insert(shard);
+        }
+    }
     seen_ = now;
     for (bool quiet = false; !quiet;) {
         quiet = true;

@@ -1,6 +1,7 @@
 // Users, their credentials under the voice key, and this node's bindings.
 #include <algorithm>
 
+#include "mesh/clock_step.hpp"
 #include "mesh/node.hpp"
 #include "net/wiped.hpp"
 
@@ -169,6 +170,7 @@ const std::vector<Binding>& Node::signed_bindings(std::uint8_t shard) const {
 
 void Node::set_binding(const std::string& aor, std::optional<std::int64_t> until, net::Now now) {
     if (normal_aor(aor) != aor || (until && *until < 0)) return;
+    if (clock_step_s(seen_, now) != 0) drain(now);  // `until` is by the new clock, the others are not yet
     const auto user = user_id(aor);
     const auto shard = shard_of(aor);
     auto& here = bindings_[shard];
@@ -185,7 +187,11 @@ void Node::set_binding(const std::string& aor, std::optional<std::int64_t> until
     }
     const auto& there = signed_bindings(shard);
     const auto told = std::lower_bound(there.begin(), there.end(), Binding{user, 0});
-    if (told == there.end() || told->user != user || told->until >= *until) return;
+    if (told == there.end() || told->user != user) {  // it was over when its shard was signed
+        shards_to_sign_.insert(shard);
+        return;
+    }
+    if (told->until >= *until) return;
     const auto wait_s = std::clamp<std::int64_t>(told->until - kExtendAhead_s - net::unix_seconds(now.wall), 0, kExtendWithin_s);
     const auto by = now.steady + std::chrono::seconds(wait_s);
     const auto [waits, is_new] = shards_to_extend_.try_emplace(shard, by);

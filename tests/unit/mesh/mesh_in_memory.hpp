@@ -22,6 +22,7 @@ struct Machine {
     std::map<net::Bytes, net::Bytes> disk;
     std::optional<Tai64n> stamp;
     bool disk_works = true;
+    net::Duration clock_ahead{};  ///< of everybody's, as the node reads its own
     std::unique_ptr<Node> node;
     std::unique_ptr<Joiner> joiner;
     std::vector<NodeEvent> events;
@@ -60,6 +61,7 @@ public:
     std::function<bool(const Machine&, const Machine&)> passes = [](const auto&, const auto&) { return true; };
 
     net::Now now() const { return now_; }
+    net::Now now_of(const Machine& machine) const { return {now_.steady, now_.wall + machine.clock_ahead}; }
     Machine& machine(const std::string& name) { return *machines_.at(name); }
     Machine& add(const std::string& name) {
         const auto number = static_cast<std::uint8_t>(machines_.size() + 1);
@@ -94,7 +96,7 @@ public:
         }
     }
     void start(Machine& machine) {
-        machine.node = std::make_unique<Node>(*machine.identity, machine.stored(), machine.stamp, machine.random, machine.settings, now_);
+        machine.node = std::make_unique<Node>(*machine.identity, machine.stored(), machine.stamp, machine.random, machine.settings, now_of(machine));
         drain(machine);
     }
     void crash(Machine& machine) { machine.node.reset(); }
@@ -153,7 +155,7 @@ public:
                 deliver(datagram.from, datagram.to, datagram.bytes);
             }
             for (auto& [_, machine] : machines_) {
-                if (machine->node && machine->node->next_deadline() <= now_.steady) machine->node->tick(now_);
+                if (machine->node && machine->node->next_deadline() <= now_.steady) machine->node->tick(now_of(*machine));
                 if (machine->joiner && machine->joiner->next_deadline() <= now_.steady) machine->joiner->tick(now_);
                 drain(*machine);
             }
@@ -172,7 +174,7 @@ public:
                 start(machine);
                 for (const auto& [key, endpoint] : joined.contacts) {
                     const auto* member = machine.node->view().by_tunnel_key(key);
-                    machine.node->add_candidate(member ? std::optional(member->key) : std::nullopt, endpoint, Source::join, now_);
+                    machine.node->add_candidate(member ? std::optional(member->key) : std::nullopt, endpoint, Source::join, now_of(machine));
                 }
             }
         }
@@ -188,7 +190,7 @@ public:
                 }
             }
             if (batch->stamp) machine.stamp = batch->stamp;
-            machine.node->durable(batch->id, now_);
+            machine.node->durable(batch->id, now_of(machine));
         }
         for (auto& datagram : machine.node->take_datagrams()) send(machine, std::move(datagram));
         for (auto& event : machine.node->take_events()) machine.events.push_back(std::move(event));
@@ -228,7 +230,7 @@ private:
         if (datagram.train != 0) {
             ++from.trains;
             from.train_datagram_bytes = datagram.bytes.size();
-            if (from.splits_trains) from.node->not_in_one_send(datagram, now_);
+            if (from.splits_trains) from.node->not_in_one_send(datagram, now_of(from));
             if (from.loses_trains) return;
         }
         if (datagram.never_fragment) {
@@ -243,7 +245,7 @@ private:
         auto* machine = find(to);
         if (machine == nullptr) return;
         if (machine->node) {
-            machine->node->receive(bytes, from, now_);
+            machine->node->receive(bytes, from, now_of(*machine));
         } else if (machine->joiner) {
             machine->joiner->receive(bytes, from, now_);
         }

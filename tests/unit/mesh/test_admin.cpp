@@ -141,6 +141,59 @@ TEST_CASE("a binding of before the clock was set does not cut those short that s
     CHECK(offices.trento.node->nodes_for(bob, offices.now().wall) == std::vector{offices.munich.node->key()});
 }
 
+TEST_CASE("a phone that comes by when its binding was already left out as over is told of again") {
+    Offices offices(43);
+    const std::string bob = "bob@acme.example";
+    std::string mate;
+    for (int i = 0; mate.empty() || shard_of(mate) != shard_of(bob); ++i) mate = "user" + std::to_string(i) + "@acme.example";
+    offices.done(offices.trento, offices.trento.node->put_user({bob, {}, {"munich"}, {}}, offices.now()));
+    offices.run(1s);
+    const auto bind = [&](const std::string& aor, int seconds) {
+        offices.munich.node->set_binding(aor, net::unix_seconds(offices.now().wall) + seconds, offices.now());
+    };
+    bind(bob, 2);
+    offices.run(3s);
+    bind(mate, 120);
+    offices.run(300ms);
+    REQUIRE(offices.trento.node->nodes_for(bob, offices.now().wall).empty());
+    bind(bob, 120);
+    offices.run(300ms);
+    CHECK(offices.trento.node->nodes_for(bob, offices.now().wall) == std::vector{offices.munich.node->key()});
+}
+
+TEST_CASE("a node whose clock is set signs its bindings at once by the new one, and they last as long as before") {
+    const auto step = GENERATE(-365 * 24h, -1h, 1h, 365 * 24h);
+    Offices offices(44);
+    const std::string bob = "bob@acme.example", eve = "eve@acme.example";
+    for (const auto& user : {bob, eve}) {
+        offices.done(offices.trento, offices.trento.node->put_user({user, {}, {"munich"}, {}}, offices.now()));
+    }
+    offices.run(1s);
+    auto& munich = *offices.munich.node;
+    const auto wall = [&] { return offices.now_of(offices.munich).wall; };
+    munich.set_binding(bob, net::unix_seconds(wall()) + 120, offices.now_of(offices.munich));
+    offices.run(300ms);
+    offices.munich.clock_ahead = step;
+    const bool told_first = GENERATE(true, false);
+    // What is told before the node has looked at its clock is by the new one already.
+    if (told_first) munich.set_binding(eve, net::unix_seconds(wall()) + 120, offices.now_of(offices.munich));
+    offices.run(11s);
+    if (!told_first) munich.set_binding(eve, net::unix_seconds(wall()) + 120, offices.now_of(offices.munich));
+    offices.run(300ms);
+    const auto until = [&](const std::string& aor) {
+        const auto subject = as_subject(munich.key().view()) + static_cast<char>(shard_of(aor));
+        const auto& record = *offices.trento.node->roster().counting(RecordType::bindings, subject);
+        return std::get<Bindings>(*decode(record.key, record.body())).bindings.front().until - net::unix_seconds(wall());
+    };
+    CHECK(until(bob) > 100);
+    CHECK(until(bob) <= 120);
+    CHECK(until(eve) > 100);
+    CHECK(until(eve) <= 120);
+    offices.run(130s);
+    CHECK(munich.nodes_for(bob, wall()).empty());
+    CHECK(munich.nodes_for(eve, wall()).empty());
+}
+
 TEST_CASE("a phone that only stays costs a signature now and then, and is never thought gone") {
     Offices offices(37);
     offices.done(offices.trento, offices.trento.node->put_user({"bob@acme.example", {}, {"munich"}, {}}, offices.now()));
