@@ -160,8 +160,9 @@ void Forking::success(Fork& fork, Branch& branch, Message response, net::Now now
     const bool again = fork.final_status != 0 && fork.winner == branch.id && response.to_tag() == fork.winner_tag;
     if (fork.final_status != 0 && !again) {
         if (!fork.is_invite()) return;
-        // In a dialog that lives on it was a copy of what has been answered: no BYE.
-        forsaken_.end(response, branch.target.flow, !branch.ended && fork.request.to_tag().empty(), now);
+        // In a dialog that lives on it was a copy of what has been answered, or it is the very answer by another way: no BYE.
+        const bool lives_on = !fork.request.to_tag().empty() || response.to_tag() == fork.winner_tag;
+        forsaken_.end(response, branch.target.flow, !branch.ended && !lives_on, now);
         branch.ended = true;
         return;
     }

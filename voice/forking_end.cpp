@@ -1,5 +1,6 @@
 /// How branches and forks end: cancelled, forsaken, timed out, moved past a dead centre, forgotten.
 #include <algorithm>
+#include <utility>
 
 #include "voice/forking.hpp"
 
@@ -95,6 +96,13 @@ bool Forking::hand_over(Fork& came, const Message& response, net::Now now) {
             if (auto* rival = find(id)) finish(*rival, 487, now, reason);
         }
     };
+    if (status < 300 && went->final_status != 0 && response.to_tag() != went->winner_tag) {
+        // Both have answered before anybody could tell them apart.
+        for (auto& late : came.branches) {
+            if (late.id == came.winner) forsaken_.end(response, late.target.flow, !std::exchange(late.ended, true), now);
+        }
+        return true;
+    }
     if (status < 300) {
         const auto caller = went->id;
         const bool first = went->final_status == 0;
@@ -226,6 +234,11 @@ std::size_t Forking::adopt(const std::vector<ServerId>& old, ServerId id, const 
     fork->orphan_until = net::kNever;
     invites_.add(request, id);
     wake(*fork);
+    if (fork->final_status != 0) {
+        const auto winner = std::find_if(fork->branches.begin(), fork->branches.end(), [&](const auto& b) { return b.id == fork->winner; });
+        drop_others(*fork, winner == fork->branches.end() ? nullptr : &*winner, now, kElsewhere);
+        return count;
+    }
     for (const auto& provisional : provisionals) reply(*fork, provisional, now);
     return count;
 }

@@ -25,36 +25,38 @@ void Merging::deliver(ServerId id, const Message& invite, const Aor& caller, con
                       bool second) {
     const auto pair = pair_of(caller, callee);
     // The same one twice: a spare that is tried again.
-    const auto fresh = by_id_.insert_or_assign(id, Delivery{id, pair, InviteIndex::name_of(invite), side, second, std::nullopt}).second;
+    const auto fresh = by_id_.insert_or_assign(id, Delivery{id, pair, InviteIndex::name_of(invite), side, second, std::nullopt, false}).second;
     if (fresh) by_pair_.emplace(pair, id);
 }
 
-std::vector<ServerId> Merging::unended(const std::string& pair, std::string_view name) const {
+std::vector<ServerId> Merging::copies(const std::string& pair, std::string_view name, bool answered) const {
     std::vector<ServerId> out;
     const auto [first, last] = by_pair_.equal_range(pair);
     for (auto at = first; at != last; ++at) {
         const auto& other = by_id_.at(at->second);
-        if (other.side == Side::centre && !other.until && std::string_view(other.invite).starts_with(name)) out.push_back(other.id);
+        if (other.side != Side::centre || (other.until && !(answered && other.answered))) continue;
+        if (std::string_view(other.invite).starts_with(name)) out.push_back(other.id);
     }
     std::sort(out.begin(), out.end());
     return out;
 }
 
-std::vector<ServerId> Merging::unended(const Message& invite, const Aor& caller, const Aor& callee) const {
-    return unended(pair_of(caller, callee), InviteIndex::name_of(invite));
+std::vector<ServerId> Merging::copies(const Message& invite, const Aor& caller, const Aor& callee, bool answered) const {
+    return copies(pair_of(caller, callee), InviteIndex::name_of(invite), answered);
 }
 
 std::vector<ServerId> Merging::ringing(const Message& withdrawal, const Aor& caller, const Aor& callee, bool any) const {
     const auto pair = pair_of(caller, callee);
-    auto out = unended(pair, std::string(withdrawal.call_id()) + '\n' + withdrawal.from_tag() + '\n');
+    auto out = copies(pair, std::string(withdrawal.call_id()) + '\n' + withdrawal.from_tag() + '\n', false);
     if (!out.empty() || !any) return out;
-    out = unended(pair, "");
-    return out.empty() ? out : unended(pair, by_id_.at(out.back()).invite);
+    out = copies(pair, "", false);
+    return out.empty() ? out : copies(pair, by_id_.at(out.back()).invite, false);
 }
 
 void Merging::ended(ServerId id, bool answered, net::Now now) {
     const auto at = by_id_.find(id);
     if (at == by_id_.end()) return;
+    at->second.answered = answered;
     at->second.until = now.steady + (answered ? net::Duration(kRememberAnswered) : net::Duration(kRememberEnded));
 }
 

@@ -33,8 +33,9 @@ public:
                     bool centre_doubtful) const;
     /// It is being delivered to phones here.
     void deliver(ServerId id, const Message& invite, const Aor& caller, const Aor& callee, Side side, bool second);
-    /// The deliveries of this very INVITE that the centre has brought, one for each phone, and that have not ended.
-    std::vector<ServerId> unended(const Message& invite, const Aor& caller, const Aor& callee) const;
+    /// The deliveries of this very INVITE that the centre has brought, one for each phone, and that have not ended;
+    /// `answered`: or by an answer.
+    std::vector<ServerId> copies(const Message& invite, const Aor& caller, const Aor& callee, bool answered) const;
     /// The deliveries of a call that the centre has brought, and that ring still. `any`: else of one call of that pair, for
     /// a B2BUA that is dead will not bring its end.
     std::vector<ServerId> ringing(const Message& withdrawal, const Aor& caller, const Aor& callee, bool any) const;
@@ -54,10 +55,11 @@ private:
         Side side = Side::phone;
         bool second = false;
         std::optional<net::Steady> until;  ///< ended, and still counts so long
+        bool answered = false;
     };
     static std::string pair_of(const Aor& caller, const Aor& callee) { return caller + '\n' + callee; }
-    /// The centre's of that pair that have not ended and whose name is, or begins with, `name`.
-    std::vector<ServerId> unended(const std::string& pair, std::string_view name) const;
+    /// The centre's of that pair that have not ended, or by an answer, and whose name is, or begins with, `name`.
+    std::vector<ServerId> copies(const std::string& pair, std::string_view name, bool answered) const;
 
     std::unordered_map<ServerId, Delivery> by_id_;
     std::unordered_multimap<std::string, ServerId> by_pair_;

@@ -281,9 +281,10 @@ bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor&
     const bool told = second && told_lost(invite) && lookup_.is_at(caller, event.flow);
     const bool doubtful = told || !exchange_.monitor || exchange_.monitor->doubtful();
     const auto judgement = merging_.judge(invite, caller, callee, event.flow.side, second, doubtful);
+    const bool lost = told || (second && exchange_.monitor && !exchange_.centre_up());
     switch (judgement.verdict) {
         case Merging::Verdict::deliver:
-            return false;
+            return lost && taken_over(event, caller, callee, merging_.copies(invite, caller, callee, true), now);
         case Merging::Verdict::hold:
             if (judgement.same && exchange_.monitor && !exchange_.centre_up()) {  // the centre's last word: it need not be let through
                 exchange_.answer(event.id, 482, now);
@@ -300,23 +301,43 @@ bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor&
             exchange_.answer(event.id, 482, now);
             return true;
         case Merging::Verdict::adopt:
-            if (auto* fork = forking_.find(judgement.other); fork != nullptr && !fork->calls.empty()) {
-                if (auto* call = calls_.find(fork->calls.front())) {
-                    calls_.listen(*call, invite, event.flow, now);
-                    call->invite = invite;
-                    call->caller = event.flow;
-                }
-                const auto rung = merging_.unended(invite, caller, callee);
-                for (const auto id : rung) merging_.ended(id, false, now);
-                merging_.deliver(event.id, invite, caller, callee, event.flow.side, true);
-                const auto key = fork->calls.front();
-                const auto adopted = forking_.adopt(rung, event.id, invite, event.flow, now);
-                if (auto* call = calls_.find(key)) call->forks -= static_cast<unsigned>(std::min<std::size_t>(call->forks, adopted - 1));
-                return true;
-            }
-            return false;
+            return taken_over(event, caller, callee, merging_.copies(invite, caller, callee, lost), now);
     }
     return false;
+}
+
+bool Requests::taken_over(const RequestArrived& event, const Aor& caller, const Aor& callee, std::vector<ServerId> rung, net::Now now) {
+    std::string key;
+    std::size_t undecided = 0;
+    for (const auto id : rung) {
+        const auto* fork = forking_.find(id);
+        if (fork == nullptr || fork->calls.empty()) continue;
+        key = fork->calls.front();
+        undecided += fork->final_status == 0 ? 1 : 0;
+    }
+    auto* call = calls_.find(key);
+    if (call == nullptr) return false;
+    if (call->answer) {  // the others give way to the phone that has this call
+        std::stable_partition(rung.begin(), rung.end(), [&](const auto id) {
+            const auto* fork = forking_.find(id);
+            return fork != nullptr && fork->winner_tag == call->answer->to_tag();
+        });
+    }
+    calls_.listen(*call, event.message, event.flow, now);
+    call->invite = event.message;
+    call->caller = event.flow;
+    for (const auto id : rung) merging_.ended(id, false, now);
+    merging_.deliver(event.id, event.message, caller, callee, event.flow.side, true);
+    forking_.adopt(rung, event.id, event.message, event.flow, now);
+    auto* fork = forking_.find(event.id);
+    const bool answered = fork != nullptr && fork->final_status != 0;
+    const auto fewer = answered ? undecided : undecided - std::min<std::size_t>(undecided, 1);  // one goes on
+    call->forks -= static_cast<unsigned>(std::min<std::size_t>(call->forks, fewer));
+    if (!answered) return true;
+    merging_.ended(event.id, true, now);
+    // The answer went to a centre that was dead already. It is told again, as its phone does until somebody acknowledges it.
+    if (call->answer) forking_.response({fork->winner, *call->answer, call->callee}, now);
+    return true;
 }
 
 void Requests::deliver(const RequestArrived& event, const Aor& caller, const Aor& callee,

@@ -80,6 +80,9 @@ private:
                  net::Now now);
     /// True if it was dealt with: held, refused or adopted.
     bool merged(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now);
+    /// The call that the centre has brought to phones here by these deliveries comes over the mesh from now on. False: there
+    /// is none.
+    bool taken_over(const RequestArrived& event, const Aor& caller, const Aor& callee, std::vector<ServerId> rung, net::Now now);
     /// Past a centre that is silent: the caller of a call that it has brought here has given up.
     void withdrawn(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now);
     /// The phones here, or the only one that an INVITE with Replaces is for.

@@ -475,9 +475,12 @@ TEST_CASE("a withdrawal ends the call that it names, of several of the same pair
     for (unsigned i = 1; i <= 3; ++i) CHECK(merging.ringing(invites[i - 1], "alice", "bob", true) == std::vector<voice::ServerId>{i});
     merging.deliver(4, invites.front(), "alice", "bob", voice::Side::centre, false);  // another phone
     CHECK(merging.ringing(invites.front(), "alice", "bob", false) == std::vector<voice::ServerId>{1, 4});
-    CHECK(merging.unended(invites.front(), "alice", "bob") == std::vector<voice::ServerId>{1, 4});
+    CHECK(merging.copies(invites.front(), "alice", "bob", false) == std::vector<voice::ServerId>{1, 4});
+    merging.ended(2, true, net::Now{});
     merging.ended(1, false, net::Now{});
-    CHECK(merging.unended(invites.front(), "alice", "bob") == std::vector<voice::ServerId>{4});
+    CHECK(merging.copies(invites.front(), "alice", "bob", false) == std::vector<voice::ServerId>{4});
+    CHECK(merging.copies(invites[1], "alice", "bob", true) == std::vector<voice::ServerId>{2});
+    CHECK(merging.copies(invites[1], "alice", "bob", false).empty());
     auto other = invites.front();
     other.set("Call-ID", "of the other side of a B2BUA");
     CHECK(merging.ringing(other, "alice", "bob", true) == std::vector<voice::ServerId>{4});
@@ -500,4 +503,58 @@ TEST_CASE("a member that says the centre is lost ends no call that a living cent
     scene.world.flush();
     scene.world.run(2s);
     CHECK(scene.gus.count("CANCEL") == 0);
+}
+
+TEST_CASE("a phone that answers before anybody knows that the centre has died is in the call all the same") {
+    for (unsigned after_ms = 50; after_ms <= 5800; after_ms += 250) {
+        CAPTURE(after_ms);
+        Scene scene;
+        scene.register_all();
+        scene.bob.manner = Phone::Manner::rings;
+        scene.alice.call("sip:bob@acme.example");
+        scene.world.run(2s);
+        REQUIRE(scene.alice.last("INVITE") == 180);
+        scene.centre.alive = false;
+        scene.world.run(std::chrono::milliseconds(after_ms));
+        scene.bob.pick_up();
+        scene.world.run(12s);
+        CHECK(scene.alice.in_call());
+        CHECK(scene.alice.last("INVITE") == 200);
+        CHECK(scene.bob.in_call());
+        CHECK(scene.bob.count("INVITE") == 1);
+        CHECK(scene.bob.count("ACK") >= 1);
+        REQUIRE(scene.trento.relays.size() == 1);
+        REQUIRE(scene.munich.relays.size() == 1);
+        CHECK(scene.trento.relays.begin()->second[1].rtp.address == scene.munich.overlay_address());
+        CHECK(scene.munich.relays.begin()->second[1].rtp.address == scene.trento.overlay_address());
+        scene.alice.hang_up();
+        scene.world.run(2s);
+        CHECK_FALSE(scene.bob.in_call());
+        CHECK(scene.quiet());
+    }
+}
+
+TEST_CASE("a phone that answered past a sleeping centre stays in its call when that wakes up and passes the answer on") {
+    for (const auto asleep : {6500ms, 9000ms, 25000ms}) {
+        Scene scene;
+        scene.register_all();
+        scene.bob.manner = Phone::Manner::rings;
+        scene.alice.call("sip:bob@acme.example");
+        scene.world.run(2s);
+        REQUIRE(scene.alice.last("INVITE") == 180);
+        scene.centre.asleep = true;
+        scene.world.run(1s);
+        scene.bob.pick_up();
+        scene.world.run(asleep);
+        scene.centre.wake();
+        scene.world.run(10s);
+        CHECK(scene.alice.in_call());
+        CHECK(scene.bob.in_call());
+        CHECK(scene.bob.count("BYE") == 0);
+        scene.alice.hang_up();
+        scene.world.run(2s);
+        CHECK_FALSE(scene.bob.in_call());
+        scene.world.run(10s);
+        CHECK(scene.quiet());
+    }
 }

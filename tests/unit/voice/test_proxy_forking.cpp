@@ -223,7 +223,7 @@ namespace {
 
 /// A caller whom the centre, a proxy, has brought to two phones of one user in one office; then it dies in silence.
 struct TwoRing : Desks {
-    explicit TwoRing(bool one_office, bool second_first)
+    explicit TwoRing(bool one_office, bool second_first, bool unnoticed = false)
         : caller(one_office ? hal : fay),
           one(world, one_office ? "ida" : "gus", one_office ? london.phone(41) : munich.phone(41), one_office ? london.lan() : munich.lan()),
           other(one_office ? ida : gus) {
@@ -234,7 +234,7 @@ struct TwoRing : Desks {
         line = caller.call(one_office ? "sip:ida@acme.example" : "sip:gus@acme.example");
         world.run(2s);
         REQUIRE(caller.last("INVITE") == 180);
-        kill_centre();
+        kill_centre(unnoticed);
         REQUIRE(one.count("INVITE") == 1);
         REQUIRE(other.count("INVITE") == 1);
         first = second_first ? &other : &one;
@@ -277,6 +277,24 @@ TEST_CASE("two phones that a centre rang before it died in silence: both answer,
     scene.world.run(3s);
     CHECK(scene.caller.up(scene.line));
     CHECK(scene.first->lines_up() + scene.second->lines_up() == 1);
+    scene.caller.hang_up(scene.line);
+    scene.world.run(2s);
+    CHECK(scene.first->lines_up() + scene.second->lines_up() == 0);
+    CHECK(scene.quiet());
+}
+
+TEST_CASE("two phones that a centre rang before it died: one answers before anybody knows of that, the other stops in the end") {
+    const bool one_office = GENERATE(true, false), second_first = GENERATE(true, false), both = !one_office && GENERATE(true, false);
+    CAPTURE(one_office, second_first, both);
+    TwoRing scene(one_office, second_first, true);
+    scene.world.run(1s);
+    scene.first->pick_up(0);
+    if (both) scene.second->pick_up(0);
+    scene.world.run(15s);
+    CHECK(scene.caller.up(scene.line));
+    CHECK(scene.first->lines_up() + scene.second->lines_up() == 1);
+    CHECK(scene.first->count("CANCEL") == 0);
+    CHECK(scene.second->count("CANCEL") == (both ? 0 : 1));
     scene.caller.hang_up(scene.line);
     scene.world.run(2s);
     CHECK(scene.first->lines_up() + scene.second->lines_up() == 0);
