@@ -25,6 +25,9 @@ constexpr std::size_t kMaxPacketBytes = 2048;
 constexpr std::size_t kMostCommands = 64;  // that wait for the thread to come by
 constexpr std::uint64_t kWakeTag = 0;  // relay numbers begin at 1
 
+constexpr int kMostLookedAt = 8;   // pairs that rest, for one that is silent
+constexpr int kMostDrained = 256;  // more than a socket's buffer holds
+
 std::uint64_t tag_of(voice::RelayId id, std::size_t socket) { return id << 2 | socket; }
 
 /// A UDP socket on all addresses of the machine. Without IPv6 it is an IPv4 one.
@@ -57,6 +60,14 @@ loop::FileDescriptor open_socket(std::uint16_t port) {
     return fd;
 }
 
+/// Whether anything has come in since it was asked last. What has is gone.
+bool has_heard(const loop::FileDescriptor& fd) {
+    int count = 0;
+    std::byte none;
+    while (count < kMostDrained && ::recv(fd.get(), &none, 0, MSG_DONTWAIT | MSG_TRUNC) >= 0) ++count;
+    return count > 0;
+}
+
 /// On a socket of both families an IPv4 address is written as ::ffff:a.b.c.d.
 loop::SocketAddress destination(const net::Endpoint& to, int fd) {
     int domain = AF_INET6;
@@ -69,12 +80,13 @@ loop::SocketAddress destination(const net::Endpoint& to, int fd) {
     return loop::to_socket_address({net::IpAddress::v6(mapped), to.port, 0});
 }
 
-/// Four sockets a call: the usual soft limit of 1024 ends at some 200 calls. The hard limit is ours to use.
-void allow_more_descriptors() {
+/// Four sockets a call: the usual soft limit of 1024 ends at some 200 calls. The hard limit is ours to use. How many we have.
+std::size_t allow_more_descriptors() {
     rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 65536);
-    ::setrlimit(RLIMIT_NOFILE, &limit);
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+    const auto before = limit.rlim_cur;
+    if (limit.rlim_cur != limit.rlim_max) limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 65536);
+    return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before;
 }
 
 loop::FileDescriptor must(int fd, const char* what) {
@@ -89,7 +101,8 @@ MediaThread::MediaThread(Settings settings)
       next_port_(static_cast<std::uint16_t>((settings.first_port + 1) & ~1)),
       epoll_(must(::epoll_create1(EPOLL_CLOEXEC), "media thread: epoll")),
       wake_(must(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "media thread: eventfd")) {
-    allow_more_descriptors();
+    // A quarter of the descriptors, in pairs: the others are for calls, and for all else.
+    settings_.most_resting = std::min(settings_.most_resting, allow_more_descriptors() / 8);
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = kWakeTag;
@@ -103,7 +116,7 @@ MediaThread::~MediaThread() {
 }
 
 /// A packet wakes the thread, and before it looks at one it obeys: until then nothing is urgent, and waking it costs more
-/// than what is ordered. While it has relays it comes by every half second.
+/// than what is ordered. While it has sockets it comes by every half second.
 void MediaThread::order(Command command) {
     bool wakes = false;
     {
@@ -122,37 +135,66 @@ void MediaThread::wake() {
     [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
 }
 
-std::uint16_t MediaThread::open_pair(loop::FileDescriptor& rtp, loop::FileDescriptor& rtcp) {
+std::optional<MediaThread::Pair> MediaThread::open_pair() {
     // Round and round, so that a port which has just been closed rests as long as it can.
     const auto first = (settings_.first_port + 1) & ~1;
     const auto pairs = (settings_.last_port - first + 1) / 2;
     for (int tried = 0; tried < pairs; ++tried) {
-        const auto port = next_port_;
-        next_port_ = static_cast<std::uint16_t>(port + 3 > settings_.last_port ? first : port + 2);
-        rtp = open_socket(port);
-        if (!rtp.is_open()) continue;
-        rtcp = open_socket(static_cast<std::uint16_t>(port + 1));
-        if (rtcp.is_open()) return port;
+        Pair pair;
+        pair.port = next_port_;
+        next_port_ = static_cast<std::uint16_t>(pair.port + 3 > settings_.last_port ? first : pair.port + 2);
+        pair.sockets[0] = open_socket(pair.port);
+        if (!pair.sockets[0].is_open()) continue;
+        pair.sockets[1] = open_socket(static_cast<std::uint16_t>(pair.port + 1));
+        if (pair.sockets[1].is_open()) return pair;
     }
-    return 0;
+    return std::nullopt;
 }
 
-std::optional<voice::RelayPorts> MediaThread::open(net::Now) {
+/// The one that has rested longest, if it has since then and was silent. Others rest anew.
+std::optional<MediaThread::Pair> MediaThread::take_resting(net::Steady since, net::Steady now) {
+    for (int i = 0; i < kMostLookedAt; ++i) {
+        Pair pair;
+        {
+            const std::lock_guard lock(mutex_);
+            if (resting_.empty() || resting_.front().since > since) return std::nullopt;
+            pair = std::move(resting_.front().pair);
+            resting_.pop_front();
+        }
+        const bool rtp = has_heard(pair.sockets[0]);
+        const bool rtcp = has_heard(pair.sockets[1]);
+        if (!rtp && !rtcp) return pair;
+        const std::lock_guard lock(mutex_);
+        resting_.push_back({std::move(pair), now});
+    }
+    return std::nullopt;
+}
+
+std::optional<MediaThread::Pair> MediaThread::take_pair(net::Steady now) {
+    if (auto rested = take_resting(now - settings_.rest, now)) return rested;
+    if (auto opened = open_pair()) return opened;
+    return take_resting(net::Steady::max(), now);  // the range is used up: what has rested less is better than none
+}
+
+std::optional<voice::RelayPorts> MediaThread::open(net::Now now) {
     if (open_ >= settings_.max_relays) return std::nullopt;
-    Command command;
-    voice::RelayPorts ports;
-    ports.near_port = open_pair(command.sockets[0], command.sockets[1]);
-    if (ports.near_port != 0) ports.far_port = open_pair(command.sockets[2], command.sockets[3]);
-    if (ports.far_port == 0) {
-        wake();  // some may only wait to be closed
+    auto near = take_pair(now.steady);
+    auto far = near ? take_pair(now.steady) : std::nullopt;
+    if (!far) {
+        wake();  // some may only wait for it to come by
         return std::nullopt;
     }
+    Command command;
+    command.pairs = {std::move(*near), std::move(*far)};
+    voice::RelayPorts ports;
+    ports.near_port = command.pairs[0].port;
+    ports.far_port = command.pairs[1].port;
     ports.id = command.id = ++last_id_;
-    for (std::size_t i = 0; i < command.sockets.size(); ++i) {
+    for (std::size_t i = 0; i < 4; ++i) {
         epoll_event event{};
         event.events = EPOLLIN;
         event.data.u64 = tag_of(command.id, i);
-        ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, command.sockets[i].get(), &event);
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, command.pairs[i / 2].sockets[i % 2].get(), &event);
     }
     command.kind = Command::Kind::open;
     ++open_;
@@ -188,6 +230,11 @@ void MediaThread::close(voice::RelayId id) {
     order(std::move(command));
 }
 
+std::size_t MediaThread::resting() const {
+    const std::lock_guard lock(mutex_);
+    return resting_.size();
+}
+
 std::optional<voice::RelayStats> MediaThread::stats(voice::RelayId id) const {
     const std::lock_guard lock(mutex_);
     const auto found = told_.find(id);
@@ -213,7 +260,7 @@ void MediaThread::run() {
     std::array<epoll_event, kEvents> events{};
     auto told_at = loop::read_clocks().steady;
     while (obey()) {
-        const int count = ::epoll_wait(epoll_.get(), events.data(), kEvents, entries_.empty() ? -1 : kTellEvery_ms);
+        const int count = ::epoll_wait(epoll_.get(), events.data(), kEvents, idle_ ? -1 : kTellEvery_ms);
         const auto now = loop::read_clocks().steady;
         if (!obey()) return;
         for (int i = 0; i < count; ++i) {
@@ -228,6 +275,7 @@ void MediaThread::run() {
         if (now - told_at >= std::chrono::milliseconds(kTellEvery_ms)) {
             told_at = now;
             tell_stats();
+            close_unused(now);
         }
     }
 }
@@ -240,25 +288,50 @@ bool MediaThread::obey() {
         {
             const std::lock_guard lock(mutex_);
             waking_ = false;
-            idle_ = commands_.empty() && entries_.empty();
+            idle_ = commands_.empty() && entries_.empty() && resting_.empty();
             if (commands_.empty()) return true;
             commands.swap(commands_);
         }
         for (auto& command : commands) {
             const auto found = entries_.find(command.id);
             switch (command.kind) {
-            case Command::Kind::open: entries_[command.id].sockets = std::move(command.sockets); break;
+            case Command::Kind::open: entries_[command.id].pairs = std::move(command.pairs); break;
             case Command::Kind::remote:
                 if (found != entries_.end()) found->second.relay.set_remote(command.leg, command.remote);
                 break;
             case Command::Kind::close:
-                if (found != entries_.end()) entries_.erase(found);
+                if (found == entries_.end()) break;
+                rest(std::move(found->second.pairs), loop::read_clocks().steady);
+                entries_.erase(found);
                 break;
             case Command::Kind::stop:
                 entries_.clear();
                 return false;
             }
         }
+    }
+}
+
+void MediaThread::rest(Pairs pairs, net::Steady now) {
+    std::array<Pair, 2> oldest;  // closed without the lock
+    for (const auto& pair : pairs) {
+        for (const auto& fd : pair.sockets) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd.get(), nullptr);
+    }
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+        resting_.push_back({std::move(pairs[i]), now});
+        if (resting_.size() <= settings_.most_resting) continue;
+        oldest[i] = std::move(resting_.front().pair);
+        resting_.pop_front();
+    }
+}
+
+void MediaThread::close_unused(net::Steady now) {
+    std::vector<Pair> unused;  // closed without the lock
+    const std::lock_guard lock(mutex_);
+    while (!resting_.empty() && now - resting_.front().since >= settings_.keep) {
+        unused.push_back(std::move(resting_.front().pair));
+        resting_.pop_front();
     }
 }
 
@@ -269,7 +342,7 @@ void MediaThread::packet(std::uint64_t tag, net::Steady now) {
     const auto at = static_cast<std::size_t>(tag & 3);
     std::array<std::byte, kMaxPacketBytes> buffer;
     loop::SocketAddress from;
-    const auto size = ::recvfrom(entry.sockets[at].get(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC,
+    const auto size = ::recvfrom(entry.pairs[at / 2].sockets[at % 2].get(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC,
                                  from.get(), &from.length);
     if (size <= 0 || static_cast<std::size_t>(size) > buffer.size()) return;
     const auto bytes = net::ByteView(buffer).first(static_cast<std::size_t>(size));
@@ -280,8 +353,7 @@ void MediaThread::packet(std::uint64_t tag, net::Steady now) {
     entry.changed = true;
     const auto forward = entry.relay.receive(leg, channel, source, bytes, now);
     if (!forward) return;
-    const auto out = (forward->leg == voice::Leg::near ? 0U : 2U) + at % 2;
-    const int fd = entry.sockets[out].get();
+    const int fd = entry.pairs[static_cast<std::size_t>(forward->leg)].sockets[at % 2].get();
     const auto to = destination(forward->to, fd);
     // What the kernel will not take now is too late anyway.
     [[maybe_unused]] const auto sent = ::sendto(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL, to.get(), to.length);

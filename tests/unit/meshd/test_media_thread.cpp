@@ -135,3 +135,81 @@ TEST_CASE("what is ordered counts from the next packet on, however many calls th
     }
     CHECK(media.relays() == 1);
 }
+
+namespace {
+
+/// Two phones through a relay, opened at that time. Its ports.
+voice::RelayPorts connect(meshd::MediaThread& media, const Phone& one, const Phone& other, net::Now now) {
+    const auto ports = media.open(now);
+    REQUIRE(ports);
+    media.set_remote(ports->id, voice::Leg::near, at(one), now);
+    media.set_remote(ports->id, voice::Leg::far, at(other), now);
+    return *ports;
+}
+
+/// The thread closes in its own time.
+bool will_rest(const meshd::MediaThread& media, std::size_t pairs) {
+    for (int i = 0; i < 500 && media.resting() != pairs; ++i) ::poll(nullptr, 0, 10);
+    return media.resting() == pairs;
+}
+
+}  // namespace
+
+TEST_CASE("a closed relay's ports are used again once they have rested, and a late packet of its call reaches no other") {
+    meshd::MediaThread media({31301, 31399, 10});
+    auto now = loop::read_clocks();
+    const Phone alice, bob;
+    const auto later = [&](net::Duration wait) {
+        auto out = now;
+        out.steady += wait;
+        return out;
+    };
+    const auto first = connect(media, alice, bob, now);
+    alice.send(first.near_port, 1);
+    REQUIRE(bob.receive(5000) == 172);
+    media.close(first.id);
+    REQUIRE(will_rest(media, 2));
+    const auto second = connect(media, alice, bob, now);  // they have not rested yet
+    CHECK(std::min(second.near_port, second.far_port) > first.far_port);
+    media.close(second.id);
+    REQUIRE(will_rest(media, 4));
+
+    alice.send(first.near_port, 2);  // as she has not heard yet that it is over
+    now = later(std::chrono::seconds(10));
+    const auto third = connect(media, alice, bob, now);
+    CHECK(third.near_port == first.far_port);
+    CHECK(third.far_port == second.near_port);
+    const auto fourth = connect(media, alice, bob, now);
+    CHECK(fourth.near_port == second.far_port);
+    CHECK(fourth.far_port > second.far_port);  // the first, which was not silent, rests anew
+    now = later(std::chrono::seconds(3));
+    const auto fifth = connect(media, alice, bob, now);
+    CHECK(fifth.near_port == first.near_port);
+    alice.send(fifth.near_port, 3);
+    CHECK(bob.receive(5000) == 172);
+    CHECK(bob.receive(50) == 0);
+}
+
+TEST_CASE("what rests is bounded, in number and in time") {
+    const auto now = loop::read_clocks();
+    const Phone alice, bob;
+    SECTION("beyond the bound the oldest are closed") {
+        meshd::MediaThread media({31401, 31499, 10, std::chrono::seconds(2), std::chrono::minutes(1), 3});
+        const auto one = connect(media, alice, bob, now), two = connect(media, alice, bob, now);
+        media.close(one.id);
+        media.close(two.id);
+        REQUIRE(will_rest(media, 3));
+        auto later = now;
+        later.steady += std::chrono::seconds(10);
+        CHECK(connect(media, alice, bob, later).near_port == one.far_port);
+    }
+    SECTION("what nobody uses is closed") {
+        meshd::MediaThread media({31401, 31499, 10, std::chrono::seconds(2), net::Duration{}, 1024});
+        const auto one = connect(media, alice, bob, now);
+        alice.send(one.near_port, 1);
+        REQUIRE(bob.receive(5000) == 172);
+        media.close(one.id);
+        REQUIRE(will_rest(media, 2));
+        CHECK(will_rest(media, 0));
+    }
+}
