@@ -59,6 +59,9 @@ void Core::settle(net::Now now) {
         }
     }
     auto told = node_.take_events();
+    for (const auto& event : told) {
+        if (std::holds_alternative<mesh::RosterChanged>(event)) directory_.roster_changed();
+    }
     std::move(told.begin(), told.end(), std::back_inserter(node_events_));
 }
 

@@ -1,6 +1,8 @@
 /// The proxy's questions, answered from the roster: who is where in the mesh, and who may be.
 #pragma once
 
+#include <unordered_map>
+
 #include "mesh/node.hpp"
 #include "voice/directory.hpp"
 
@@ -21,9 +23,25 @@ public:
     std::optional<voice::NodeId> node_at(const net::IpAddress& overlay) const override;
     std::optional<net::IpAddress> overlay_of(const voice::NodeId& node) const override;
 
+    /// To be told of every mesh::RosterChanged: who could open credentials may not be able to any more.
+    void roster_changed() { opened_.clear(); }
+
 private:
+    /// Credentials as they were opened, while they are what the roster says. Wiped at their end.
+    struct Opened {
+        Opened(const mesh::User& says, voice::UserRecord read) : voice_key(says.voice_key), sealed(says.credentials), record(std::move(read)) {}
+        ~Opened();
+        Opened(const Opened&) = delete;
+        Opened& operator=(const Opened&) = delete;
+
+        std::uint64_t voice_key;
+        net::Bytes sealed;
+        voice::UserRecord record;
+    };
+
     const mesh::Node& node_;
     const net::Now& now_;
+    mutable std::unordered_map<voice::Aor, Opened> opened_;
 };
 
 /// The address of a member that others write into SIP and SDP: IPv4 where it has one, for old phones' sake. None if it
