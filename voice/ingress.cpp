@@ -37,7 +37,6 @@ private:
     bool required_headers();
     bool numbers();
     bool body(std::string_view rest);
-    bool head_is_plain(std::string_view head) const;
     bool addresses();
     bool sofia_agrees(std::string_view head);
     Rejected rejected() const;
@@ -47,6 +46,7 @@ private:
     Message::Scrutiny scrutiny_;
     Message message_;
     bool request_ = false;
+    bool plain_ = false;  ///< then nobody need read the head more closely: all would accept it
     std::optional<std::uint64_t> content_length_;
     std::string_view reason_;
     int status_ = 400;
@@ -123,6 +123,13 @@ bool Ingress::header_lines(std::string_view block) {
         const auto end = std::min(block.find("\r\n"), block.size());
         const auto line = block.substr(0, end);
         block.remove_prefix(std::min(end + 2, block.size()));
+        const auto value_in = [&](std::size_t colon) { return std::string(net::trim(line.substr(colon + 1))); };
+        if (plain_) {
+            const auto colon = line.find(':');
+            if (message_.fields_.size() == kMaxHeaders) return fail("too many headers");
+            message_.fields_.emplace_back(line.substr(0, colon), value_in(colon));
+            continue;
+        }
         if (line.find('\r') != line.npos || line.find('\n') != line.npos) return fail("stray line end");
         if (line.starts_with(' ') || line.starts_with('\t')) {
             if (message_.fields_.empty()) return fail("header begins with a fold");
@@ -138,8 +145,9 @@ bool Ingress::header_lines(std::string_view block) {
         while (name.ends_with(' ') || name.ends_with('\t')) name.remove_suffix(1);
         if (!is_token(name)) return fail("bad header name");
         if (message_.fields_.size() == kMaxHeaders) return fail("too many headers");
-        message_.fields_.emplace_back(name, std::string(net::trim(line.substr(colon + 1))));
+        message_.fields_.emplace_back(name, value_in(colon));
     }
+    if (plain_) return good;
     // Looked at last, so that what stands in the other lines can be answered.
     for (const auto& field : message_.fields_) {
         if (has_stray_control(field.value)) good = fail("control character in header");
@@ -163,20 +171,24 @@ bool Ingress::required_headers() {
 }
 
 bool Ingress::numbers() {
-    const auto cseq = CSeq::parse(*message_.get("CSeq"));
+    std::array<const std::string*, static_cast<std::size_t>(HeaderName::count_)> first{};
+    for (const auto& field : message_.fields_) {
+        if (auto& place = first[static_cast<std::size_t>(field.known)]; place == nullptr) place = &field.value;
+    }
+    const auto value = [&](HeaderName name) { return first[static_cast<std::size_t>(name)]; };
+    const auto cseq = CSeq::parse(*value(HeaderName::cseq));
     if (!cseq) return fail("bad CSeq");
     if (request_ && cseq->method != message_.method_) {
         return is_known_method(message_.method_) ? fail("CSeq of another method") : fail("Not Implemented", 501);
     }
     if (!request_) message_.method_ = cseq->method;
-    if (message_.call_id().empty() || message_.call_id().find_first_of(" \t,;") != std::string_view::npos) {
-        return fail("bad Call-ID");
-    }
-    if (const auto hops = message_.get("Max-Forwards"); hops && !message_.max_forwards()) return fail("bad Max-Forwards");
-    if (const auto expires = message_.get("Expires")) {
+    const auto& call_id = *value(HeaderName::call_id);
+    if (call_id.empty() || call_id.find_first_of(" \t,;") != call_id.npos) return fail("bad Call-ID");
+    if (value(HeaderName::max_forwards) != nullptr && !message_.max_forwards()) return fail("bad Max-Forwards");
+    if (const auto* const expires = value(HeaderName::expires)) {
         if (!net::parse_decimal(*expires, UINT32_MAX)) return fail("bad Expires");
     }
-    if (const auto length = message_.get("Content-Length")) {
+    if (const auto* const length = value(HeaderName::content_length)) {
         content_length_ = net::parse_decimal(*length, kMaxMessageBytes);
         if (!content_length_) return fail("bad Content-Length");
     }
@@ -225,11 +237,6 @@ bool Ingress::addresses() {
     return true;
 }
 
-/// Then nobody need read it more closely: both would accept it.
-bool Ingress::head_is_plain(std::string_view head) const {
-    return scrutiny_ == Message::Scrutiny::as_needed && is_plain(head);
-}
-
 bool Ingress::sofia_agrees(std::string_view head) {
     // Quoted pairs may hold controls (RFC 4475 "intmeth"), which it cannot bear: it sees another character there.
     std::string copy(head);
@@ -268,6 +275,7 @@ tl::expected<Message, Rejected> Ingress::run() {
     const auto head = text_.substr(0, std::min(head_end, text_.size()));
     const auto line_end = std::min(head.find("\r\n"), head.size());
     const auto line = head.substr(0, line_end);
+    plain_ = scrutiny_ == Message::Scrutiny::as_needed && head_end != text_.npos && is_plain(text_.substr(0, head_end + 4));
 
     bool good = start_line(line);
     if (!good && !request_) return tl::unexpected(rejected());
@@ -282,7 +290,7 @@ tl::expected<Message, Rejected> Ingress::run() {
         good = fail("no end of header");
     }
     good = good && required_headers() && numbers() && body(text_.substr(head_end + 4)) &&
-           (head_is_plain(text_.substr(0, head_end + 4)) || (addresses() && sofia_agrees(text_.substr(0, head_end + 4))));
+           (plain_ || (addresses() && sofia_agrees(text_.substr(0, head_end + 4))));
     if (!good) return tl::unexpected(rejected());
     return std::move(message_);
 }
