@@ -36,7 +36,8 @@ private:
 
 /// alice in trento, bob in munich, carol in london; a centre that wants passwords, unless there is none.
 struct Offices {
-    explicit Offices(std::uint64_t seed, bool with_centre = true) : mesh(seed), line(seed) {
+    using Change = std::function<void(const std::string& node, voice::ProxySettings&)>;
+    explicit Offices(std::uint64_t seed, bool with_centre = true, const Change& change = {}) : mesh(seed), line(seed) {
         trento = &mesh.found("trento", "192.0.2.1");
         munich = &mesh.join("munich", "192.0.2.2", *trento);
         london = &mesh.join("london", "192.0.2.3", *trento);
@@ -45,6 +46,7 @@ struct Offices {
             settings.domain = "acme.example";
             settings.phones = {*net::Prefix::parse("10.0.0.0/8")};
             if (with_centre) settings.centre = voice::Centre{voice::Transport::udp, centre.at};
+            if (change) change(node->name, settings);
             node->voice = settings;
             node->crash();
             node->start();
@@ -216,6 +218,36 @@ TEST_CASE("a binding does not count at a node where the user may not register") 
     offices.run(10s);
     CHECK(offices.carol.count("INVITE") == 0);
     CHECK_FALSE(offices.alice.in_call());
+}
+
+TEST_CASE("while DNS is silent one caller of a number waits for it, and the next reaches another office's trunk at once") {
+    const auto at = *net::Endpoint::parse("198.51.100.7:5060");
+    // Nobody here answers what a proxy wants to know of DNS.
+    Offices offices(1, true, [&](const std::string& node, voice::ProxySettings& settings) {
+        if (node != "trento") return;
+        voice::TrunkSettings trunk;
+        trunk.name = "line";
+        trunk.server = *voice::Uri::parse("sip:" + at.text());
+        settings.trunks = {trunk};
+    });
+    test::Phone gateway(offices.line, "gateway", at, *net::Endpoint::parse("192.0.2.1:5060"));
+    gateway.domain = at.address.text();
+    offices.centre.alive = false;
+    REQUIRE(offices.until([&] { return offices.all_in("island"); }, 6100ms));
+    REQUIRE(offices.until([&] { return offices.london->core().other_trunks().size() == 1; }, 60s));
+    offices.carol.call("sip:+442079460148@acme.example");
+    CHECK_FALSE(offices.rings(offices.carol, 1700ms));
+    CHECK(offices.rings(offices.carol, 1s));
+    offices.run(2s);
+    offices.carol.hang_up();
+    offices.run(30s);
+    offices.carol.call("sip:+442079460149@acme.example");
+    CHECK(offices.rings(offices.carol, 300ms));
+    offices.run(2s);
+    CHECK(gateway.in_call());
+    offices.carol.hang_up();
+    offices.run(40s);
+    CHECK(offices.quiet());
 }
 
 TEST_CASE("phones of a revoked office can neither call nor be called over the mesh") {
