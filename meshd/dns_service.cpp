@@ -14,6 +14,7 @@ namespace {
 constexpr auto kEveryName = std::chrono::microseconds(50);
 constexpr auto kAtMost = std::chrono::seconds(1);
 constexpr auto kTellAfter = std::chrono::seconds(1);
+constexpr const char* kAsksHere = "asks here";  // of systemd-resolved the log says last
 
 DnsNaming naming_of(const Config& config) {
     DnsNaming out;
@@ -106,11 +107,24 @@ void DnsService::tell_resolved() {
 }
 
 void DnsService::resolved_changed() {
-    const auto text = resolved_->state() == Resolved::State::refused ? resolved_->why() : std::string();
-    if (resolved_->state() == Resolved::State::told) spdlog::info("systemd-resolved asks here for {}", mesh_domain(node_));
-    if (text.empty() || text == told_of_resolved_) return;
-    told_of_resolved_ = text;
-    spdlog::warn("systemd-resolved does not let this node tell it the mesh's names: {}", text);
+    const auto before = told_of_resolved_;
+    const auto& why = resolved_->why();
+    switch (resolved_->state()) {
+        case Resolved::State::asking: break;
+        case Resolved::State::told:
+            told_of_resolved_ = kAsksHere;
+            spdlog::info("systemd-resolved asks here for {}", mesh_domain(node_));
+            break;
+        case Resolved::State::absent:
+            if (before != kAsksHere) break;  // most machines have none
+            told_of_resolved_ = why;
+            spdlog::warn("systemd-resolved does not ask here for {} any more: {}", mesh_domain(node_), why);
+            break;
+        case Resolved::State::refused:
+            told_of_resolved_ = why;
+            if (before != why) spdlog::warn("systemd-resolved does not let this node tell it the mesh's names: {}", why);
+            break;
+    }
 }
 
 }  // namespace meshd

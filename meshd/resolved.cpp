@@ -253,6 +253,7 @@ void Resolved::Inner::revert() {
 
 void Resolved::Inner::answered(sd_bus_message* reply) {
     if (answers_due == 0) return;  // to what was said before
+    if (sd.is_open(bus) <= 0) return;  // nobody has refused: process() tells that the connection has ended
     const auto* error = sd.message_get_error(reply);
     if (error == nullptr) {
         if (--answers_due > 0) return;

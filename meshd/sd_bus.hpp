@@ -9,7 +9,7 @@ namespace meshd {
 /// Its functions, by their names without "sd_bus_". They stay valid until the process ends.
 struct SdBus {
 #define MESHD_SD_BUS_FUNCTIONS(X)                                                                                       \
-    X(open_system) X(close) X(unref) X(add_match_async) X(get_fd) X(process) X(get_events) X(get_timeout) X(call_async) \
+    X(open_system) X(close) X(unref) X(add_match_async) X(get_fd) X(is_open) X(process) X(get_events) X(get_timeout) X(call_async) \
     X(send) X(slot_unref) X(error_has_name) X(message_unref) X(message_new_method_call) X(message_set_auto_start)       \
     X(message_append) X(message_append_array) X(message_open_container) X(message_close_container)                      \
     X(message_set_expect_reply) X(message_get_error) X(message_read)
