@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "meshd/credentials.hpp"
-#include "tests/sim/world.hpp"
+#include "tests/sim/face.hpp"
 #include "tests/unit/voice/desk_phone.hpp"
 #include "tests/unit/voice/scripted_centre.hpp"
 #include "tests/unit/voice/scripted_phone.hpp"
@@ -13,26 +13,6 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto kSlice = 1ms;
-
-/// A node's face toward its phones and the centre: a host among them.
-class Face final : public test::Host {
-public:
-    Face(test::World& world, sim::Host& node) : node_(node) {
-        node_.sip_out = [this](voice::Outgoing out) { out_.push_back(std::move(out)); };
-        world.attach({node.address, 5060}, *this);
-    }
-    void receive(const voice::Flow& flow, net::ByteView bytes, net::Now) override { node_.receive_sip(flow, bytes); }
-    void tick(net::Now) override {}
-    net::Steady next_deadline() const override { return net::kNever; }
-    std::vector<voice::Outgoing> take_outgoing() override {
-        for (auto& out : out_) out.flow.local = {node_.address, 5060};
-        return std::exchange(out_, {});
-    }
-
-private:
-    sim::Host& node_;
-    std::vector<voice::Outgoing> out_;
-};
 
 /// alice in trento, bob in munich, carol in london; a centre that wants passwords, unless there is none.
 struct Offices {
@@ -50,7 +30,7 @@ struct Offices {
             node->voice = settings;
             node->crash();
             node->start();
-            faces.push_back(std::make_unique<Face>(line, *node));
+            faces.push_back(std::make_unique<sim::Face>(line, *node));
         }
         for (const auto* user : {"alice", "bob", "carol"}) centre.passwords[user] = "secret";
         if (!with_centre) centre.alive = false;
@@ -104,7 +84,7 @@ struct Offices {
     test::World line;
     test::ScriptedCentre centre{line, *net::Endpoint::parse("198.51.100.1:5060")};
     sim::Host *trento, *munich, *london;
-    std::vector<std::unique_ptr<Face>> faces;
+    std::vector<std::unique_ptr<sim::Face>> faces;
     test::Phone alice{line, "alice", *net::Endpoint::parse("10.1.0.10:5060"), *net::Endpoint::parse("192.0.2.1:5060")};
     test::Phone bob{line, "bob", *net::Endpoint::parse("10.2.0.10:5060"), *net::Endpoint::parse("192.0.2.2:5060")};
     test::Phone carol{line, "carol", *net::Endpoint::parse("10.3.0.10:5060"), *net::Endpoint::parse("192.0.2.3:5060")};
