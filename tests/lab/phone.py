@@ -161,7 +161,21 @@ class Call:
     def answer(self):
         self.callee.answer(self.began_s)
         for phone in (self.caller, self.callee):
-            phone.wait_for("CALL_ESTABLISHED", self.began_s, 10)
+            try:
+                phone.wait_for("CALL_ESTABLISHED", self.began_s, 10)
+            except Failed as why:
+                raise Failed(f"{why}\n{self.told()}") from None
+
+    def told(self):
+        """All that each phone's wire and its program have shown of the call, with seconds since it began."""
+        lines = []
+        for phone in (self.caller, self.callee):
+            wire = [f"{m.at_s - self.began_s:.3f} {'sent' if m.outgoing else 'got'} {m.start} ({m.cseq_method})"
+                    for m in list(phone.sniffer.sip) if m.at_s >= self.began_s and m.cseq_method != "REGISTER"]
+            program = [f"{at_s - self.began_s:.3f} {event.get('type')}" for at_s, event in list(phone.events) if at_s >= self.began_s]
+            state = "runs" if phone.program.running() else "has ended"
+            lines.append(f"{phone.person}'s phone {state}; wire: {', '.join(wire)}; program: {', '.join(program)}")
+        return "\n".join(lines)
 
     def closed(self):
         return any(phone.seen("CALL_CLOSED", self.began_s) for phone in (self.caller, self.callee))
