@@ -75,7 +75,10 @@ void CentreLamps::passing(const Message& notify, const Target& target, net::Now 
     const auto key = key_of(notify.call_id(), notify.from_tag(), notify.to_tag());
     const auto state = state_of(notify);
     if (target.flow.side != Side::phone || state.terminated || state.expires_s == 0 || !can_serve(notify, target.flow)) return erase(key);
-    if (!dialogs_.contains(key) && dialogs_.size() >= kMost) return ++exchange_.counters.overload, void();
+    if (!dialogs_.contains(key) && dialogs_.size() >= kMost) {
+        ++dropped_;
+        return;
+    }
     auto& dialog = dialogs_[key];
     const auto cseq = notify.cseq().number;
     if (cseq < dialog.cseq) return;  // late: a newer one has passed

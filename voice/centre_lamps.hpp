@@ -25,7 +25,7 @@ public:
     CentreLamps(Exchange& exchange, const Credentials& credentials)
         : exchange_(exchange), credentials_(credentials), lookup_(exchange) {}
 
-    static constexpr std::size_t kMost = 8000;  ///< further ones are not remembered, and counted (overload)
+    static constexpr std::size_t kMost = 8000;  ///< further ones are not remembered, but counted
 
     /// A request within a dialog. True: the dialog has moved, and the request has been answered so.
     bool takes(const RequestArrived& event, net::Now now);
@@ -40,6 +40,7 @@ public:
     void tick(net::Now now);
     net::Steady next_deadline() const;
     std::size_t size() const { return dialogs_.size(); }
+    std::uint64_t dropped() const { return dropped_; }  ///< NOTIFYs of those for which there was no room
 
 private:
     enum class State : std::uint8_t { known, leaving, told, moved };
@@ -69,6 +70,7 @@ private:
     std::set<std::pair<net::Steady, Key>> due_;
     std::unordered_map<ClientId, Key> client_of_;
     net::Steady next_turn_ = net::Steady::min();
+    std::uint64_t dropped_ = 0;
 };
 
 }  // namespace voice

@@ -407,7 +407,7 @@ TEST_CASE("of the centre's subscriptions no more than 8000 are remembered, until
         lamps.passing(notify, target, now);
     }
     CHECK(lamps.size() == voice::CentreLamps::kMost);
-    CHECK(exchange.counters.overload == 5);
+    CHECK(lamps.dropped() == 5);
     now.steady += 601s;
     lamps.tick(now);
     CHECK(lamps.size() == 0);
