@@ -121,8 +121,9 @@ std::vector<Datagram> Node::farewells(const std::vector<Record>& records, net::N
 
 /// A record of this node about itself: spreads at once.
 void Node::publish(Record record, net::Now now) {
-    if (!roster_.add(record.wire).changed) return;
-    gossip_.push(std::span(&record.key, 1));
+    const auto added = roster_.add_own(std::move(record));
+    if (!added.changed) return;
+    gossip_.push(std::span(&added.key, 1));
     drain(now);
 }
 

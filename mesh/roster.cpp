@@ -26,6 +26,14 @@ bool gives_standing(RecordType type) { return type == RecordType::member || type
 
 }  // namespace
 
+/// Records that come together: one answer for each, and what settling them has to know.
+struct Roster::Merge {
+    explicit Merge(std::size_t records) : out(records), ids(records) {}
+    std::vector<Added> out;
+    std::vector<Hash> ids;
+    bool standing_may_change = false, view_may_change = false;
+};
+
 Roster::Roster(const net::NodeKey& mesh_id, Bounds bounds) : mesh_id_(mesh_id), bounds_(bounds) {
     view_ = view_of(mesh_id_, entries_, admins_, time_);
 }
@@ -35,58 +43,71 @@ Added Roster::add(net::ByteView wire) {
     return add_all(std::span(&one, 1)).front();
 }
 
-// Everything goes into waiting_ first and settle() takes out what has standing, so the order within `wires` is nothing.
+Added Roster::add_own(Record record) {
+    Merge merge(1);
+    consider(std::move(record), 0, merge);
+    return conclude(std::move(merge)).front();
+}
+
 std::vector<Added> Roster::add_all(std::span<const net::Bytes> wires) {
-    std::vector<Added> out(wires.size());
-    std::vector<Hash> ids(wires.size());
-    bool standing_may_change = false, view_may_change = false;
+    Merge merge(wires.size());
     for (std::size_t i = 0; i < wires.size(); ++i) {
         // Gossip brings most records several times: one that is kept as it is needs no second look at its signature.
         if (const auto key = claimed_key(wires[i])) {
             const auto same = entries_.find(*key);
             if (same != entries_.end() && same->second.record.wire == wires[i]) {
-                out[i].key = *key;
+                merge.out[i].key = *key;
                 continue;
             }
         }
         auto opened = open_record(mesh_id_, wires[i]);
         if (const auto* refusal = std::get_if<Refusal>(&opened)) {
-            out[i].refused = *refusal;
+            merge.out[i].refused = *refusal;
             continue;
         }
-        auto& record = std::get<Record>(opened);
-        out[i].key = record.key;
-        ids[i] = record.id;
-        auto body = decode(record.key, record.body());
-        out[i].refused = body ? refused_by_itself(record, *body) : Refusal::malformed;
-        if (out[i].refused) continue;
-        const auto kept = entries_.find(record.key);
-        if (kept != entries_.end() && !record.newer_than(kept->second.record)) {
-            if (kept->second.record.id != record.id) out[i].refused = Refusal::superseded;
-            continue;
-        }
-        out[i].changed = true;  // unless settling, below, leaves it out
-        view_may_change |= record.key.type != RecordType::bindings;
-        const bool settled = !gives_standing(record.key.type) && !refused_by_standing(record.key);
-        if (settled) {
-            keep(std::move(record), std::move(*body));
-        } else {
-            standing_may_change = true;
-            waiting_.push_back({std::move(record), std::move(*body)});
-        }
+        consider(std::move(std::get<Record>(opened)), i, merge);
     }
-    if (standing_may_change) settle();
-    for (std::size_t i = 0; i < wires.size(); ++i) {
-        if (!out[i].changed) continue;
-        const auto kept = entries_.find(out[i].key);
-        out[i].changed = kept != entries_.end() && kept->second.record.id == ids[i];
-        if (out[i].changed) continue;
-        out[i].refused = refused_by_standing(out[i].key);
-        if (!out[i].refused) out[i].refused = kept == entries_.end() ? Refusal::too_many : Refusal::superseded;
+    return conclude(std::move(merge));
+}
+
+// What gives or lacks standing goes into waiting_ first and settle() takes out what has it, so the order is nothing.
+void Roster::consider(Record record, std::size_t at, Merge& merge) {
+    auto& out = merge.out[at];
+    out.key = record.key;
+    merge.ids[at] = record.id;
+    auto body = decode(record.key, record.body());
+    out.refused = body ? refused_by_itself(record, *body) : Refusal::malformed;
+    if (out.refused) return;
+    const auto kept = entries_.find(record.key);
+    if (kept != entries_.end() && !record.newer_than(kept->second.record)) {
+        if (kept->second.record.id != record.id) out.refused = Refusal::superseded;
+        return;
+    }
+    out.changed = true;  // unless settling leaves it out
+    merge.view_may_change |= record.key.type != RecordType::bindings;
+    const bool settled = !gives_standing(record.key.type) && !refused_by_standing(record.key);
+    if (settled) {
+        keep(std::move(record), std::move(*body));
+    } else {
+        merge.standing_may_change = true;
+        waiting_.push_back({std::move(record), std::move(*body)});
+    }
+}
+
+std::vector<Added> Roster::conclude(Merge merge) {
+    if (merge.standing_may_change) settle();
+    for (std::size_t i = 0; i < merge.out.size(); ++i) {
+        auto& out = merge.out[i];
+        if (!out.changed) continue;
+        const auto kept = entries_.find(out.key);
+        out.changed = kept != entries_.end() && kept->second.record.id == merge.ids[i];
+        if (out.changed) continue;
+        out.refused = refused_by_standing(out.key);
+        if (!out.refused) out.refused = kept == entries_.end() ? Refusal::too_many : Refusal::superseded;
     }
     bound_waiting();
-    view_stale_ |= view_may_change;
-    return out;
+    view_stale_ |= merge.view_may_change;
+    return std::move(merge.out);
 }
 
 const View& Roster::view() const {

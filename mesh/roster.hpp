@@ -85,6 +85,8 @@ public:
 
     /// Checks and merges one record. A refused one leaves the set as it was.
     Added add(net::ByteView wire);
+    /// One that sign_record() has just made on this node: merged as any other, but nobody looks at its signature.
+    Added add_own(Record record);
     /// Many at once, in any order: what is stored, a bundle. One answer each.
     std::vector<Added> add_all(std::span<const net::Bytes> wires);
 
@@ -137,6 +139,9 @@ public:
     std::vector<SealedVoiceKey> voice_keys_of(const net::NodeKey& node) const;
 
 private:
+    struct Merge;
+    void consider(Record record, std::size_t at, Merge& merge);
+    std::vector<Added> conclude(Merge merge);
     std::optional<Refusal> refused_by_itself(const Record& record, const Body& body) const;
     std::optional<Refusal> refused_by_standing(const RecordKey& key) const;
     template <class Each>

@@ -202,6 +202,22 @@ TEST_CASE("a node speaks only for itself") {
     CHECK(roster.entries().size() == 2);
 }
 
+TEST_CASE("a record that was signed here is merged as any other, and its signature is not looked at again") {
+    Cast cast;
+    auto roster = of(cast, {cast.member("root", "munich")});
+    auto record = cast.sign("munich", RecordType::node, cast.subject("munich"), 2, NodeInfo{});
+    record.wire.back() ^= std::byte{1};
+    CHECK(roster.add(record.wire).refused == Refusal::bad_signature);
+    const auto added = roster.add_own(record);
+    CHECK(added.changed);
+    CHECK(added.key == record.key);
+    CHECK(roster.find(record.key)->wire == record.wire);
+    CHECK_FALSE(roster.add_own(record).changed);
+    CHECK(roster.add_own(cast.sign("munich", RecordType::node, cast.subject("munich"), 1, NodeInfo{})).refused == Refusal::superseded);
+    CHECK(roster.add_own(cast.sign("munich", RecordType::node, cast.subject("trento"), 9, NodeInfo{})).refused == Refusal::not_its_own);
+    CHECK(roster.add_own(cast.sign("trento", RecordType::node, cast.subject("trento"), 9, NodeInfo{})).refused == Refusal::not_member);
+}
+
 TEST_CASE("of two users with one number the first has it") {
     Cast cast;
     User bob, eve;
