@@ -173,6 +173,7 @@ void Forking::success(Fork& fork, Branch& branch, Message response, net::Now now
     fork.final_status = response.status();
     fork.winner = branch.id;
     fork.winner_tag = response.to_tag();
+    fork.answered = ++answers_;
     drop_others(fork, &branch, now, kElsewhere);
     fork.user->ended(fork, fork.final_status, now);
     forget_if_over(fork.id);

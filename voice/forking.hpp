@@ -70,6 +70,7 @@ struct Fork {
     int final_status = 0;           ///< what the server transaction was given; 0: nothing yet
     ClientId winner = 0;            ///< the branch whose 2xx that was
     std::string winner_tag;
+    std::uint64_t answered = 0;  ///< counts 2xx of all forks, as they came; 0: it has had none
     net::Steady ping_at = net::kNever;   ///< while it rings: see Forking::ping
     net::Steady patience = net::kNever;  ///< when the spare is tried if nothing has answered
     bool spare_tried = false;
@@ -178,6 +179,7 @@ private:
     std::unordered_map<ServerId, Fork> forks_;
     std::unordered_map<ClientId, ServerId> fork_of_;
     InviteIndex invites_;  ///< those outside a dialog
+    std::uint64_t answers_ = 0;
     std::multimap<net::Steady, ServerId> deadlines_;  ///< may name a fork too early, never too late
 };
 

@@ -89,7 +89,11 @@ bool Forking::hand_over(Fork& came, const Message& response, net::Now now) {
     exchange_.transactions.respond(came.id, response, now);
     std::vector<ServerId> rivals;  // the callee's other phones that ring
     for (const auto* other : other_halves(*went)) {
-        if (other->id != came.id && other->final_status == 0) rivals.push_back(other->id);
+        if (other->id == came.id) continue;
+        if (other->final_status == 0) rivals.push_back(other->id);
+        // Who answered before it has the call: his phone will say so again.
+        const bool earlier = other->answered != 0 && (came.answered == 0 || other->answered < came.answered);
+        if (earlier && status < 300 && went->final_status == 0) return true;
     }
     const auto stop_rivals = [&](std::string_view reason) {
         for (const auto id : rivals) {
