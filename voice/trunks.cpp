@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "net/text.hpp"
+#include "voice/trunk_offer.hpp"
 
 namespace voice {
 
@@ -321,7 +322,7 @@ std::vector<Target> Trunks::ways(std::string_view number) const {
     }
     for (const auto& other : exchange_.directory().trunks()) {
         const auto covers = covered(other.offer.prefixes, number);
-        if (covers == 0 || !exchange_.to_node(other.node)) continue;
+        if (covers == 0 || !is_sound(other.offer) || !exchange_.to_node(other.node)) continue;
         auto target = by_other(other, number);
         target.uri.params.set(kTrunkParam, other.offer.name);
         target.gives_way = GiveWay::trouble;
@@ -368,7 +369,7 @@ std::vector<Target> Trunks::own_help(std::string_view number) const {
 std::vector<Target> Trunks::help(std::string_view number) const {
     auto out = own_help(number);
     auto others = exchange_.directory().trunks();
-    std::erase_if(others, [&](const auto& other) { return !other.offer.emergency || !exchange_.to_node(other.node); });
+    std::erase_if(others, [&](const auto& other) { return !other.offer.emergency || !is_sound(other.offer) || !exchange_.to_node(other.node); });
     std::stable_sort(others.begin(), others.end(), [](const auto& a, const auto& b) {
         return std::tie(a.offer.cost, a.round_trip) < std::tie(b.offer.cost, b.round_trip);
     });
