@@ -70,7 +70,7 @@ Call* Calls::open(const Message& invite, const Flow& from, const Aor& caller, co
         note_far_end(*earlier, std::nullopt);
         by_key_.erase(key);
     }
-    if (by_key_.size() >= exchange_.settings.max_calls && !always) return nullptr;
+    if (full() && !always) return nullptr;
     if (by_key_.empty()) next_look_ = now.steady + kLookEvery;
     auto& call = by_key_.try_emplace(key, key, CallMedia(exchange_.environment.media())).first->second;
     call.view = {std::string(invite.call_id()), caller, callee, "calling", "central", now, {}, {}, {}};

@@ -60,6 +60,7 @@ public:
     /// fork of the same INVITE has opened. Null when there are too many;
     /// `always`: however many there are.
     Call* open(const Message& invite, const Flow& from, const Aor& caller, const Aor& callee, net::Now now, bool always = false);
+    bool full() const { return by_key_.size() >= exchange_.settings.max_calls; }
     Call* find(const std::string& key);
     static std::string key_of(std::string_view call_id, std::string_view caller_tag, bool caller_near);
     /// Whether this very INVITE (or one of its dialog's) already rings or is up here from that side.

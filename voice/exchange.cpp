@@ -15,7 +15,9 @@ Exchange::Exchange(ProxySettings settings_, Environment& environment_, net::Rand
       location(settings.max_bindings),
       names(settings.names, random_) {
     if (settings.centre) monitor.emplace(settings.centre_times, now);
-    transactions.spare([this](const Message& request) { return help_wanted(request).has_value(); });
+    transactions.spare([this](const Message& request, const Flow* came_by, net::Now at) {
+        return came_by == nullptr ? help_wanted(request).has_value() : spares(request, *came_by, at);
+    });
 }
 
 std::optional<Side> Exchange::side_of(const Flow& flow) const {
@@ -38,6 +40,22 @@ std::optional<Side> Exchange::side_of(const Flow& flow) const {
 bool Exchange::is_phone_address(const net::IpAddress& address) const {
     return std::any_of(settings.phones.begin(), settings.phones.end(),
                        [&](const auto& prefix) { return prefix.contains(address.unmapped()); });
+}
+
+bool Exchange::help_from_mesh(const Message& request, const Flow& came_by) const {
+    if (settings.emergency.empty() || request.method() != "INVITE" || !request.to_tag().empty()) return false;
+    return request.uri().params.has(kEmergencyParam) && is_office(came_by);
+}
+
+bool Exchange::spares(const Message& request, const Flow& came_by, net::Now now) {
+    if (came_by.side != Side::mesh) return help_wanted(request).has_value();
+    return help_from_mesh(request, came_by) && help_allowance.take(*node_of(came_by), now.steady);
+}
+
+bool Exchange::is_office(const Flow& flow) const {
+    const auto node = node_of(flow);
+    const auto nodes = directory().voice_nodes();
+    return node && std::find(nodes.begin(), nodes.end(), *node) != nodes.end();
 }
 
 Flow Exchange::flow_to(const net::Endpoint& remote, Transport transport, Side side) const {

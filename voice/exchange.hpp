@@ -3,6 +3,7 @@
 
 #include "voice/emergency.hpp"
 #include "voice/gateways.hpp"
+#include "voice/help_allowance.hpp"
 #include "voice/places.hpp"
 #include "voice/proxy.hpp"
 #include "voice/transaction.hpp"
@@ -26,6 +27,7 @@ struct Exchange {
     Names names;
     Places outside;
     Gateways gateways;
+    HelpAllowance help_allowance;
     ProxyCounters counters;
     std::vector<ProxyEvent> events;
 
@@ -46,7 +48,12 @@ struct Exchange {
         if (settings.emergency.empty() || request.method() != "INVITE" || !request.to_tag().empty()) return std::nullopt;
         return emergency_number(request.uri(), settings.emergency, settings.dial_plan.settings());
     }
+    /// Whether another office says that this request is a call for help: a member without the voice role is not believed.
+    bool help_from_mesh(const Message& request, const Flow& came_by) const;
+    /// Whether a request, of which help_from_mesh() holds or not, is spared where others are refused; counted by member.
+    bool spares(const Message& request, const Flow& came_by, net::Now now);
     bool is_phone_address(const net::IpAddress& address) const;
+    bool is_office(const Flow& flow) const;  ///< another member with the voice role is on its far end
 
     Flow flow_to(const net::Endpoint& remote, Transport transport, Side side) const;
     Flow to_centre() const;                                 ///< requires a centre

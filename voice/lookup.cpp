@@ -80,12 +80,6 @@ std::vector<Target> Lookup::phones(const Aor& aor, const Flow& except) const {
     return out;
 }
 
-bool Lookup::is_office(const Flow& flow) const {
-    const auto node = exchange_.node_of(flow);
-    const auto nodes = exchange_.directory().voice_nodes();
-    return node && std::find(nodes.begin(), nodes.end(), *node) != nodes.end();
-}
-
 bool Lookup::is_at(const Aor& aor, const Flow& flow) const {
     const auto node = exchange_.node_of(flow);
     const auto nodes = exchange_.directory().nodes_with(aor);

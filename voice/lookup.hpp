@@ -29,8 +29,6 @@ public:
 
     /// The phones here, without the one at `except`.
     std::vector<Target> phones(const Aor& aor, const Flow& except) const;
-    /// Whether it is a node that may have phones.
-    bool is_office(const Flow& flow) const;
     /// Whether the node on the far end of a mesh flow says that it has phones of this user.
     bool is_at(const Aor& aor, const Flow& flow) const;
     /// The other offices' proxies that have phones of this user.

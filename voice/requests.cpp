@@ -187,13 +187,12 @@ void Requests::from_mesh(const RequestArrived& event, net::Now now) {
     const auto& request = event.message;
     if (request.is("OPTIONS") && request.uri().user.empty()) return options(event, now);
     const auto caller = Lookup::caller_of(request);
-    if (request.is("INVITE") && request.uri().params.has(kEmergencyParam) && lookup_.is_office(event.flow) &&
-        !exchange_.settings.emergency.empty()) {
+    if (exchange_.help_from_mesh(request, event.flow)) {
         // Who calls the other office has not asked either. Here the number is one of ours, whatever it is there.
         const auto number = exchange_.help_wanted(request).value_or(exchange_.settings.emergency.front());
         return start_in_turn(event, caller, lookup_.callee_of(request.uri()), trunks_.own_help(number), now);
     }
-    const bool from_gateway = request.is("INVITE") && request.has(kFromTrunk) && lookup_.is_office(event.flow) &&
+    const bool from_gateway = request.is("INVITE") && request.has(kFromTrunk) && exchange_.is_office(event.flow) &&
                               !exchange_.directory().user(caller);
     if (!from_gateway && !lookup_.may_speak_for(caller, event.flow)) {
         ++exchange_.counters.forged;
@@ -363,7 +362,8 @@ void Requests::start(const RequestArrived& event, const Aor& caller, const Aor& 
             merging_.ended(event.id, false, now);
             return exchange_.answer(event.id, 482, now);
         }
-        auto* call = calls_.open(event.message, event.flow, caller, callee, now, help);
+        const bool always = help && (event.flow.side != Side::mesh || (calls_.full() && exchange_.spares(event.message, event.flow, now)));
+        auto* call = calls_.open(event.message, event.flow, caller, callee, now, always);
         if (call == nullptr) {
             ++exchange_.counters.overload;
             merging_.ended(event.id, false, now);

@@ -23,7 +23,7 @@ std::string_view via_name(Transport transport) {
 }
 
 void Transactions::refuse_new(bool refuse) { state_->refusing = refuse; }
-void Transactions::spare(std::function<bool(const Message&)> which) { state_->spared = std::move(which); }
+void Transactions::spare(Spared which) { state_->spared = std::move(which); }
 
 void Transactions::receive(Message message, const Flow& flow, net::Now now) {
     if (message.is_request()) {
@@ -62,7 +62,7 @@ void Transactions::transport_failed(const Flow& flow, net::Now now) {
 
 ClientId Transactions::start(Message request, const Flow& flow, std::string_view sent_by, net::Now now,
                              std::string_view branch_suffix) {
-    if (!state_->make_room(request)) {
+    if (!state_->make_room(request, nullptr, now)) {
         ++counters_.refused_full;
         return 0;
     }

@@ -112,8 +112,10 @@ public:
     /// From now on (or no longer) a request that begins something new is answered 503 with Retry-After (21.5.4) and
     /// forgotten: what belongs to a dialog or a transaction that there is goes on.
     void refuse_new(bool refuse);
-    /// These are not refused for that, nor for want of room: emergency calls. Asked only while something is refused; empty: none.
-    void spare(std::function<bool(const Message&)> which);
+    /// These are not refused for that, nor for want of room: emergency calls. Asked only while something is refused, of what
+    /// came by a flow and of what start() sends (nullptr); empty: none.
+    using Spared = std::function<bool(const Message&, const Flow* came_by, net::Now)>;
+    void spare(Spared which);
 
     // --- from above
     /// Sends a request (not ACK, not CANCEL) in a new client transaction. A Via is pushed: `sent_by` ("host" or

@@ -57,11 +57,11 @@ void Transactions::State::request_came(Message message, const Flow& flow, net::N
         return request_again(servers.at(found->second));
     }
     const auto reply = reply_flow(asked, flow);
-    if (refusing && begins_something(message) && may_refuse(message)) {
+    if (refusing && begins_something(message) && may_refuse(message, &flow, now)) {
         ++owner.counters_.refused_overload;
         return refuse(message, reply);
     }
-    if (!make_room(message)) {
+    if (!make_room(message, &flow, now)) {
         ++owner.counters_.refused_full;
         return refuse(message, reply);
     }

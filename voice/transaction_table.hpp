@@ -72,7 +72,7 @@ struct Transactions::State {
     TransactionSettings settings;
     std::uint64_t last_id = 0;
     bool refusing = false;  // requests that begin something new
-    std::function<bool(const Message&)> spared;
+    Spared spared;
     std::unordered_map<ServerId, Server> servers;
     std::unordered_map<ClientId, Client> clients;
     std::unordered_map<std::string, ServerId> server_by_key;
@@ -131,10 +131,11 @@ struct Transactions::State {
         clients.erase(found);
     }
 
-    bool make_room(const Message& request) {
+    bool make_room(const Message& request, const Flow* came_by, net::Now now) {
         while (servers.size() + clients.size() >= settings.max_transactions) {
             if (answered.empty() && waiting.empty()) {
-                return servers.size() + clients.size() < settings.max_transactions + settings.max_spared && !may_refuse(request);
+                return servers.size() + clients.size() < settings.max_transactions + settings.max_spared &&
+                       !may_refuse(request, came_by, now);
             }
             answered.empty() ? forget_server() : forget_client();
         }
@@ -161,7 +162,9 @@ struct Transactions::State {
     void send_cancel(ClientId id, net::Now now);
     void server_timer(ServerId id, Server& server, net::Now now);
     void client_timer(ClientId id, Client& client, net::Now now);
-    bool may_refuse(const Message& message) const { return !spared || !spared(message); }
+    bool may_refuse(const Message& message, const Flow* came_by, net::Now now) const {
+        return !spared || !spared(message, came_by, now);
+    }
     void refuse(const Message& message, const Flow& reply);
     Flow reply_flow(const Via& asked, const Flow& flow) const;
     /// For branches and tags: drawn many at once, as each time may be a call to the kernel.

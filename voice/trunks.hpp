@@ -12,10 +12,8 @@
 
 namespace voice {
 
-/// The parameter of a Request-URI by which one office asks another for a call by its trunk of that name, and the one that
-/// says that it is for help.
+/// The parameter of a Request-URI by which one office asks another for a call by its trunk of that name.
 inline constexpr std::string_view kTrunkParam = "meshd-trunk";
-inline constexpr std::string_view kEmergencyParam = "meshd-emergency";
 /// By it an office tells another that a call has come in by a trunk: the caller is none of the mesh.
 inline constexpr std::string_view kFromTrunk = "X-Meshd-From-Trunk";
 

@@ -121,7 +121,7 @@ std::optional<voice::Aor> Office::aor_of_number(std::string_view number) const {
 std::vector<voice::NodeId> Office::voice_nodes() const {
     std::vector<voice::NodeId> out;
     for (const auto& [name, office] : roster_.offices) {
-        if (name != name_ && overlay_of(name)) out.push_back(name);
+        if (name != name_ && overlay_of(name) && !roster_.voiceless.contains(name)) out.push_back(name);
     }
     return out;
 }

@@ -19,6 +19,7 @@ struct Roster {
     std::map<voice::Aor, User> users;
     std::map<std::string, voice::Aor> numbers;
     std::map<voice::NodeId, Office*> offices;
+    std::set<voice::NodeId> voiceless;           ///< members without the voice role
     std::map<voice::NodeId, net::Duration> round_trips;  ///< to each, from everywhere
 
     void add_user(const std::string& user, const voice::NodeId& node, const std::string& password = "");

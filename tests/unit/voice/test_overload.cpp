@@ -73,7 +73,7 @@ TEST_CASE("in overload what begins something new gets 503 and a time to come bac
 TEST_CASE("in overload what is spared goes on, and begins a transaction as ever") {
     Bench bench;
     bench.transactions.refuse_new(true);
-    bench.transactions.spare([](const Message& message) { return message.is("INVITE") && message.uri().user == "bob"; });
+    bench.transactions.spare([](const Message& message, const Flow*, net::Now) { return message.is("INVITE") && message.uri().user == "bob"; });
     bench.receive(request("OPTIONS"));
     CHECK(bench.sent() == Lines{"SIP/2.0 503 Service Unavailable"});
     bench.receive(request("INVITE"));

@@ -154,6 +154,39 @@ TEST_CASE("more calls than there is room for are answered 503 with Retry-After")
     CHECK(scene.carol.last("INVITE") == 180);
 }
 
+TEST_CASE("beyond the limit of calls what is up can be held and ended, a call for help goes through, and there is room again") {
+    Scene scene(1, true, [](auto& settings) {
+        settings.max_calls = 1;
+        settings.emergency = {"112"};
+    });
+    scene.register_all();
+    scene.carol.call("sip:dave@acme.example");
+    scene.world.run(3s);
+    REQUIRE(scene.carol.in_call());
+    Phone stranger(scene.world, "anonymous", scene.london.phone(66), scene.london.lan());
+    stranger.call("sip:bob@acme.example");
+    scene.world.run(1s);
+    CHECK(stranger.last("INVITE") == 503);
+    CHECK(stranger.history.back().message.retry_after_s() == 10U);
+    CHECK(scene.london.proxy.counters().overload == 1);
+    scene.centre.add_contact("112", "sip:bob@" + scene.munich.wan().text());
+    stranger.call("sip:112@acme.example");
+    scene.world.run(1s);
+    CHECK(scene.london.proxy.counters().overload == 1);
+    CHECK(stranger.last("INVITE") != 503);
+    stranger.hang_up();
+    scene.carol.reinvite();
+    scene.world.run(1s);
+    CHECK(scene.carol.last("INVITE") == 200);
+    scene.carol.hang_up();
+    scene.world.run(1s);
+    CHECK_FALSE(scene.dave.in_call());
+    scene.world.run(40s);
+    scene.carol.call("sip:dave@acme.example");
+    scene.world.run(3s);
+    CHECK(scene.carol.in_call());
+}
+
 TEST_CASE("in overload new calls and registrations get 503 with Retry-After, and a call that is up can be ended") {
     Scene scene;
     scene.register_all();

@@ -4,6 +4,7 @@
 
 #include "dns_message.hpp"
 #include "offices.hpp"
+#include "voice/help_allowance.hpp"
 
 using namespace test;
 
@@ -520,6 +521,88 @@ TEST_CASE("a call for help goes by the local trunk, in every mode and whoever ca
         CHECK(scene.dial("sip:0112@acme.example") == 200);
         CHECK(scene.calls(scene.first).at(0)->uri().user == "112");
     }
+}
+
+namespace {
+
+/// What london's meshd writes to munich's for a call that somebody there has dialled `user` for.
+std::string help_from_london(const std::string& user, unsigned number) {
+    const auto n = std::to_string(number);
+    return "INVITE sip:" + user + "@acme.example;meshd-emergency SIP/2.0\r\nVia: SIP/2.0/UDP 10.99.0.3:5080;branch=z9hG4bKhelp" + n +
+           "\r\nFrom: <sip:anonymous@anonymous.invalid>;tag=" + n + "\r\nTo: <sip:" + user + "@acme.example>\r\nCall-ID: help" + n +
+           "\r\nCSeq: 1 INVITE\r\nContact: <sip:x@10.99.0.3:5080>\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+}
+
+struct HelpScene : TrunkScene {
+    explicit HelpScene(std::size_t max_calls = 2000)
+        : TrunkScene([max_calls](auto& settings) {
+              settings.max_calls = settings.node == "munich" ? max_calls : 2000;
+              if (settings.node == "trento") settings.trunks.clear();
+              if (settings.node == "london") settings.emergency = {"000"};  // by no number that munich has
+          }) {
+        second.manner = Phone::Manner::rings;
+    }
+    void ask_for_help(unsigned number, const std::string& user = "000") {
+        munich.receive({voice::Transport::udp, {munich.overlay_address(), 5080, 0}, *net::Endpoint::parse("10.99.0.3:5080"), 0,
+                        voice::Side::mesh},
+                       net::as_bytes(help_from_london(user, number)), world.now);
+        world.flush();
+        world.run(100ms);
+    }
+    std::size_t brought() const { return calls(second).size(); }
+};
+
+}  // namespace
+
+TEST_CASE("another office's call for help is let through in overload and beyond the limit of calls, whatever its number") {
+    const bool overloaded = GENERATE(true, false);
+    HelpScene scene(overloaded ? 2000 : 0);
+    scene.munich.proxy.set_overloaded(overloaded);
+    Phone stranger(scene.world, "x", scene.london.phone(66), scene.london.lan());
+    CHECK(scene.dial(stranger, "sip:000@acme.example", 5s) == 180);
+    REQUIRE(scene.brought() == 1);
+    CHECK(scene.calls(scene.second).at(0)->uri().user == "112");
+    CHECK(scene.dial(scene.carol, kTrunkNumber, 5s) >= 500);  // another call is not
+    CHECK(scene.brought() == 1);
+}
+
+TEST_CASE("a member that calls all its calls for help gets past no limit") {
+    const bool overloaded = GENERATE(true, false);
+    HelpScene scene(overloaded ? 2000 : 0);
+    scene.munich.proxy.set_overloaded(overloaded);
+    for (unsigned i = 0; i < 60; ++i) scene.ask_for_help(i);
+    CHECK(scene.brought() == voice::HelpAllowance::kAtOnce + 1);  // in six seconds one more
+    scene.world.run(2 * voice::HelpAllowance::kOneMoreEvery);
+    const auto before = scene.brought();
+    for (unsigned i = 100; i < 110; ++i) scene.ask_for_help(i);
+    CHECK(scene.brought() - before <= 3);
+    CHECK(scene.brought() > before);
+    // Where there is room all are put through: nobody who needs help is to be counted off.
+    HelpScene calm;
+    for (unsigned i = 0; i < 60; ++i) calm.ask_for_help(i);
+    CHECK(calm.brought() == 60);
+}
+
+TEST_CASE("of a member without the voice role no call is one for help, even by a number that is") {
+    HelpScene scene;
+    scene.roster.voiceless.insert("london");
+    scene.munich.proxy.set_overloaded(true);
+    scene.ask_for_help(1);
+    scene.ask_for_help(2, "112");
+    CHECK(scene.munich.proxy.counters().shed == 2);
+    scene.munich.proxy.set_overloaded(false);
+    scene.ask_for_help(3, "112");
+    CHECK(scene.brought() == 0);
+}
+
+TEST_CASE("what members are let through is kept of so many of them and no more") {
+    voice::HelpAllowance allowance;
+    const net::Steady start(1000s);
+    for (std::size_t i = 0; i < voice::HelpAllowance::kMaxMembers; ++i) REQUIRE(allowance.take(std::to_string(i), start));
+    CHECK_FALSE(allowance.take("one more", start));
+    CHECK(allowance.take("7", start));
+    CHECK(allowance.take("one more", start + 4s));
+    CHECK(allowance.members() == 2);
 }
 
 TEST_CASE("a call for help falls back to other offices' trunks, then to the centre") {
