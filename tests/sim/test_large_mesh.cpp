@@ -30,7 +30,7 @@ struct LargeMesh {
             user.nodes = {office_of(i).name};
             if (const auto put = offices[0]->node().put_user(user, world.now()); !put) throw std::runtime_error(put.error().message);
         }
-        world.run_for(100ms);
+        world.run_for(2s);  // until it has turned and its disk has them
         offices[0]->crash();
         share_records();
         world.partition({{}});
