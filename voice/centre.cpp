@@ -27,6 +27,10 @@ bool CentreMonitor::probe_due(net::Now now) {
     return true;
 }
 
+void CentreMonitor::hurry() {
+    if (unanswered_ == 0) next_probe_ = std::min(next_probe_, last_probe_ + times_.probe_hurry);
+}
+
 void CentreMonitor::answered(net::Now now) {
     last_answer_ = now.steady;
     if (unanswered_ >= times_.restart_probes && believed_up()) ++silences_;

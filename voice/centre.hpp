@@ -40,6 +40,8 @@ public:
 
     /// True when an OPTIONS is due; the caller sends one, and it counts as transmitted.
     bool probe_due(net::Now now);
+    /// A call waits for it: the next probe is sent soon.
+    void hurry();
     /// Any SIP response from the centre, whatever its status: it lives.
     void answered(net::Now now);
     /// How long a probe took that was answered (smoothed as RFC 6298 does).
@@ -62,8 +64,10 @@ public:
     /// Believed up, but nothing new is to go there for a while. What is under way goes on.
     bool busy() const { return believed_up() && rests_until_ != net::Steady::min(); }
     bool answered_since(net::Steady then) const { return last_answer_ >= then; }
-    /// Not lost yet, but not answering either.
-    bool doubtful() const { return !believed_up() || unanswered_ >= 2; }
+    /// Not lost yet, but not answering either: two probes, or one for longer than patience().
+    bool doubtful(net::Now now) const {
+        return !believed_up() || unanswered_ >= 2 || (unanswered_ == 1 && now.steady - last_probe_ >= patience());
+    }
     /// Counts the times it was lost.
     std::uint64_t losses() const { return losses_; }
     /// Counts these, and silences in which it may have restarted: what it confirmed under an older number it may have

@@ -94,7 +94,7 @@ void Dialogs::ack(const AckArrived& event, net::Now now) {
     const bool bypassed = call != nullptr && call->bypassed_cseq == event.message.cseq().number;
     const bool centre_dead = (exchange_.monitor && !exchange_.centre_up()) || bypassed;
     // Nothing tells that an ACK was lost: while in doubt it goes both ways.
-    bool both = exchange_.centre_up() && exchange_.monitor->doubtful();
+    bool both = exchange_.centre_up() && exchange_.monitor->doubtful(now);
     for (const bool avoid : {false, true}) {
         if (avoid ? !(both || centre_dead) : centre_dead) continue;
         auto step = next(event.message, event.flow, avoid);

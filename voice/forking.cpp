@@ -140,7 +140,12 @@ void Forking::provisional(Fork& fork, Branch& branch, Message response, net::Now
     if (!branch.pending()) return;
     branch.status = response.status();
     fork.patience = net::kNever;
-    if (branch.status == 100 || fork.final_status != 0) return;  // 100 is for the next hop only
+    if (fork.final_status != 0) return;
+    if (only_tried(fork) != nullptr) {
+        fork.patience = now.steady + exchange_.monitor->patience();
+        wake(fork);
+    }
+    if (branch.status == 100) return;  // for the next hop only
     if (fork.is_invite()) branch.timer_c = now.steady + kTimerC;
     // One way has reached a phone: the other way is not wanted any more.
     for (auto& rival : fork.branches) {
@@ -167,6 +172,7 @@ void Forking::success(Fork& fork, Branch& branch, Message response, net::Now now
         return;
     }
     if (again && !fork.is_invite()) return;
+    if (!again && fork.from.side == Side::centre && fork.is_invite()) fork.answer = response;
     fork.user->passing(fork, branch, response, now);
     reply(fork, response, now);
     if (again) return;

@@ -6,7 +6,8 @@
 ///
 /// Beyond the RFC a fork has a spare: targets that are tried too when the first ones have answered nothing within its
 /// patience, or failed with 408, 500, 503 or 504. That is how a call placed before an outage is known goes through.
-/// Of the two ways the one that first has more than 100 is kept, the other is cancelled.
+/// Of the two ways the one that first has more than 100 is kept, the other is cancelled. Who has said 100 and no more is
+/// asked whether it lives, again and again; if it does not say so, the spare is tried as well.
 #pragma once
 
 #include "voice/hang_up.hpp"
@@ -72,7 +73,7 @@ struct Fork {
     std::string winner_tag;
     std::uint64_t answered = 0;  ///< counts 2xx of all forks, as they came; 0: it has had none
     net::Steady ping_at = net::kNever;   ///< while it rings: see Forking::ping
-    net::Steady patience = net::kNever;  ///< when the spare is tried if nothing has answered
+    net::Steady patience = net::kNever;  ///< when the spare is tried if nothing has answered, or nothing but 100
     bool spare_tried = false;
     bool hurried = false;      ///< its last target, too, is given up when it is silent
     std::vector<Target> next;  ///< to be tried one after the other, as those before fail (RFC 3263 section 4.3)
@@ -82,6 +83,8 @@ struct Fork {
     std::optional<Message> asked;        ///< as it came, where `request` is of another dialog: what answers are given to
     bool adopted = false;                ///< answers go back by another way than their Vias say
     std::optional<Message> provisional;  ///< the last that was passed back
+    std::optional<Message> answer;       ///< 2xx to what came from the centre, as the phone gave it
+    bool past_centre = false;            ///< it came from a centre that has fallen silent: see hand_over
     std::vector<std::string> calls;      ///< keys of the calls it belongs to, the requester's side first
 
     bool is_invite() const { return request.method() == "INVITE"; }
@@ -150,6 +153,14 @@ private:
     /// How many branches more there may be at the same time, everywhere taken together (RFC 5393 section 5.3).
     static unsigned breadth_left(const Fork& fork);
     bool try_spare(Fork& fork, net::Now now);
+    /// The centre's branch of a call that has had 100 and nothing since; null if there is none.
+    static const Branch* only_tried(const Fork& fork);
+    /// Where that was some time ago: whoever does not answer OPTIONS either is gone past.
+    void doubt(Fork& fork, net::Now now);
+    /// The phone's answer once more, as if it had sent it again. It is seldom that it does.
+    void answer_again(Fork& fork, net::Now now);
+    /// The callee's phone is one of ours and has said something already, which only the centre did not bring. False: it is not.
+    bool hand_over_all(Fork& went, net::Now now);
     /// Moves on to the next of its targets; false if there is none, or somebody is being called already.
     bool try_next(Fork& fork, net::Now now);
     void drop(Fork& fork, Branch& branch, net::Now now, std::string_view reason = {});

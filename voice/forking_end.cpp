@@ -12,6 +12,8 @@ namespace {
 constexpr auto kOrphan = std::chrono::seconds(8);
 /// How long the centre may take to say that a call has been cancelled, before the callee is told past it.
 constexpr auto kHearsCancel = std::chrono::milliseconds(500);
+/// Longer than patience(), by what a request takes to the callee's office: it judges the centre by the same rule.
+constexpr auto kDoubtAgain = std::chrono::milliseconds(50);
 
 /// Whether it waits for what the centre says, or has gone by that.
 bool hangs_on_centre(const Fork& fork) {
@@ -67,7 +69,7 @@ std::vector<Fork*> Forking::other_halves(const Fork& fork) {
 }
 
 bool Forking::hand_over(Fork& came, const Message& response, net::Now now) {
-    if (came.from.side != Side::centre || came.adopted || came.asked || !came.is_invite() || exchange_.centre_up() || response.status() == 100) {
+    if (came.from.side != Side::centre || came.adopted || came.asked || !came.is_invite() || (exchange_.centre_up() && !came.past_centre) || response.status() == 100) {
         return false;
     }
     const auto halves = other_halves(came);
@@ -128,6 +130,56 @@ bool Forking::hand_over(Fork& came, const Message& response, net::Now now) {
     return true;
 }
 
+bool Forking::hand_over_all(Fork& went, net::Now now) {
+    const auto id = went.id;
+    std::vector<ServerId> halves;
+    for (const auto* came : other_halves(went)) halves.push_back(came->id);
+    for (const auto half : halves) {
+        auto* came = find(half);
+        if (came == nullptr || find(id) == nullptr) continue;  // it has been told what ends it
+        came->past_centre = true;
+        if (came->answer) {
+            answer_again(*came, now);
+        } else if (came->provisional && came->final_status == 0) {
+            reply(*came, *came->provisional, now);
+        }
+    }
+    return !halves.empty();
+}
+
+void Forking::answer_again(Fork& fork, net::Now now) {
+    const auto answer = *fork.answer;
+    for (auto& branch : fork.branches) {
+        if (branch.id == fork.winner) return success(fork, branch, answer, now);
+    }
+}
+
+const Branch* Forking::only_tried(const Fork& fork) {
+    const bool begins = fork.is_invite() && fork.request.to_tag().empty() && fork.from.side == Side::phone;
+    if (!begins || fork.hurried || !fork.next.empty() || fork.final_status != 0 || fork.withdrawn) return nullptr;
+    const Branch* out = nullptr;
+    for (const auto& branch : fork.branches) {
+        if (!branch.pending()) continue;
+        if (branch.status > 100) return nullptr;
+        if (branch.target.path == Path::central && branch.status == 100) out = &branch;
+    }
+    return out;
+}
+
+void Forking::doubt(Fork& fork, net::Now now) {
+    auto& monitor = *exchange_.monitor;
+    fork.patience = net::kNever;
+    if (!monitor.believed_up()) return;  // centre_lost() has seen to it
+    fork.patience = now.steady + monitor.patience() + kDoubtAgain;
+    if (!monitor.doubtful(now)) return monitor.hurry();
+    if (hand_over_all(fork, now)) return;
+    // Where it rings already, the callee's side does not want it twice before it has its doubts, too.
+    for (const auto& branch : fork.branches) fork.spare_tried &= !(branch.spare && branch.status == 482);
+    const auto patience = fork.patience;
+    try_spare(fork, now);
+    fork.patience = patience;
+}
+
 void Forking::server_ended(ServerId id, bool clean, net::Now now) {
     auto* fork = find(id);
     if (fork == nullptr) return;
@@ -181,12 +233,7 @@ void Forking::centre_lost(net::Now now) {
             if (branch.pending() && branch.target.path == Path::central) silent.push_back(branch.id);
         }
         if (silent.empty()) continue;
-        if (const auto halves = other_halves(*fork); !halves.empty()) {
-            for (auto* came : halves) {
-                if (came->provisional && came->final_status == 0) reply(*came, *came->provisional, now);
-            }
-            continue;
-        }
+        if (hand_over_all(*fork, now)) continue;
         // The callee's side may have refused the spare for the sake of the way that is now dead.
         for (const auto& branch : fork->branches) fork->spare_tried &= !(branch.spare && branch.status == 482);
         if (try_spare(*fork, now)) continue;
@@ -268,7 +315,10 @@ void Forking::tick(net::Now now) {
             });
             if (!heard) fork->user->withdraw(*fork, false, now);
         } else if (fork->patience <= now.steady) {
-            if (fork->next.empty() && !fork->hurried) {
+            if (only_tried(*fork) != nullptr) {
+                doubt(*fork, now);
+                if (fork = find(id); fork == nullptr) continue;
+            } else if (fork->next.empty() && !fork->hurried) {
                 try_spare(*fork, now);
             } else {
                 fork->patience = net::kNever;

@@ -278,12 +278,16 @@ bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor&
     const auto& invite = event.message;
     const bool second = event.flow.side == Side::mesh && invite.has(kSecondBranch);
     const bool told = second && told_lost(invite) && lookup_.is_at(caller, event.flow);
-    const bool doubtful = told || !exchange_.monitor || exchange_.monitor->doubtful();
+    const bool doubtful = told || !exchange_.monitor || exchange_.monitor->doubtful(now);
     const auto judgement = merging_.judge(invite, caller, callee, event.flow.side, second, doubtful);
-    const bool lost = told || (second && exchange_.monitor && !exchange_.centre_up());
+    const bool lost = second && doubtful;  // what has been answered, too, is the mesh's then
     switch (judgement.verdict) {
-        case Merging::Verdict::deliver:
-            return lost && taken_over(event, caller, callee, merging_.copies(invite, caller, callee, true), now);
+        case Merging::Verdict::deliver: {
+            const auto answered = second ? merging_.copies(invite, caller, callee, true) : std::vector<ServerId>{};
+            if (answered.empty()) return false;
+            if (lost) return taken_over(event, caller, callee, answered, now);
+            return refused_for_centre(event, now);
+        }
         case Merging::Verdict::hold:
             if (judgement.same && exchange_.monitor && !exchange_.centre_up()) {  // the centre's last word: it need not be let through
                 exchange_.answer(event.id, 482, now);
@@ -297,12 +301,19 @@ bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor&
                 forking_.cancelled(judgement.other, now, kElsewhere);
                 return merged(event, caller, callee, now);
             }
+            if (second) return refused_for_centre(event, now);
             exchange_.answer(event.id, 482, now);
             return true;
         case Merging::Verdict::adopt:
             return taken_over(event, caller, callee, merging_.copies(invite, caller, callee, lost), now);
     }
     return false;
+}
+
+bool Requests::refused_for_centre(const RequestArrived& event, net::Now now) {
+    if (exchange_.monitor) exchange_.monitor->hurry();
+    exchange_.answer(event.id, 482, now);
+    return true;
 }
 
 bool Requests::taken_over(const RequestArrived& event, const Aor& caller, const Aor& callee, std::vector<ServerId> rung, net::Now now) {
@@ -532,7 +543,7 @@ void Requests::withdraw(Fork& fork, bool answered, net::Now now) {
 
 void Requests::withdrawn(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
     // Of a call under another name it is believed where that caller is, and where we hear nothing of the centre either.
-    const bool doubtful = !exchange_.monitor || exchange_.monitor->doubtful();
+    const bool doubtful = !exchange_.monitor || exchange_.monitor->doubtful(now);
     const bool any = doubtful && (told_lost(event.message) || !exchange_.centre_up()) && lookup_.is_at(caller, event.flow);
     const auto ringing = merging_.ringing(event.message, caller, callee, any);
     exchange_.answer(event.id, ringing.empty() ? 481 : 200, now);

@@ -80,6 +80,8 @@ private:
                  net::Now now);
     /// True if it was dealt with: held, refused or adopted.
     bool merged(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now);
+    /// The same call waits here on the way by the centre. The mesh is asked again if the centre is silent; then it is known here, too.
+    bool refused_for_centre(const RequestArrived& event, net::Now now);
     /// The call that the centre has brought to phones here by these deliveries comes over the mesh from now on. False: there
     /// is none.
     bool taken_over(const RequestArrived& event, const Aor& caller, const Aor& callee, std::vector<ServerId> rung, net::Now now);
