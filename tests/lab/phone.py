@@ -14,7 +14,7 @@ from speech import read_wav
 MODULES = "/usr/lib/baresip/modules"
 CONTROL_PORT = 4444
 # Given as soon as the phone may be told: what a person needs to reach for it is not part of any figure.
-ANSWER_PATIENCE_S = 15
+ANSWER_PATIENCE_S = 30
 
 
 class Phone:
@@ -162,7 +162,7 @@ class Call:
         self.callee.answer(self.began_s)
         for phone in (self.caller, self.callee):
             try:
-                phone.wait_for("CALL_ESTABLISHED", self.began_s, 10)
+                phone.wait_for("CALL_ESTABLISHED", self.began_s, ANSWER_PATIENCE_S)
             except Failed as why:
                 raise Failed(f"{why}\n{self.told()}") from None
 

@@ -12,7 +12,7 @@ LEVEL = 0.12           # root mean square of what is spoken; leaves room for the
 PIECE_S, STEP_S = 2.0, 1.0
 RECOGNISED = 0.6       # similarity (1: the same waveform) from which a piece of speech counts as recognised
 AUDIBLE = 0.1          # of LEVEL: a quieter piece is silence, and says nothing
-MICROPHONE_S = 900     # longer than any call here
+MICROPHONE_S = 450     # longer than any call here; a phone reads all of it before it says that its call is up
 
 TEXTS = {
     "alice": ("en-us+f2", "Good morning from Trento. The apples are picked, the cellar is full, and the train to the "
