@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto kSlice = 1ms;
+constexpr auto kCallSlice = 1ms;
 
 /// alice in trento, bob in munich, carol in london; a centre that wants passwords, unless there is none.
 struct Offices {
@@ -59,9 +59,9 @@ struct Offices {
         line.flush();
         while (!holds()) {
             if (mesh.now().steady >= end) return false;
-            mesh.run_for(kSlice);
+            mesh.run_for(kCallSlice);
             line.flush();
-            line.run(kSlice);
+            line.run(kCallSlice);
         }
         return true;
     }

@@ -10,8 +10,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Bench {
-    Bench() { watchdog.after(20s); }
+struct ResolvedBench {
+    ResolvedBench() { watchdog.after(20s); }
     void run_until(const std::function<bool()>& done) {
         fake.serve();
         while (!done()) {
@@ -37,7 +37,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("systemd-resolved is told of the servers when all else holds, and all is taken back at the end") {
-    Bench bench;
+    ResolvedBench bench;
     bench.tell();
     bench.run_until([&] { return bench.is(Resolved::State::told); });
     REQUIRE(bench.fake.calls.size() == 7);
@@ -52,7 +52,7 @@ TEST_CASE("systemd-resolved is told of the servers when all else holds, and all 
 
 TEST_CASE("a systemd-resolved that refuses some of it is told to forget all of it") {
     const std::string method = GENERATE("SetLinkDefaultRoute", "SetLinkDomains", "SetLinkDNSSEC", "SetLinkDNS");
-    Bench bench;
+    ResolvedBench bench;
     bench.fake.refuses = {method};
     auto& resolved = bench.tell();
     bench.run_until([&] { return bench.is(Resolved::State::refused) && bench.fake.was_called("RevertLink"); });
@@ -67,7 +67,7 @@ TEST_CASE("a systemd-resolved that refuses some of it is told to forget all of i
 
 TEST_CASE("a bus that is lost while systemd-resolved is asked, or was told, is told as such, and nothing else ends") {
     const bool asked = GENERATE(true, false);
-    Bench bench;
+    ResolvedBench bench;
     if (asked) bench.fake.silent_on = {"SetLinkDomains"};
     auto& resolved = bench.tell();
     bench.run_until([&] { return asked ? bench.fake.was_called("SetLinkDomains") : bench.is(Resolved::State::told); });
@@ -85,7 +85,7 @@ TEST_CASE("a bus that is lost while systemd-resolved is asked, or was told, is t
 }
 
 TEST_CASE("a systemd-resolved that ends is missed, and told anew when it is back") {
-    Bench bench;
+    ResolvedBench bench;
     auto& resolved = bench.tell();
     bench.run_until([&] { return bench.is(Resolved::State::told); });
     bench.fake.vanish();
@@ -98,7 +98,7 @@ TEST_CASE("a systemd-resolved that ends is missed, and told anew when it is back
 }
 
 TEST_CASE("a node that answers no DNS in the overlay any more takes back what systemd-resolved was told") {
-    Bench bench;
+    ResolvedBench bench;
     auto& resolved = bench.tell();
     bench.run_until([&] { return bench.is(Resolved::State::told); });
     resolved.want({});
