@@ -17,6 +17,15 @@ CONTROL_PORT = 4444
 ANSWER_PATIENCE_S = 30
 
 
+def link(name, target):
+    """A short path to `target`, in /run, which is the sandbox's own. Another of that name, of an earlier phone, goes."""
+    path = f"/run/{name}"
+    if os.path.islink(path):
+        os.remove(path)
+    os.symlink(target, path)
+    return path
+
+
 class Phone:
     def __init__(self, space: Space, device, person, password, domain, server, voices, folder, logs, transport="udp", dns=None,
                  encryption=None):
@@ -26,11 +35,9 @@ class Phone:
         self.log_path = f"{logs}/phone-{person}.log"
         self.folder, self.heard_folder = f"{folder}/{person}", f"{folder}/{person}/heard"
         os.makedirs(self.heard_folder)
-        # The sndfile module cuts long names off; /run is the sandbox's own.
-        self.heard_link = f"/run/heard-{person}"
-        if os.path.islink(self.heard_link):  # of an earlier test's phone
-            os.remove(self.heard_link)
-        os.symlink(self.heard_folder, self.heard_link)
+        # baresip cuts the name of a device off after 127 characters, the sndfile module that of its folder.
+        self.heard_link = link(f"heard-{person}", self.heard_folder)
+        self.microphone_link = link(f"{person}.wav", voices.microphone(person))
         self.events, self.answers = [], queue.Queue()
         self.sniffer = Sniffer(space, device)
         self.write_configuration(password, server, transport, dns, encryption)
@@ -45,7 +52,7 @@ class Phone:
 sip_listen 0.0.0.0:5060
 call_local_timeout 120
 call_max_calls 4
-audio_source aufile,{self.voices.microphone(self.person)}
+audio_source aufile,{self.microphone_link}
 ausrc_format s16
 auplay_format s16
 auenc_format s16
@@ -172,7 +179,8 @@ class Call:
         for phone in (self.caller, self.callee):
             wire = [f"{m.at_s - self.began_s:.3f} {'sent' if m.outgoing else 'got'} {m.start} ({m.cseq_method})"
                     for m in list(phone.sniffer.sip) if m.at_s >= self.began_s and m.cseq_method != "REGISTER"]
-            program = [f"{at_s - self.began_s:.3f} {event.get('type')}" for at_s, event in list(phone.events) if at_s >= self.began_s]
+            program = [f"{at_s - self.began_s:.3f} {event.get('type')} {event.get('param', '')}".rstrip()
+                       for at_s, event in list(phone.events) if at_s >= self.began_s]
             state = "runs" if phone.program.running() else "has ended"
             lines.append(f"{phone.person}'s phone {state}; wire: {', '.join(wire)}; program: {', '.join(program)}")
         return "\n".join(lines)
