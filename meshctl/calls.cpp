@@ -39,6 +39,12 @@ std::string jitter(const Value& call) {
     return milliseconds(worst);
 }
 
+/// What is wrong with its sound; or why nobody here knows.
+Cell audio(const Value& call) {
+    const auto wrong = call["audio"].text();
+    return wrong.empty() ? Cell{call["not_measured"].text()} : Cell{wrong, Colour::bad};
+}
+
 std::string local_time(std::optional<double> unix_seconds) {
     if (!unix_seconds) return {};
     const auto at = static_cast<std::time_t>(*unix_seconds);
@@ -78,7 +84,7 @@ void print_history(Invocation& in) {
             if (nodes.find(node) == nodes.npos) nodes += (nodes.empty() ? "" : " ") + node;
         }
         table.add({local_time(call["started"].number()), call["from"].text(), call["to"].text(), call["path"].text(), talked(call),
-                   end_of(call), lost(call), jitter(call), {call["audio"].text(), Colour::bad}, nodes,
+                   end_of(call), lost(call), jitter(call), audio(call), nodes,
                    {call["id"].text(), Colour::faint}});
     }
     if (table.empty()) {
@@ -107,7 +113,7 @@ void run(Invocation& in) {
                    since ? duration(*since) : "",
                    lost(call),
                    jitter(call),
-                   {call["audio"].text(), Colour::bad},
+                   audio(call),
                    {call["id"].text(), Colour::faint}});
     }
     if (table.empty()) {
@@ -125,7 +131,7 @@ const Command kCalls{
     .summary = "list the calls that go through this node, or that did",
     .details = "A call's path is central (through the centre), mesh (to another node), local (between phones here) or outside. "
                "Loss and jitter are the worse of both ways. Where only one side is heard, the column audio says which is not, "
-               "and where its sound ought to come from.",
+               "and where its sound ought to come from; of media that goes direct, past this node, that it is not measured here.",
     .arguments = {},
     .options = {{"--history", Command::Takes::flag, nullptr, "those that are over, too, the latest first: when, how long, why they ended"},
                 {"--all-nodes", Command::Takes::flag, nullptr, "with what the other offices' nodes say of the same calls"}},

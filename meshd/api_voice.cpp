@@ -107,6 +107,7 @@ json calls_json(Daemon& daemon) {
     const auto now = daemon.loop().now().steady;
     json out = json::array();
     for (const auto& call : proxy(daemon).calls()) {
+        const auto media = media_of(call.answered.has_value(), call.streams);
         out.push_back({{"id", call.id},
                        {"from", call.from},
                        {"to", call.to},
@@ -115,6 +116,8 @@ json calls_json(Daemon& daemon) {
                        {"since_s", seconds(now - call.since.steady)},
                        {"answered_s", call.answered ? json(seconds(now - call.answered->steady)) : json()},
                        {"audio", call.audio},
+                       {"media", media},
+                       {"not_measured", not_measured(media)},
                        {"streams", streams_json(call.streams)}});
     }
     return {{"calls", std::move(out)}};

@@ -81,7 +81,14 @@ json streams_json(const std::vector<voice::StreamFigures>& streams) {
     return out;
 }
 
+std::string_view media_of(bool answered, const std::vector<voice::StreamFigures>& streams) {
+    return !answered ? "" : streams.empty() ? "direct" : "anchored";
+}
+
+std::string_view not_measured(std::string_view media) { return media == "direct" ? "media direct: not measured here" : ""; }
+
 json call_json(const voice::CallRecord& record) {
+    const auto media = media_of(record.answered.has_value(), record.streams);
     return {{"number", record.number},
             {"id", record.id},
             {"from", record.from},
@@ -97,6 +104,8 @@ json call_json(const voice::CallRecord& record) {
             {"why", record.why},
             {"status", record.status},
             {"audio", record.audio},
+            {"media", media},
+            {"not_measured", not_measured(media)},
             {"streams", streams_json(record.streams)}};
 }
 

@@ -23,6 +23,11 @@ std::string accounts_text(const std::vector<voice::CallRecord>& records);
 std::vector<voice::CallRecord> accounts_of(std::string_view text);
 
 nlohmann::json streams_json(const std::vector<voice::StreamFigures>& streams);
+/// Where a call's media goes, once it is answered: "anchored" or "direct"; empty before. Of what goes past this node there
+/// are no figures.
+std::string_view media_of(bool answered, const std::vector<voice::StreamFigures>& streams);
+/// Why there are no figures, in words; or empty.
+std::string_view not_measured(std::string_view media);
 nlohmann::json call_json(const voice::CallRecord& record);
 
 }  // namespace meshd

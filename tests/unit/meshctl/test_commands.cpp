@@ -231,6 +231,11 @@ TEST_CASE("the other lists are tables too, and an empty one says what to do") {
     CHECK(outcome.out ==
           "from  to   state  path   for   lost  jitter  audio                                                id\n"
           "a@a   b@a  up     mesh  61 s  0.5 %  3.2 ms  no audio from b@a: the phone at 10.0.0.9 sends none  x1\n");
+    asked({"calls"}, R"({"calls":[{"id":"x1","from":"a@a","to":"b@a","state":"up","path":"local","since_s":61,"audio":"",
+      "media":"direct","not_measured":"media direct: not measured here","streams":[]}]})", &outcome);
+    CHECK(outcome.out ==
+          "from  to   state  path    for  audio                            id\n"
+          "a@a   b@a  up     local  61 s  media direct: not measured here  x1\n");
     CHECK(asked({"calls", "--history"}, R"({"calls":[]})", &outcome)["method"] == "calls.history");
     CHECK_THAT(outcome.err, Contains("No call has gone through"));
     CHECK(asked({"calls", "--history", "--all-nodes"}, R"({"calls":[],"silent":["munich"]})", &outcome)["params"] == json{{"all_nodes", true}});
