@@ -188,12 +188,12 @@ bool Dialogs::may_go(const Fork& fork, const Target& target) {
 
 bool Dialogs::may_speak(const Fork& fork) {
     if (fork.from.side == Side::centre || in_call(fork)) return true;
-    const auto& request = fork.asked ? *fork.asked : fork.request;
+    const auto& request = fork.as_asked();
     return lookup_.may_speak_for(lookup_.callee_of(request.from().uri), fork.from);
 }
 
 Flow* Dialogs::moved_end(const Fork& fork) {
-    const auto& request = fork.asked ? *fork.asked : fork.request;
+    const auto& request = fork.as_asked();
     for (const auto& key : fork.calls) {
         auto* call = calls_.find(key);
         if (call == nullptr || !call->up || !call->invite || !call->answer) continue;
@@ -249,7 +249,7 @@ bool Dialogs::is_end(const Call& call, bool caller, const Flow& from) const {
 }
 
 bool Dialogs::in_call(const Fork& fork) {
-    const auto& request = fork.asked ? *fork.asked : fork.request;
+    const auto& request = fork.as_asked();
     return std::any_of(fork.calls.begin(), fork.calls.end(), [&](const auto& key) {
         const auto* call = calls_.find(key);
         if (call == nullptr || !call->told || !call->invite) return false;
@@ -336,7 +336,7 @@ void Dialogs::passing(Fork& fork, const Branch& branch, Message& response, net::
     }
     calls_.carry_back(fork, branch, response, now);
     if (!branch.spare || !fork.is_invite() || response.status() < 200 || response.status() >= 300 || fork.calls.empty()) return;
-    if (auto* call = calls_.find(fork.calls.front())) call->bypassed_cseq = (fork.asked ? *fork.asked : fork.request).cseq().number;
+    if (auto* call = calls_.find(fork.calls.front())) call->bypassed_cseq = fork.as_asked().cseq().number;
 }
 
 void Dialogs::ended(Fork& fork, int status, net::Now now) {

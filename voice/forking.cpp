@@ -106,6 +106,11 @@ bool Forking::try_spare(Fork& fork, net::Now now) {
     return launch(fork, targets, true, now) > 0;
 }
 
+bool Forking::retry_spare(Fork& fork, net::Now now) {
+    for (const auto& branch : fork.branches) fork.spare_tried &= !(branch.spare && branch.status == 482);
+    return try_spare(fork, now);
+}
+
 bool Forking::try_next(Fork& fork, net::Now now) {
     if (fork.final_status != 0) return false;
     while (!fork.next.empty()) {
@@ -263,7 +268,7 @@ void Forking::reply(Fork& fork, const Message& response, net::Now now) {
         moved.set("CSeq", fork.asked->cseq().text());
         if (moved.has("Contact")) moved.set_contacts({NameAddr::of(fork.asked->uri())});
     }
-    const auto vias = (fork.asked ? *fork.asked : fork.request).vias();
+    const auto vias = fork.as_asked().vias();
     for (auto via = vias.rbegin(); via != vias.rend(); ++via) moved.push_via(*via);
     exchange_.transactions.respond(fork.id, moved, now);
 }
@@ -296,9 +301,12 @@ Branch* Forking::branch_of(ClientId id, Fork*& fork) {
     if (at == fork_of_.end()) return nullptr;
     fork = find(at->second);
     if (fork == nullptr) return nullptr;
-    const auto branch =
-        std::find_if(fork->branches.begin(), fork->branches.end(), [&](const auto& b) { return b.id == id; });
-    return branch == fork->branches.end() ? nullptr : &*branch;
+    return branch_of(*fork, id);
+}
+
+Branch* Forking::branch_of(Fork& fork, ClientId id) {
+    const auto at = std::find_if(fork.branches.begin(), fork.branches.end(), [&](const auto& branch) { return branch.id == id; });
+    return at == fork.branches.end() ? nullptr : &*at;
 }
 
 void Forking::wake(const Fork& fork) {

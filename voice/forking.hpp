@@ -80,13 +80,15 @@ struct Fork {
     bool server_gone = false;
     bool withdrawn = false;  ///< the caller gave up while a phone behind the centre rang, or may have
     net::Steady orphan_until = net::kNever;  ///< its way back is dead, and another may adopt it until then
-    std::optional<Message> asked;        ///< as it came, where `request` is of another dialog: what answers are given to
+    std::optional<Message> asked;        ///< as it came, where `request` is of another dialog
     bool adopted = false;                ///< answers go back by another way than their Vias say
     std::optional<Message> provisional;  ///< the last that was passed back
     std::optional<Message> answer;       ///< 2xx to what came from the centre, as the phone gave it
     bool past_centre = false;            ///< it came from a centre that has fallen silent: see hand_over
     std::vector<std::string> calls;      ///< keys of the calls it belongs to, the requester's side first
 
+    /// What whoever asked has sent: answers are given to that.
+    const Message& as_asked() const { return asked ? *asked : request; }
     bool is_invite() const { return request.method() == "INVITE"; }
     bool begins_dialog() const { return is_invite() && request.to_tag().empty(); }
 };
@@ -145,20 +147,23 @@ public:
     /// each phone that the centre rang. They are one from now on, whose answers go back by the new way, the last
     /// provisionals at once. How many there were.
     std::size_t adopt(const std::vector<ServerId>& old, ServerId id, const Message& request, const Flow& from, net::Now now);
+    /// The answer to what the centre brought once more, as if the phone had sent it again; it is seldom that it does.
+    void answer_again(Fork& fork, net::Now now);
     std::size_t size() const { return forks_.size(); }
 
 private:
     Branch* branch_of(ClientId id, Fork*& fork);
+    static Branch* branch_of(Fork& fork, ClientId id);  ///< null if it has none of that id
     unsigned launch(Fork& fork, const std::vector<Target>& targets, bool spare, net::Now now);
     /// How many branches more there may be at the same time, everywhere taken together (RFC 5393 section 5.3).
     static unsigned breadth_left(const Fork& fork);
     bool try_spare(Fork& fork, net::Now now);
+    /// Once more, where the callee's side refused it for the sake of the way that is dead now.
+    bool retry_spare(Fork& fork, net::Now now);
     /// The centre's branch of a call that has had 100 and nothing since; null if there is none.
     static const Branch* only_tried(const Fork& fork);
     /// Where that was some time ago: whoever does not answer OPTIONS either is gone past.
     void doubt(Fork& fork, net::Now now);
-    /// The phone's answer once more, as if it had sent it again. It is seldom that it does.
-    void answer_again(Fork& fork, net::Now now);
     /// The callee's phone is one of ours and has said something already, which only the centre did not bring. False: it is not.
     bool hand_over_all(Fork& went, net::Now now);
     /// Moves on to the next of its targets; false if there is none, or somebody is being called already.

@@ -69,9 +69,9 @@ std::vector<Fork*> Forking::other_halves(const Fork& fork) {
 }
 
 bool Forking::hand_over(Fork& came, const Message& response, net::Now now) {
-    if (came.from.side != Side::centre || came.adopted || came.asked || !came.is_invite() || (exchange_.centre_up() && !came.past_centre) || response.status() == 100) {
-        return false;
-    }
+    const bool silent = !exchange_.centre_up() || came.past_centre;
+    if (came.from.side != Side::centre || came.adopted || came.asked || !came.is_invite() || !silent) return false;
+    if (response.status() == 100) return false;
     const auto halves = other_halves(came);
     if (halves.empty()) return false;
     auto* went = halves.front();
@@ -104,8 +104,8 @@ bool Forking::hand_over(Fork& came, const Message& response, net::Now now) {
     };
     if (status < 300 && went->final_status != 0 && response.to_tag() != went->winner_tag) {
         // Both have answered before anybody could tell them apart.
-        for (auto& late : came.branches) {
-            if (late.id == came.winner) forsaken_.end(response, late.target.flow, !std::exchange(late.ended, true), now);
+        if (auto* late = branch_of(came, came.winner)) {
+            forsaken_.end(response, late->target.flow, !std::exchange(late->ended, true), now);
         }
         return true;
     }
@@ -148,15 +148,12 @@ bool Forking::hand_over_all(Fork& went, net::Now now) {
 }
 
 void Forking::answer_again(Fork& fork, net::Now now) {
-    const auto answer = *fork.answer;
-    for (auto& branch : fork.branches) {
-        if (branch.id == fork.winner) return success(fork, branch, answer, now);
-    }
+    auto* winner = branch_of(fork, fork.winner);
+    if (fork.answer && winner != nullptr) success(fork, *winner, *fork.answer, now);
 }
 
 const Branch* Forking::only_tried(const Fork& fork) {
-    const bool begins = fork.is_invite() && fork.request.to_tag().empty() && fork.from.side == Side::phone;
-    if (!begins || fork.hurried || !fork.next.empty() || fork.final_status != 0 || fork.withdrawn) return nullptr;
+    if (!fork.begins_dialog() || fork.from.side != Side::phone || fork.hurried || !fork.next.empty() || fork.final_status != 0 || fork.withdrawn) return nullptr;
     const Branch* out = nullptr;
     for (const auto& branch : fork.branches) {
         if (!branch.pending()) continue;
@@ -173,10 +170,8 @@ void Forking::doubt(Fork& fork, net::Now now) {
     fork.patience = now.steady + monitor.patience() + kDoubtAgain;
     if (!monitor.doubtful(now)) return monitor.hurry();
     if (hand_over_all(fork, now)) return;
-    // Where it rings already, the callee's side does not want it twice before it has its doubts, too.
-    for (const auto& branch : fork.branches) fork.spare_tried &= !(branch.spare && branch.status == 482);
-    const auto patience = fork.patience;
-    try_spare(fork, now);
+    const auto patience = fork.patience;  // where it rings already, the callee's side may have its doubts later
+    retry_spare(fork, now);
     fork.patience = patience;
 }
 
@@ -184,8 +179,9 @@ void Forking::server_ended(ServerId id, bool clean, net::Now now) {
     auto* fork = find(id);
     if (fork == nullptr) return;
     fork->server_gone = true;
-    if (!clean && !exchange_.centre_up() && fork->from.side == Side::centre && fork->final_status < 300 && !other_halves(*fork).empty()) return;
-    if (!clean && fork->is_invite() && fork->final_status == 0 && fork->from.side == Side::centre) {
+    const bool lost = !clean && fork->from.side == Side::centre;
+    if (lost && !exchange_.centre_up() && fork->final_status < 300 && !other_halves(*fork).empty()) return;
+    if (lost && fork->is_invite() && fork->final_status == 0) {
         // The centre died while the phone rings: the caller's meshd is about to bring the same call over the mesh.
         fork->orphan_until = now.steady + kOrphan;
         return wake(*fork);
@@ -234,9 +230,7 @@ void Forking::centre_lost(net::Now now) {
         }
         if (silent.empty()) continue;
         if (hand_over_all(*fork, now)) continue;
-        // The callee's side may have refused the spare for the sake of the way that is now dead.
-        for (const auto& branch : fork->branches) fork->spare_tried &= !(branch.spare && branch.status == 482);
-        if (try_spare(*fork, now)) continue;
+        if (retry_spare(*fork, now)) continue;
         for (const auto client : silent) {
             auto* branch = branch_of(client, fork);
             if (branch == nullptr) break;
@@ -286,8 +280,7 @@ std::size_t Forking::adopt(const std::vector<ServerId>& old, ServerId id, const 
     invites_.add(request, id);
     wake(*fork);
     if (fork->final_status != 0) {
-        const auto winner = std::find_if(fork->branches.begin(), fork->branches.end(), [&](const auto& b) { return b.id == fork->winner; });
-        drop_others(*fork, winner == fork->branches.end() ? nullptr : &*winner, now, kElsewhere);
+        drop_others(*fork, branch_of(*fork, fork->winner), now, kElsewhere);
         return count;
     }
     for (const auto& provisional : provisionals) reply(*fork, provisional, now);

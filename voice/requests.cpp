@@ -346,7 +346,7 @@ bool Requests::taken_over(const RequestArrived& event, const Aor& caller, const 
     if (!answered) return true;
     merging_.ended(event.id, true, now);
     // The answer went to a centre that was dead already. It is told again, as its phone does until somebody acknowledges it.
-    if (call->answer) forking_.response({fork->winner, *call->answer, call->callee}, now);
+    forking_.answer_again(*fork, now);
     return true;
 }
 
