@@ -4,6 +4,7 @@
 
 #include "meshd/config_sections.hpp"
 #include "voice/characters.hpp"
+#include "voice/trunk_offer.hpp"
 
 namespace meshd {
 namespace {
@@ -15,16 +16,6 @@ constexpr std::size_t kMaxEmergencyDigits = 8;
 constexpr std::size_t kMaxInbound = 32;
 
 TrunkConfig& last(Config& config) { return config.voice.trunks.back(); }
-
-bool is_trunk_name(std::string_view text) {
-    return !text.empty() && text.size() <= 32 &&
-           std::all_of(text.begin(), text.end(), [](char c) { return voice::is_alnum(c) || c == '-'; });
-}
-
-bool is_prefix(std::string_view text) {
-    if (text.empty() || text.size() > voice::kMaxPrefixLength) return false;
-    return voice::all_digits(text.starts_with('+') ? text.substr(1) : text);
-}
 
 void read_server(const Value& value, Config& config) {
     const auto uri = voice::Uri::parse(value.text());
@@ -56,7 +47,7 @@ void read_prefixes(const Value& value, Config& config) {
     auto& prefixes = last(config).settings.prefixes;
     prefixes.clear();
     for (const auto& entry : value.list(0, voice::kMaxTrunkPrefixes)) {
-        if (!is_prefix(entry.text())) entry.must_be("\"+\" and digits, such as \"+44\", or \"+\" for all numbers");
+        if (!voice::is_trunk_prefix(entry.text())) entry.must_be("\"+\" and digits, such as \"+44\", or \"+\" for all numbers");
         prefixes.push_back(entry.text());
     }
 }
@@ -66,7 +57,7 @@ void read_trunk(const Value& value, Config& config) {
     static constexpr auto kKeys = std::to_array<Value::Key>({
         {"name",
          [](const Value& v, Config& c) {
-             if (!is_trunk_name(v.text())) v.must_be("letters, digits and '-', at most 32, such as \"carrier\"");
+             if (!voice::is_trunk_name(v.text())) v.must_be("letters, digits and '-', at most 32, such as \"carrier\"");
              for (const auto& trunk : c.voice.trunks) {
                  if (trunk.settings.name == v.text()) v.refuse("two trunks are named \"" + v.text() + "\"");
              }

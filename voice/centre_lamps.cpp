@@ -23,16 +23,14 @@ struct SubscriptionState {
 /// RFC 6665 section 8.2.3 ("active;expires=600").
 SubscriptionState state_of(const Message& notify) {
     SubscriptionState out;
-    auto rest = notify.get("Subscription-State").value_or("");
-    for (bool first = true; !rest.empty() || first; first = false) {
-        const auto end = std::min(rest.find(';'), rest.size());
-        const auto piece = net::trim(rest.substr(0, end));
-        rest.remove_prefix(std::min(end + 1, rest.size()));
-        const auto equals = std::min(piece.find('='), piece.size());
-        if (first) out.terminated = net::equals_ignoring_case(piece, "terminated");
-        if (equals == piece.size() || !net::equals_ignoring_case(net::trim(piece.substr(0, equals)), "expires")) continue;
-        const auto seconds = net::parse_decimal(net::trim(piece.substr(equals + 1)), UINT32_MAX);
-        if (seconds) out.expires_s = static_cast<std::uint32_t>(std::min<std::uint64_t>(*seconds, kMaxExpires));
+    const auto text = notify.get("Subscription-State").value_or("");
+    const auto end = std::min(text.find(';'), text.size());
+    out.terminated = net::equals_ignoring_case(net::trim(text.substr(0, end)), "terminated");
+    const auto params = Params::parse(text.substr(std::min(end + 1, text.size())));
+    const auto expires = params ? params->get("expires") : std::nullopt;
+    if (!expires) return out;
+    if (const auto seconds = net::parse_decimal(*expires, UINT32_MAX)) {
+        out.expires_s = static_cast<std::uint32_t>(std::min<std::uint64_t>(*seconds, kMaxExpires));
     }
     return out;
 }

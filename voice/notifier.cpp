@@ -273,12 +273,16 @@ bool Notifier::response(ClientId id, int status, net::Now now) {
     return true;
 }
 
+std::vector<Notifier::Key> Notifier::keys_of(const Aor& target) const {
+    std::vector<Key> out;
+    const auto [first, last] = by_target_.equal_range(target);
+    std::transform(first, last, std::back_inserter(out), [](const auto& entry) { return entry.second; });
+    return out;
+}
+
 void Notifier::follow(const std::set<Aor>& mail_changed, net::Now now) {
     for (const auto& aor : mail_changed) {
-        std::vector<Key> keys;
-        const auto [first, last] = by_target_.equal_range(aor);
-        for (auto at = first; at != last; ++at) keys.push_back(at->second);
-        for (const auto& key : keys) {
+        for (const auto& key : keys_of(aor)) {
             auto& subscription = subscriptions_.at(key);
             if (subscription.package != Package::message_summary || subscription.told_waiting == mailbox_.waiting(aor)) continue;
             subscription.notify_at = std::min(subscription.notify_at, std::max(now.steady, subscription.paced));
@@ -287,10 +291,7 @@ void Notifier::follow(const std::set<Aor>& mail_changed, net::Now now) {
     }
     for (const auto& aor : watching_.take_changed()) {
         const bool complete = watching_.is_complete(aor);
-        std::vector<Key> keys;
-        const auto [first, last] = by_target_.equal_range(aor);
-        for (auto at = first; at != last; ++at) keys.push_back(at->second);
-        for (const auto& key : keys) {
+        for (const auto& key : keys_of(aor)) {
             auto& subscription = subscriptions_.at(key);
             if (subscription.package == Package::message_summary) continue;
             const bool first_one = subscription.notified == net::Steady::min();

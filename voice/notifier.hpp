@@ -77,6 +77,7 @@ private:
     std::string body(Subscription& subscription, bool last);
     void end(const Key& key, std::string_view reason, net::Now now);
     void erase(const Key& key);
+    std::vector<Key> keys_of(const Aor& target) const;
     void move_over(net::Now now);
 
     Exchange& exchange_;

@@ -6,22 +6,20 @@
 #include "voice/trunk.hpp"
 
 namespace voice {
-namespace {
 
-constexpr std::size_t kMaxName = 32;
+bool is_trunk_name(std::string_view text) {
+    constexpr std::size_t kMaxName = 32;
+    return !text.empty() && text.size() <= kMaxName &&
+           std::all_of(text.begin(), text.end(), [](char c) { return is_alnum(c) || c == '-'; });
+}
 
-bool is_prefix(std::string_view text) {
+bool is_trunk_prefix(std::string_view text) {
     if (text.empty() || text.size() > kMaxPrefixLength) return false;
     return all_digits(text.starts_with('+') ? text.substr(1) : text);
 }
 
-}  // namespace
-
 bool is_sound(const TrunkOffer& offer) {
-    const auto& name = offer.name;
-    return !name.empty() && name.size() <= kMaxName &&
-           std::all_of(name.begin(), name.end(), [](char c) { return is_alnum(c) || c == '-'; }) &&
-           std::all_of(offer.prefixes.begin(), offer.prefixes.end(), is_prefix);
+    return is_trunk_name(offer.name) && std::all_of(offer.prefixes.begin(), offer.prefixes.end(), is_trunk_prefix);
 }
 
 }  // namespace voice

@@ -5,8 +5,9 @@
 
 namespace voice {
 
-/// Whether an offer is one that a meshd makes: its name (letters, digits and '-', at most 32) is written into Request-URIs,
-/// and its prefixes (digits, a "+" before them or not) are compared with numbers. Others are left out.
+bool is_trunk_name(std::string_view text);    ///< letters, digits and '-', at most 32: it is written into Request-URIs
+bool is_trunk_prefix(std::string_view text);  ///< digits, a "+" before them or not: it is compared with numbers
+/// Whether an offer is one that a meshd makes. Others are left out.
 bool is_sound(const TrunkOffer& offer);
 
 }  // namespace voice

@@ -7,6 +7,7 @@
 #include "mesh/crypto.hpp"
 #include "net/random.hpp"
 #include "voice/trunk_offer.hpp"
+#include "voice/trunks.hpp"
 #include "voice/uri.hpp"
 
 namespace {
@@ -35,7 +36,7 @@ void read(net::ByteView body) {
         require(trunk.prefixes.size() <= mesh::kMaxTrunkPrefixes && trunk.name.size() <= 32);
         if (!voice::is_sound({trunk.name, trunk.prefixes, trunk.cost, trunk.emergency})) continue;
         auto uri = *voice::Uri::parse("sip:+442079460148@acme.example");
-        uri.params.set("meshd-trunk", trunk.name);
+        uri.params.set(voice::kTrunkParam, trunk.name);
         const auto written = voice::Uri::parse(uri.text());
         require(written && *written == uri && written->params.all().size() == 1);
     }
