@@ -26,4 +26,17 @@ private:
     std::vector<voice::Outgoing> out_;
 };
 
+/// Both worlds on, in step, until `holds`, which is asked after each slice; false if it does not within `limit`.
+inline bool run_until(World& mesh, test::World& line, net::Duration slice, net::Duration limit, const std::function<bool()>& holds) {
+    const auto end = mesh.now().steady + limit;
+    line.flush();
+    while (!holds()) {
+        if (mesh.now().steady >= end) return false;
+        mesh.run_for(slice);
+        line.flush();
+        line.run(slice);
+    }
+    return true;
+}
+
 }  // namespace sim

@@ -61,17 +61,11 @@ struct Lamps {
     bool busy(const std::string& user) const { return phones.at(static_cast<std::size_t>(user.back() - '0'))->in_call(); }
 
     bool until(const std::function<bool()>& holds, net::Duration limit) {
-        const auto end = mesh.now().steady + limit;
-        line.flush();
-        while (!holds()) {
-            if (mesh.now().steady >= end) return false;
-            mesh.run_for(kSlice);
-            line.flush();
-            line.run(kSlice);
+        return sim::run_until(mesh, line, kSlice, limit, [&] {
             centre.tell_lamps();
             line.log.clear();
-        }
-        return true;
+            return holds();
+        });
     }
     void run(net::Duration time) {
         until([] { return false; }, time);

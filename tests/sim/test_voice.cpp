@@ -55,15 +55,7 @@ struct Offices {
         until([] { return false; }, time);
     }
     bool until(const std::function<bool()>& holds, net::Duration limit) {
-        const auto end = mesh.now().steady + limit;
-        line.flush();
-        while (!holds()) {
-            if (mesh.now().steady >= end) return false;
-            mesh.run_for(kCallSlice);
-            line.flush();
-            line.run(kCallSlice);
-        }
-        return true;
+        return sim::run_until(mesh, line, kCallSlice, limit, holds);
     }
     std::string mode(sim::Host& node) { return node.core().proxy()->voice().mode; }
     bool all_in(const std::string& wanted) {

@@ -1,6 +1,8 @@
 /// The scene with a desk phone more in each office: fay in trento, gus in munich, hal and ida in london.
 #pragma once
 
+#include <catch2/catch.hpp>
+
 #include "desk_phone.hpp"
 #include "offices.hpp"
 
@@ -22,6 +24,14 @@ struct Desks : Scene {
     void register_desks() {
         for (auto* phone : {&fay, &gus, &hal, &ida}) phone->register_now();
         world.run(2s);
+    }
+    /// Two seconds later the callee rings, and nobody picks up.
+    DeskPhone::LineId ring(DeskPhone& caller, DeskPhone& callee, const std::string& user) {
+        callee.answers = false;
+        const auto line = caller.call("sip:" + user + "@acme.example");
+        world.run(2s);
+        REQUIRE(caller.last("INVITE") == 180);
+        return line;
     }
     /// The centre's program or its line is gone; every office knows, unless `at_once`.
     void kill_centre(bool at_once = false) {

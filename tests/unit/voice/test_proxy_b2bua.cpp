@@ -187,10 +187,7 @@ TEST_CASE("a call that rings when its B2BUA dies is taken over by the mesh, and 
     for (const bool known_first_by_caller : {true, false}) {
         CAPTURE(known_first_by_caller);
         BackToBack scene;
-        scene.gus.answers = false;
-        const auto line = scene.fay.call("sip:gus@acme.example");
-        scene.world.run(2s);
-        REQUIRE(scene.fay.last("INVITE") == 180);
+        const auto line = scene.ring(scene.fay, scene.gus, "gus");
         scene.centre.alive = false;
         const auto tell = [&](Office& office) {
             office.proxy.flow_failed({voice::Transport::udp, office.wan(), scene.centre_at, 0, voice::Side::centre},
@@ -218,10 +215,7 @@ TEST_CASE("a caller who gives up while the B2BUA dies leaves nothing ringing") {
     for (unsigned after_ms = 0; after_ms <= 8000; after_ms += 1000) {
         CAPTURE(after_ms);
         BackToBack scene;
-        scene.gus.answers = false;
-        const auto line = scene.fay.call("sip:gus@acme.example");
-        scene.world.run(2s);
-        REQUIRE(scene.fay.last("INVITE") == 180);
+        const auto line = scene.ring(scene.fay, scene.gus, "gus");
         scene.kill_centre(true);
         scene.world.run(std::chrono::milliseconds(after_ms));
         scene.fay.cancel(line);

@@ -424,10 +424,7 @@ TEST_CASE("a call within one office whose centre dies in silence leaves no trans
         CAPTURE(answered);
         Desks scene;
         scene.register_desks();
-        scene.ida.answers = false;
-        const auto line = scene.hal.call("sip:ida@acme.example");
-        scene.world.run(2s);
-        REQUIRE(scene.hal.last("INVITE") == 180);
+        const auto line = scene.ring(scene.hal, scene.ida, "ida");
         scene.kill_centre();
         answered ? scene.ida.pick_up(0) : scene.ida.refuse(0, 486);
         scene.world.run(3s);
@@ -490,10 +487,7 @@ TEST_CASE("a withdrawal ends the call that it names, of several of the same pair
 TEST_CASE("a member that says the centre is lost ends no call that a living centre has brought") {
     Desks scene;
     scene.register_desks();
-    scene.gus.answers = false;
-    scene.fay.call("sip:gus@acme.example");
-    scene.world.run(2s);
-    REQUIRE(scene.fay.last("INVITE") == 180);
+    scene.ring(scene.fay, scene.gus, "gus");
     const std::string bye =
         "BYE sip:gus@acme.example SIP/2.0\r\nVia: SIP/2.0/UDP 10.99.0.1:5080;branch=z9hG4bK1\r\nCall-ID: x\r\nCSeq: 1 BYE\r\n"
         "From: <sip:fay@acme.example>;tag=1\r\nTo: <sip:gus@acme.example>\r\nX-Meshd-Second-Branch: ;centre-lost\r\n"

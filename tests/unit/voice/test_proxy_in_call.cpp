@@ -245,10 +245,7 @@ TEST_CASE("a phone whose program ends while it rings, or while it calls, is miss
             Desks scene;
             scene.register_desks();
             if (!alive) scene.kill_centre();
-            scene.gus.answers = false;
-            scene.fay.call("sip:gus@acme.example");
-            scene.world.run(2s);
-            REQUIRE(scene.fay.last("INVITE") == 180);
+            scene.ring(scene.fay, scene.gus, "gus");
             const auto pings = scene.world.seen("\r\n\r\n");
             scene.world.run(5s);
             REQUIRE(scene.world.seen("\r\n\r\n") == pings + 2);  // one to either phone
@@ -388,10 +385,7 @@ TEST_CASE("a phone that has registered by a new port goes on in its call past a 
 TEST_CASE("a BYE that names no dialog of a call that rings does not end what runs here") {
     Desks scene;
     scene.register_desks();
-    scene.gus.answers = false;
-    scene.fay.call("sip:gus@acme.example");
-    scene.world.run(2s);
-    REQUIRE(scene.fay.last("INVITE") == 180);
+    scene.ring(scene.fay, scene.gus, "gus");
     auto answer = *scene.fay.latest("INVITE", 180);
     auto to = answer.to();
     to.params.set("tag", "invented");
