@@ -33,7 +33,7 @@ modparam("usrloc", "db_mode", 0)
 modparam("htable", "htable", "password=>size={password_slots};")
 modparam("auth", "nonce_expire", 300)
 modparam("ctl", "binrpc", "unix:{socket}")
-
+{timers}
 event_route[htable:mod-init] {{
 {passwords}
 }}
@@ -42,7 +42,7 @@ request_route {{
     if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
     if (is_method("CANCEL")) {{ if (t_check_trans()) t_relay(); exit; }}
     if (has_totag()) {{
-        if (loose_route()) {{ t_relay(); exit; }}
+{with_b2bua}        if (loose_route()) {{ t_relay(); exit; }}
         if (is_method("ACK")) {{ if (t_check_trans()) t_relay(); exit; }}
         sl_send_reply("404", "Not here");
         exit;
@@ -56,30 +56,53 @@ request_route {{
         save("location");
         exit;
     }}
-    if (is_method("INVITE|MESSAGE|SUBSCRIBE")) {{
+{by_b2bua}    if (is_method("INVITE|MESSAGE|SUBSCRIBE")) {{
         if ($au == $null || !pv_auth_check("$fd", "$sht(password=>$au)", "0", "1")) {{ auth_challenge("$fd", "0"); exit; }}
         consume_credentials();
     }}
-    record_route();
+{to_b2bua}    record_route();
     if (!lookup("location")) {{ sl_send_reply("404", "Not Found"); exit; }}
     t_relay();
 }}
 """
 
 
+# With a B2BUA beside it: new calls go there, what it calls itself to whom it is for, and all that follows where its Route or
+# Request-URI says. It is given up after two seconds of silence.
+TO_B2BUA = {
+    "timers": 'modparam("tm", "fr_timer", 2000)\n',
+    "with_b2bua": "        loose_route();\n        t_relay();\n        exit;\n",
+    "by_b2bua": """    if (is_method("INVITE") && $sp == {b2bua_port}) {{
+        remove_hf("Route");
+        if (!lookup("location")) {{ sl_send_reply("404", "Not Found"); exit; }}
+        t_relay();
+        exit;
+    }}
+""",
+    "to_b2bua": """    if (is_method("INVITE")) {{
+        $du = "sip:{b2bua}";
+        t_relay();
+        exit;
+    }}
+"""}
+
+
 class Kamailio:
-    def __init__(self, space, addresses, domain, passwords, folder, logs, memory_mb=64, port=5060):
-        """`passwords` of users by name. Starts without any registration, always."""
+    def __init__(self, space, addresses, domain, passwords, folder, logs, memory_mb=64, port=5060, b2bua_port=None):
+        """`passwords` of users by name. Starts without any registration, always. Behind `b2bua_port` of the same address a
+        B2BUA has every call, if that is given."""
         os.makedirs(folder, exist_ok=True)
         self.space, self.folder, self.log_path = space, folder, f"{logs}/kamailio.log"
         self.address, self.port = addresses[0], port
         # The path of a UNIX socket is short; /run is the sandbox's own.
         self.socket, self.memory_mb, self.program = f"/run/kamailio-{space.name}.sock", memory_mb, None
         listen = "\n".join(f"listen={kind}:{a}:{port}" for a in addresses for kind in ("udp", "tcp"))
+        calls = {name: text.format(b2bua=f"{addresses[0]}:{b2bua_port}", b2bua_port=b2bua_port) if b2bua_port else ""
+                 for name, text in TO_B2BUA.items()}
         slots = max(4, (len(passwords) // 4).bit_length())
         with open(f"{folder}/kamailio.cfg", "w") as file:
             file.write(CONFIGURATION.format(
-                domain=domain, listen=listen, modules=MODULES, socket=self.socket, password_slots=slots,
+                **calls, domain=domain, listen=listen, modules=MODULES, socket=self.socket, password_slots=slots,
                 passwords="\n".join(f'    $sht(password=>{name}) = "{word}";' for name, word in passwords.items())))
 
     def start(self):
