@@ -3,8 +3,9 @@
 import time
 
 import harness
+from centre import Kamailio
 from network import wait_until
-from offices import DOMAIN, OFFICES, PASSWORDS
+from offices import CENTRE, DOMAIN, OFFICES, PASSWORDS
 from phone import Phone
 from softphones import Linphone, Twinkle
 from speech import Voices
@@ -12,8 +13,10 @@ from stage import NOTICE_LIMIT_S, Stage
 
 # Who has which, and by which transport it speaks.
 PHONES = {"alice": (Linphone, "udp"), "erin": (Linphone, "tls"), "bob": (Twinkle, "udp"), "carol": (Linphone, "tcp"),
-          "dave": (Phone, "tls")}
-CALLS = (("alice", "bob"), ("bob", "carol"), ("carol", "erin"), ("erin", "dave"), ("carol", "bob"))
+          "dave": (Phone, "tls"), "frida": (Twinkle, "tcp")}
+WORDS = {**PASSWORDS, "frida": "frida-has-a-password"}
+CALLS = (("alice", "bob"), ("bob", "carol"), ("carol", "erin"), ("erin", "dave"), ("carol", "bob"), ("alice", "frida"),
+         ("frida", "bob"))
 REGISTER_LIMIT_S, CALL_LIMIT_S = 15, 8
 
 
@@ -35,7 +38,9 @@ class SoftphonesTest(harness.LabTest):
     def start(self, stage):
         stage.start_nodes(tls=True)
         stage.join_nodes()
-        stage.need_kamailio()
+        stage.kamailio = Kamailio(stage.world.centre, [CENTRE], DOMAIN, WORDS, f"{self.folder}/kamailio", stage.logs)
+        stage.kamailio.start()
+        stage.nodes["trento"].ctl("user", "add", f"frida@{DOMAIN}", "--node", "london")
         for office, people in OFFICES.items():
             for person in people:
                 stage.nodes["trento"].ctl("user", "add", f"{person}@{DOMAIN}", "--node", office)
@@ -45,9 +50,13 @@ class SoftphonesTest(harness.LabTest):
             server = f"{site.gateway}:{5061 if transport == 'tls' else 5060}"
             voices = [Voices(self.folder)] if make is Phone else []
             device = ["eth0"] if make is Phone else []
-            stage.phones[person] = make(site.people[person], *device, person, PASSWORDS[person], DOMAIN, server, *voices,
+            stage.phones[person] = make(site.people[person], *device, person, WORDS[person], DOMAIN, server, *voices,
                                         self.folder, stage.logs, transport)
-        wait_until("all registrations at the centre", lambda: stage.kamailio.registered() == set(PASSWORDS), REGISTER_LIMIT_S)
+        wait_until("all registrations at the centre", lambda: stage.kamailio.registered() == set(PHONES), REGISTER_LIMIT_S)
+        for person, (_, transport) in PHONES.items():
+            if transport != "tls":
+                sent = {m.text.partition("Via: SIP/2.0/")[2][:3] for m in stage.phones[person].sniffer.sip if m.start == "REGISTER"}
+                self.assertEqual(sent, {transport.upper()}, person)
 
     def kill_while_it_calls(self, stage, caller, callee):
         """A program that is gone says no more, and its machine answers what comes for it by ICMP."""
