@@ -150,8 +150,8 @@ json history_json(const std::vector<voice::CallRecord>& ours, std::size_t count,
     json out = json::array();
     for (const auto& call : voice::whole_calls(all)) {
         if (out.size() == count) break;
-        auto one = call_json(call.whole);
-        for (const auto& side : call.sides) one["sides"].push_back(call_json(side));
+        auto one = shown_json(call.whole);
+        for (const auto& side : call.sides) one["sides"].push_back(shown_json(side));
         out.push_back(std::move(one));
     }
     return {{"calls", std::move(out)}, {"silent", silent}};

@@ -88,7 +88,6 @@ std::string_view media_of(bool answered, const std::vector<voice::StreamFigures>
 std::string_view not_measured(std::string_view media) { return media == "direct" ? "media direct: not measured here" : ""; }
 
 json call_json(const voice::CallRecord& record) {
-    const auto media = media_of(record.answered.has_value(), record.streams);
     return {{"number", record.number},
             {"id", record.id},
             {"from", record.from},
@@ -104,9 +103,15 @@ json call_json(const voice::CallRecord& record) {
             {"why", record.why},
             {"status", record.status},
             {"audio", record.audio},
-            {"media", media},
-            {"not_measured", not_measured(media)},
             {"streams", streams_json(record.streams)}};
+}
+
+json shown_json(const voice::CallRecord& record) {
+    auto out = call_json(record);
+    const auto media = media_of(record.answered.has_value(), record.streams);
+    out["media"] = media;
+    out["not_measured"] = not_measured(media);
+    return out;
 }
 
 namespace {

@@ -28,6 +28,9 @@ nlohmann::json streams_json(const std::vector<voice::StreamFigures>& streams);
 std::string_view media_of(bool answered, const std::vector<voice::StreamFigures>& streams);
 /// Why there are no figures, in words; or empty.
 std::string_view not_measured(std::string_view media);
+/// All that is kept of it, and told to other nodes.
 nlohmann::json call_json(const voice::CallRecord& record);
+/// And for people what follows from that: where its media went.
+nlohmann::json shown_json(const voice::CallRecord& record);
 
 }  // namespace meshd

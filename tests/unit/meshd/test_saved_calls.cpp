@@ -89,12 +89,12 @@ TEST_CASE("what is no record is none, whatever it is") {
 
 TEST_CASE("of an answered call without figures it is said that its media goes direct, and is not measured here") {
     voice::CallRecord call;
-    CHECK(meshd::call_json(call)["media"] == "");
-    CHECK(meshd::call_json(call)["not_measured"] == "");
+    CHECK(meshd::shown_json(call)["media"] == "");
+    CHECK(meshd::shown_json(call)["not_measured"] == "");
     call.answered = call.started;
-    CHECK(meshd::call_json(call)["media"] == "direct");
-    CHECK(meshd::call_json(call)["not_measured"] == "media direct: not measured here");
+    CHECK(meshd::shown_json(call)["media"] == "direct");
+    CHECK(meshd::shown_json(call)["not_measured"] == "media direct: not measured here");
     call.streams.push_back({"audio", {}, {}});
-    CHECK(meshd::call_json(call)["media"] == "anchored");
-    CHECK(meshd::call_json(call)["not_measured"] == "");
+    CHECK(meshd::shown_json(call)["media"] == "anchored");
+    CHECK(meshd::shown_json(call)["not_measured"] == "");
 }
