@@ -1,13 +1,17 @@
 #include "loop/stream.hpp"
 
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "loop/fd_watch.hpp"
+#include "loop/read_turns.hpp"
 #include "loop/socket_address.hpp"
 #include "loop/timer.hpp"
 
@@ -16,7 +20,10 @@
 //       |                  |  ^                                  |
 //       | failed, timed    |  | start()                          | drained, failed, 5 s
 //       v out              v  |                                  v
-//     closed <-------------+  waiting (accepted, not started)  closed
+//     closed <-------------+  waiting (accepted, not started)  closed <--1 s-- lingering <--drained, but not all is read
+//
+// To close what is not read to its end resets the connection (RFC 2525 section 2.17), and the other end may lose what it has
+// not read yet: it gets a second.
 //
 // With TLS a stream is open before its handshake is done; what is written waits in the session, and the timer runs on.
 
@@ -26,6 +33,7 @@ namespace {
 constexpr std::size_t kReadBytes = 16384;
 constexpr int kReadsPerTurn = 4;
 constexpr auto kDrainTimeout = std::chrono::seconds(5);
+constexpr auto kLinger = std::chrono::seconds(1);
 
 Closed closed_by(int error) {
     using Reason = Closed::Reason;
@@ -50,9 +58,11 @@ Closed closed_by(int error) {
 bool set_options(int fd, const Stream::Limits& limits) {
     const int yes = 1;
     const int user_timeout = static_cast<int>(limits.unacknowledged_timeout.count());
+    const int buffer = limits.receive_buffer_bytes;
     // An urgent byte stays in the stream: aside, where nobody reads it, it would keep the socket's poll awake.
     return ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) == 0 &&
            ::setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes) == 0 &&
+           (buffer == 0 || ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer) == 0) &&
            (user_timeout == 0 ||
             ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof user_timeout) == 0);
 }
@@ -60,7 +70,7 @@ bool set_options(int fd, const Stream::Limits& limits) {
 }  // namespace
 
 struct Stream::Inner : std::enable_shared_from_this<Inner> {
-    enum class State : std::uint8_t { connecting, waiting, open, draining, closed };
+    enum class State : std::uint8_t { connecting, waiting, open, draining, lingering, closed };
 
     Inner(Loop& on, const Limits& bounds) : loop(on), limits(bounds), timer(on, [this] { timed_out(); }) {}
 
@@ -68,7 +78,12 @@ struct Stream::Inner : std::enable_shared_from_this<Inner> {
     void ready(Readiness readiness);
     void connect_finished();
     void read();
+    bool read_once();
+    void wait_for_turn();
+    bool read_in_turn();
     void flush();
+    void drained();
+    std::size_t unread_bytes() const;
     void want();
     void timed_out();
     void finish(const Closed& why);
@@ -88,6 +103,8 @@ struct Stream::Inner : std::enable_shared_from_this<Inner> {
     std::unique_ptr<TlsSession> tls;
     std::vector<std::byte> queue;
     std::size_t queue_sent = 0;  ///< bytes at the queue's start that the kernel has
+    bool in_line = false;        ///< of limits.turns
+    bool unwatched = false;      ///< in line, and told often enough that there is something to read
 };
 
 void Stream::Inner::watch_now() {
@@ -111,6 +128,8 @@ void Stream::Inner::ready(Readiness readiness) {
         case State::draining:
             flush();
             return;
+        case State::lingering:
+            return finish({Closed::Reason::by_us, "closed"});
     }
 }
 
@@ -131,19 +150,48 @@ void Stream::Inner::connect_finished() {
 }
 
 void Stream::Inner::read() {
+    if (limits.turns != nullptr) return wait_for_turn();
+    for (int i = 0; i < kReadsPerTurn && read_once(); ++i) continue;
+}
+
+/// True if there may be more to read.
+bool Stream::Inner::read_once() {
+    if (state != State::open) return false;
     std::byte buffer[kReadBytes];
-    for (int i = 0; i < kReadsPerTurn && state == State::open; ++i) {
-        const auto size = ::recv(socket.get(), buffer, sizeof buffer, 0);
-        if (size == 0) return finish({Closed::Reason::by_peer, "closed by the other end"});
-        if (size < 0) {
-            if (errno == EINTR) continue;
-            if (errno == EAGAIN) return;
-            return finish(closed_by(errno));
-        }
+    ssize_t size = -1;
+    do {
+        size = ::recv(socket.get(), buffer, sizeof buffer, 0);
+    } while (size < 0 && errno == EINTR);
+    if (size > 0) {
         const net::ByteView came(buffer, static_cast<std::size_t>(size));
         tls ? unprotect(came) : events.received(came);
-        if (static_cast<std::size_t>(size) < sizeof buffer) return;
+    } else if (size == 0) {
+        finish({Closed::Reason::by_peer, "closed by the other end"});
+    } else if (errno != EAGAIN) {
+        finish(closed_by(errno));
     }
+    return static_cast<std::size_t>(std::max<ssize_t>(size, 0)) == sizeof buffer && state == State::open;
+}
+
+void Stream::Inner::wait_for_turn() {
+    if (in_line) {
+        // Told anew in each turn, of each stream that waits: that would take up the turns.
+        unwatched = true;
+        want();
+        return;
+    }
+    in_line = true;
+    limits.turns->join([weak = weak_from_this()] {
+        const auto self = weak.lock();
+        return self && self->read_in_turn();
+    });
+}
+
+bool Stream::Inner::read_in_turn() {
+    if (read_once()) return true;
+    in_line = false;
+    if (std::exchange(unwatched, false)) want();
+    return false;
 }
 
 /// Hands the kernel what it takes. Called from the loop, so that it may call back.
@@ -163,17 +211,26 @@ void Stream::Inner::flush() {
         queue_sent = 0;
         if (queue.capacity() > kReadBytes) queue.shrink_to_fit();
     }
-    if (state == State::draining && queue.empty()) return finish({Closed::Reason::by_us, "closed"});
+    if (state == State::draining && queue.empty()) return drained();
     want();
     if (waited && queue.empty() && events.drained) events.drained();
 }
 
+void Stream::Inner::drained() {
+    if (state != State::draining) return;
+    if (unread_bytes() == 0 || ::shutdown(socket.get(), SHUT_WR) != 0) return finish({Closed::Reason::by_us, "closed"});
+    state = State::lingering;
+    timer.after(kLinger);
+    want();
+}
+
 void Stream::Inner::want() {
-    if (watch) watch->want(state == State::open, state == State::connecting || !queue.empty());
+    if (watch) watch->want(state == State::open && !unwatched, state == State::connecting || !queue.empty());
 }
 
 void Stream::Inner::timed_out() {
     const auto alive = shared_from_this();
+    if (state == State::lingering) return finish({Closed::Reason::by_us, "closed"});
     finish({Closed::Reason::timed_out, state == State::draining ? "the other end takes nothing"
                                        : state == State::open   ? "TLS: the handshake was not finished in time"
                                                                 : "no answer"});
@@ -196,6 +253,8 @@ void Stream::Inner::unprotect(net::ByteView wire) {
     }
     if (!plain.empty() && state == State::open) events.received(plain);
     if (state != State::open) return;
+    // TLS answers by itself, too (RFC 8446 section 4.6.3): whoever makes it do so, and reads nothing, is not waited for.
+    if (queue.size() - queue_sent > limits.queue_bytes) return finish({Closed::Reason::failed, "the other end takes nothing"});
     if (tls->state() == TlsSession::State::failed) return finish({Closed::Reason::insecure, tls->why()});
     if (tls->state() == TlsSession::State::closed) finish({Closed::Reason::by_peer, "closed by the other end"});
 }
@@ -320,7 +379,10 @@ void Stream::close_when_drained() {
     in.state = Inner::State::draining;
     in.timer.after(kDrainTimeout);
     in.want();
-    if (nothing_to_send) in.finish_later({Closed::Reason::by_us, "closed"});
+    if (!nothing_to_send) return;
+    in.loop.defer([weak = in.weak_from_this()] {
+        if (const auto self = weak.lock()) self->drained();
+    });
 }
 
 void Stream::close() { inner_->release(); }
@@ -332,6 +394,13 @@ bool Stream::is_open() const {
 net::Endpoint Stream::local() const { return local_endpoint(inner_->socket.get()); }
 
 net::Endpoint Stream::remote() const { return remote_endpoint(inner_->socket.get()); }
+
+std::size_t Stream::unread_bytes() const { return inner_->unread_bytes(); }
+
+std::size_t Stream::Inner::unread_bytes() const {
+    int waiting = 0;
+    return ::ioctl(socket.get(), FIONREAD, &waiting) == 0 && waiting > 0 ? static_cast<std::size_t>(waiting) : 0;
+}
 
 int Stream::fd() const { return inner_->socket.get(); }
 

@@ -11,6 +11,8 @@
 
 namespace loop {
 
+class ReadTurns;
+
 /// Why a stream ended.
 struct Closed {
     enum class Reason : std::uint8_t { by_peer, by_us, refused, reset, timed_out, unreachable, insecure /*TLS*/, failed };
@@ -32,6 +34,9 @@ public:
         net::Duration connect_timeout = std::chrono::seconds(5);  ///< TLS: the handshake included, of accepted ones too
         /// TCP_USER_TIMEOUT: how long sent data may stay unacknowledged before the stream is closed; 0: the system's.
         std::chrono::milliseconds unacknowledged_timeout{0};
+        int receive_buffer_bytes = 0;  ///< SO_RCVBUF: what the kernel takes before it is read; 0: as the system has it
+        /// Whom it shares the turns of reading with; outlives it. None: it is read as it comes, 64 kB a turn at most.
+        ReadTurns* turns = nullptr;
     };
 
     /// Connects to `to`, from `source` unless that is none. Failures come by `closed`, never from here.
@@ -53,7 +58,9 @@ public:
     /// queue would exceed its limit. May be called before it is connected.
     bool write(net::ByteView bytes);
     std::size_t queued_bytes() const;
-    /// Writes what is queued (nothing, if it is not connected yet), then closes and tells `closed` (by_us); gives up after 5 s. Nothing is read any more.
+    std::size_t unread_bytes() const;  ///< that the kernel has of it; of TLS as they came
+    /// Writes what is queued (nothing, if it is not connected yet), then closes and tells `closed` (by_us); gives up after 5 s. Nothing
+    /// is read any more; where something came that was not, the other end has a second to read what was written.
     void close_when_drained();
     /// At once, without a callback; what is queued is lost.
     void close();

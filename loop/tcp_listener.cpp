@@ -1,5 +1,6 @@
 #include "loop/tcp_listener.hpp"
 
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -13,7 +14,8 @@
 namespace loop {
 namespace {
 
-constexpr int kBacklog = 256;
+constexpr int kBacklog = 1024;  // all phones of an office connect in the same second; the system may allow less
+constexpr int kAcceptsPerTurn = 64;  ///< then others on the loop get their turn
 constexpr auto kOutOfDescriptors = std::chrono::milliseconds(100);  ///< until the next attempt to accept
 
 FileDescriptor listening(const net::Endpoint& local, std::uint32_t device) {
@@ -73,7 +75,7 @@ TcpListener::~TcpListener() {
 
 void TcpListener::Inner::accept() {
     const auto alive = shared_from_this();  // the callback may destroy the listener
-    while (watch) {
+    for (int i = 0; watch && i < kAcceptsPerTurn; ++i) {
         FileDescriptor connection(::accept4(socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (connection.is_open()) {
             accepted(Stream::adopt(loop, std::move(connection), limits));
@@ -86,6 +88,13 @@ void TcpListener::Inner::accept() {
         }
         return;
     }
+}
+
+unsigned TcpListener::backlog_percent() const {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    if (::getsockopt(inner_->socket.get(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_sacked == 0) return 0;
+    return info.tcpi_unacked * 100 / info.tcpi_sacked;  // of one that listens: how many wait, how many may
 }
 
 const net::Endpoint& TcpListener::local() const { return inner_->local; }

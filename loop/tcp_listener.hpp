@@ -17,6 +17,8 @@ public:
     TcpListener& operator=(const TcpListener&) = delete;
 
     const net::Endpoint& local() const;
+    /// How full the queue is of connections that nobody has accepted yet, in percent. 64 are accepted in a turn of the loop.
+    unsigned backlog_percent() const;
 
 private:
     struct Inner;

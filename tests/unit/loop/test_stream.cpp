@@ -190,6 +190,37 @@ TEST_CASE("closing when drained loses nothing, and both ends are told") {
     CHECK(there->reason == Closed::Reason::by_peer);
 }
 
+TEST_CASE("whoever is still sending when the other end closes reads what was written last") {
+    StreamPair f;
+    std::string heard;
+    std::optional<Closed> here, there;
+    const auto both = [&] {
+        if (here && there) f.loop.stop();
+    };
+    loop::TcpListener listener(f.loop, loopback(), [&](std::unique_ptr<Stream> stream) {
+        f.accepted = std::move(stream);
+        f.accepted->start({.connected = {},
+                           .received =
+                               [&](net::ByteView) {
+                                   CHECK(f.accepted->write(net::as_bytes("enough")));
+                                   f.accepted->close_when_drained();
+                               },
+                           .closed = [&](const Closed& why) { here = why; both(); },
+                           .drained = {}});
+    });
+    f.stream = Stream::connect_tcp(f.loop, listener.local(),
+                                   {.connected = {},
+                                    .received = [&](net::ByteView bytes) { heard += net::as_text(bytes); },
+                                    .closed = [&](const Closed& why) { there = why; both(); },
+                                    .drained = {}},
+                                   {.queue_bytes = 16 << 20});
+    CHECK(f.stream->write(net::Bytes(16 << 20)));
+    f.loop.run();
+    CHECK(heard == "enough");
+    CHECK(here->reason == Closed::Reason::by_us);
+    CHECK(there->reason == Closed::Reason::by_peer);
+}
+
 TEST_CASE("urgent data is data like any other, and leaves the loop at rest") {
     StreamPair f;
     std::string heard;
