@@ -1,16 +1,20 @@
 #include "voice/overload.hpp"
 
+#include <algorithm>
+
 namespace voice {
 
 void Overload::looked(unsigned full_percent, net::Now now) {
-    // Nobody looked for a while: nothing was read, so that nothing is known of the time between.
-    if (next_look_ != net::Steady::min() && now.steady - next_look_ > kSustained / 2) full_since_ = net::kNever;
     next_look_ = now.steady + kLookEvery;
-    if (full_percent < kFullPercent) full_since_ = net::kNever;
-    if (full_percent >= kFullPercent && full_since_ == net::kNever) full_since_ = now.steady;
+    if (full_percent < kFullPercent) {
+        full_looks_ = 0;
+    } else {
+        if (full_looks_ == 0) full_since_ = now.steady;
+        full_looks_ = std::min(full_looks_ + 1, kSustainedLooks);
+    }
     if (overloaded_) {
         overloaded_ = full_percent >= kDrainedPercent;
-    } else if (full_since_ != net::kNever && now.steady - full_since_ >= kSustained) {
+    } else if (full_looks_ == kSustainedLooks && now.steady - full_since_ >= kSustained) {
         overloaded_ = true;
         ++times_;
     }

@@ -1,6 +1,6 @@
-/// Is there more to do than can be done? Judged by the queue that messages wait in before they are read: short bursts,
-/// such as all phones of an office at once, only fill it; when it stays full, what waits is lost or old by the time it is
-/// read, and it is better to say so (RFC 3261 21.5.4) than to answer everybody too late.
+/// Is there more to do than can be done? Judged by the fullest of the places where messages wait before they are read, of
+/// whatever transport: short bursts, such as all phones of an office at once, only fill it; when it stays full, what waits is
+/// lost or old by the time it is read, and it is better to say so (RFC 3261 21.5.4) than to answer everybody too late.
 #pragma once
 
 #include "net/time.hpp"
@@ -11,11 +11,14 @@ class Overload {
 public:
     static constexpr auto kLookEvery = std::chrono::milliseconds(100);
     static constexpr auto kSustained = std::chrono::seconds(1);
+    static constexpr unsigned kSustainedLooks = 3;   ///< so many at least, however late they come: one long pause is none
     static constexpr unsigned kFullPercent = 90;     ///< at every look for kSustained: from now on new requests are refused
     static constexpr unsigned kDrainedPercent = 50;  ///< at one look: no longer
 
-    /// Whether the queue is to be looked at now; asked whenever something is read.
+    /// Whether the places are to be looked at now; asked whenever something is read.
     bool look_due(net::Now now) const { return now.steady >= next_look_; }
+    /// When they are to be looked at, read or not; kNever while they are not full.
+    net::Steady look_by() const { return overloaded_ || full_looks_ > 0 ? next_look_ : net::kNever; }
     void looked(unsigned full_percent, net::Now now);
     bool is_overloaded() const { return overloaded_; }
     std::uint64_t times() const { return times_; }  ///< how often it has come to that
@@ -23,7 +26,8 @@ public:
 private:
     bool overloaded_ = false;
     net::Steady next_look_ = net::Steady::min();
-    net::Steady full_since_ = net::kNever;
+    unsigned full_looks_ = 0;  ///< in a row
+    net::Steady full_since_;   ///< the first of them
     std::uint64_t times_ = 0;
 };
 

@@ -36,13 +36,48 @@ TEST_CASE("a queue that is full for less than a second is a burst, one that stay
     CHECK(overload.times() == 1);
 }
 
-TEST_CASE("what nobody looked at was not full") {
+TEST_CASE("full before and after one long pause is no overload yet, and the next look decides") {
     Overload overload;
     net::Now now{net::Steady(1000s), {}};
-    look(overload, now, 90, 300ms);
+    overload.looked(100, now);
     now.steady += 10s;
-    look(overload, now, 90, 900ms);
+    overload.looked(100, now);
     CHECK_FALSE(overload.is_overloaded());
+    now.steady += 100ms;
+    SECTION("it is drained") {
+        look(overload, now, 20, 100ms);
+        look(overload, now, 100, 900ms);
+        CHECK_FALSE(overload.is_overloaded());
+    }
+    SECTION("it is full still") {
+        overload.looked(100, now);
+        CHECK(overload.is_overloaded());
+    }
+}
+
+TEST_CASE("looks that come late, as there is so much to do, find overload too") {
+    Overload overload;
+    net::Now now{net::Steady(1000s), {}};
+    for (unsigned i = 0; i < 3; ++i, now.steady += 700ms) {
+        CHECK_FALSE(overload.is_overloaded());
+        overload.looked(95, now);
+    }
+    CHECK(overload.is_overloaded());
+}
+
+TEST_CASE("while it is full it is to be looked at again, whether anything is read or not") {
+    Overload overload;
+    net::Now now{net::Steady(1000s), {}};
+    CHECK(overload.look_by() == net::kNever);
+    overload.looked(89, now);
+    CHECK(overload.look_by() == net::kNever);
+    now.steady += 100ms;
+    look(overload, now, 90, 1100ms);
+    CHECK(overload.look_by() == now.steady);
+    look(overload, now, 60, 100ms);
+    CHECK(overload.look_by() == now.steady);  // overloaded still
+    look(overload, now, 10, 100ms);
+    CHECK(overload.look_by() == net::kNever);
 }
 
 TEST_CASE("in overload what begins something new gets 503 and a time to come back at, and is forgotten") {
