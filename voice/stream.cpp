@@ -4,13 +4,36 @@
 #include <utility>
 
 #include "net/text.hpp"
+#include "voice/message.hpp"
 
 namespace voice {
+namespace {
+
+/// The lines of a header that have come whole, without a body's length: there will be none.
+std::string bodiless(std::string_view begun) {
+    auto end = begun.find("\r\n\r\n");
+    if (end == begun.npos) end = begun.rfind("\r\n");
+    begun = end == begun.npos ? std::string_view() : begun.substr(0, end + 2);
+    std::string out;
+    bool dropped = false;
+    while (!begun.empty()) {
+        const auto line = begun.substr(0, begun.find("\r\n") + 2);
+        begun.remove_prefix(line.size());
+        const auto name = net::trim(line.substr(0, line.find(':')));
+        const bool folded = line.starts_with(' ') || line.starts_with('\t');
+        dropped = folded ? dropped : net::equals_ignoring_case(name, "Content-Length") || net::equals_ignoring_case(name, "l");
+        if (!dropped) out += line;
+    }
+    return out + "Content-Length: 0\r\n\r\n";
+}
+
+}  // namespace
 
 void StreamFramer::break_with(std::string_view why) {
     state_ = State::broken;
     why_ = why;
-    buffer_ = {};
+    buffer_.resize(std::min(buffer_.size(), limits_.max_header_bytes));
+    buffer_.shrink_to_fit();
     deadline_ = net::kNever;
 }
 
@@ -85,7 +108,7 @@ std::optional<net::Bytes> StreamFramer::next(net::Now now) {
                 const auto folded = head.substr(std::min(line.size() + 2, head.size()));
                 if (folded.starts_with(' ') || folded.starts_with('\t')) value = net::trim(folded.substr(0, folded.find("\r\n")));
             }
-            const auto found = net::parse_decimal(value, limits_.max_message_bytes);
+            const auto found = net::parse_decimal(value);
             // Two that disagree, or one that cannot be read: nobody knows where the next message begins.
             if (!found || (length && *length != *found)) {
                 break_with("bad Content-Length");
@@ -97,11 +120,11 @@ std::optional<net::Bytes> StreamFramer::next(net::Now now) {
             break_with("no Content-Length");
             return std::nullopt;
         }
-        message_bytes_ = header_bytes + *length;
-        if (message_bytes_ > limits_.max_message_bytes) {
+        if (*length > limits_.max_message_bytes || header_bytes + *length > limits_.max_message_bytes) {
             break_with("message too large");
             return std::nullopt;
         }
+        message_bytes_ = header_bytes + *length;
     }
     if (buffer_.size() < message_bytes_) return std::nullopt;
 
@@ -117,6 +140,16 @@ std::optional<net::Bytes> StreamFramer::next(net::Now now) {
 
 void StreamFramer::expire(net::Now now) {
     if (state_ == State::inside && now.steady >= deadline_) break_with("too slow");
+}
+
+net::Bytes answer_to_broken(const StreamFramer& framer) {
+    const auto request = Message::parse(net::as_bytes(bodiless(framer.begun())), true);
+    if (!request) return request.error().response;
+    if (!request->is_request() || request->method() == "ACK") return {};
+    const auto why = framer.why();
+    if (why.ends_with("too large")) return Message::response(*request, 513).to_bytes();
+    if (why == "too slow") return Message::response(*request, 408).to_bytes();
+    return Message::response(*request, 400, "Bad Request (" + std::string(why) + ")").to_bytes();
 }
 
 }  // namespace voice

@@ -35,6 +35,8 @@ public:
     /// Static text, once broken: "no Content-Length", "bad Content-Length", "header too large",
     /// "message too large", "too slow".
     std::string_view why() const { return why_; }
+    /// Once broken: the beginning of what broke it, max_header_bytes at most.
+    std::string_view begun() const { return state_ == State::broken ? buffer_ : std::string_view(); }
     /// When a message that has begun must be complete: at it call expire().
     net::Steady deadline() const { return deadline_; }
     void expire(net::Now now);
@@ -57,5 +59,9 @@ private:
     std::string_view why_;
     net::Steady deadline_ = net::kNever;
 };
+
+/// What whoever sent a request that broke this stream is told before it is closed: 513 where it was too large, 408 too slow,
+/// else 400. Empty where silence is right: it was no request, or has not come far enough to be answered.
+net::Bytes answer_to_broken(const StreamFramer& framer);
 
 }  // namespace voice

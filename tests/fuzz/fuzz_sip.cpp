@@ -84,5 +84,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         while (auto message = pieces.next(now)) require(count < messages.size() && *message == messages[count++]);
     }
     require(count == messages.size() && pieces.state() == whole.state());
+    whole.expire({net::kNever, {}});
+    const auto answer = voice::answer_to_broken(whole);
+    require(answer.empty() || net::as_text(answer).starts_with("SIP/2.0 "));
     return 0;
 }

@@ -85,3 +85,36 @@ TEST_CASE("a folded Content-Length is read") {
     framer.feed(net::as_bytes("MESSAGE sip:a@b SIP/2.0\r\nContent-Length :\r\n 2\r\nX: y\r\n\r\nhi"), kNow);
     CHECK(next(framer));
 }
+
+TEST_CASE("a request that breaks its stream is answered, and nothing else is") {
+    const std::string head =
+        "INVITE sip:x@y SIP/2.0\r\nVia: SIP/2.0/TCP 10.1.0.9;branch=z9hG4bK7\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:x@y>\r\n"
+        "Call-ID: c7\r\nCSeq: 7 INVITE\r\nMax-Forwards: 70\r\n";
+    const auto answer = [](const std::string& text, net::Duration later = 0s) {
+        StreamFramer framer;
+        framer.feed(net::as_bytes(text), kNow);
+        while (framer.next(kNow)) continue;
+        framer.expire({kNow.steady + later, {}});
+        REQUIRE(framer.state() == StreamFramer::State::broken);
+        return std::string(net::as_text(voice::answer_to_broken(framer)));
+    };
+    const auto status = [](const std::string& text) { return text.substr(0, text.find("\r\n")); };
+    const auto large = answer(head + "Content-Length: 65500\r\n\r\nx");
+    CHECK(status(large) == "SIP/2.0 513 Message Too Large");
+    for (const auto* line : {"Via: SIP/2.0/TCP 10.1.0.9;branch=z9hG4bK7\r\n", "Call-ID: c7\r\n", "CSeq: 7 INVITE\r\n"}) {
+        CHECK(large.find(line) != large.npos);
+    }
+    CHECK(status(answer(head + "Subject: " + std::string(20'000, 'x'))) == "SIP/2.0 513 Message Too Large");
+    CHECK(status(answer(head + "Content-Length: 99999999\r\n\r\n")) == "SIP/2.0 513 Message Too Large");
+    CHECK(status(answer(head + "l:\r\n -1\r\n\r\n")) == "SIP/2.0 400 Bad Request (bad Content-Length)");
+    CHECK(status(answer(head + "\r\n")) == "SIP/2.0 400 Bad Request (no Content-Length)");
+    CHECK(status(answer(head + "Content-Length: 10\r\n\r\nabc", 31s)) == "SIP/2.0 408 Request Timeout");
+    CHECK(status(answer(head + "Subj", 31s)) == "SIP/2.0 408 Request Timeout");
+    auto ack = head;
+    while (ack.find("INVITE") != ack.npos) ack.replace(ack.find("INVITE"), 6, "ACK");
+    CHECK(answer(ack + "\r\n").empty());
+    CHECK(answer("SIP/2.0 200 OK\r\n" + head.substr(head.find("Via")) + "\r\n").empty());
+    CHECK(answer("INVITE sip:x@y SIP/2.0\r\nSubject: " + std::string(20'000, 'x')).empty());
+    CHECK(answer(std::string(20'000, '\0')).empty());
+    CHECK(answer("x", 31s).empty());
+}
