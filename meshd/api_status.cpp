@@ -78,6 +78,9 @@ json counters_json(LiveNode& live) {
         out["sip_stranger_connections"] = sockets->stranger_connections;
         out["sip_broken_streams"] = sockets->broken_streams;
         out["sip_tls_failed"] = sockets->tls_failed;
+        out["sip_tls_half_open"] = sockets->tls_half_open;
+        out["sip_refused_handshakes"] = sockets->refused_handshakes;
+        out["sip_times_overloaded"] = live.sip()->overload().times();
         out["sip_idle_connections"] = sockets->idle_connections;
         out["sip_unsent"] = sockets->unsent;
         out["sip_beside_device"] = sockets->beside_device;

@@ -197,6 +197,7 @@ json voice_json(Daemon& daemon) {
             {"tls", std::move(tls)},
             {"tls_trouble", sockets != nullptr ? sockets->tls_trouble() : ""},
             {"connections", sockets != nullptr ? sockets->connections() : 0},
+            {"handshakes", sockets != nullptr ? sockets->handshakes() : 0},
             {"answered_503", counters.shed + counters.overload},
             {"messages_waiting", messages_waiting(*voice)},
             {"subscriptions", voice->subscriptions()},

@@ -31,8 +31,18 @@ const net::IpAddress kAnyV6 = *net::IpAddress::parse("::");
 
 }  // namespace
 
-SipSockets::SipSockets(loop::Loop& loop, std::uint16_t port, Events events, net::Duration idle)
-    : loop_(loop), port_(port), events_(std::move(events)), idle_(idle), sweep_timer_(loop, [this] { sweep(); }) {
+SipSockets::SipSockets(loop::Loop& loop, std::uint16_t port, Events events, net::Duration idle, net::Duration handshake_within)
+    : loop_(loop),
+      port_(port),
+      events_(std::move(events)),
+      idle_(idle),
+      turns_(loop, kReadsPerTurn),
+      look_timer_(loop, [this] { look_at_queues(); }),
+      sweep_timer_(loop, [this] { sweep(); }) {
+    limits_.receive_buffer_bytes = kUnreadBytes;
+    limits_.turns = &turns_;
+    limits_of_accepted_ = limits_;
+    limits_of_accepted_.connect_timeout = handshake_within;
     doors_.push_back(open({kAnyV4, port_}, voice::Side::phone));
     try {
         doors_.push_back(open({kAnyV6, port_}, voice::Side::phone));
@@ -58,7 +68,7 @@ std::unique_ptr<SipSockets::Door> SipSockets::open(const net::Endpoint& local, v
                     ++counters_.beside_device;
                     return;
                 }
-                if (overload_.look_due(loop_.now())) look_at_queues();
+                look_at_queues();
                 events_.message({voice::Transport::udp, {datagram.to, port}, datagram.from, 0, side}, datagram.bytes);
             },
             [this, local, side](const loop::Undelivered& news) {
@@ -67,21 +77,33 @@ std::unique_ptr<SipSockets::Door> SipSockets::open(const net::Endpoint& local, v
             }},
         options);
     door->tcp = std::make_unique<loop::TcpListener>(
-        loop_, local, [this, side](std::unique_ptr<loop::Stream> stream) {
-            accepted(std::move(stream), side, voice::Transport::tcp);
-        });
+        loop_, local,
+        [this, side](std::unique_ptr<loop::Stream> stream) { accepted(std::move(stream), side, voice::Transport::tcp); },
+        limits_of_accepted_);
     return door;
 }
 
 void SipSockets::look_at_queues() {
-    unsigned fullest = 0;
-    for (const auto& door : doors_) fullest = std::max(fullest, door->udp->socket().receive_queue_percent());
-    for (const auto& [address, door] : overlay_) {
-        fullest = std::max(fullest, door->udp->socket().receive_queue_percent());
-    }
+    if (!overload_.look_due(loop_.now())) return;
+    auto fullest = static_cast<unsigned>(std::min<std::size_t>(unread_bytes(), kMuchUnreadBytes) * 100 / kMuchUnreadBytes);
+    const auto look = [&](const Door& door) {
+        fullest = std::max({fullest, door.udp->socket().receive_queue_percent(), door.tcp->backlog_percent()});
+    };
+    for (const auto& door : doors_) look(*door);
+    for (const auto& [address, door] : overlay_) look(*door);
+    for (const auto& door : tls_doors_) fullest = std::max(fullest, door->backlog_percent());
     const bool was = overload_.is_overloaded();
     overload_.looked(fullest, loop_.now());
+    look_timer_.at(overload_.look_by());
     if (overload_.is_overloaded() != was && events_.overloaded) events_.overloaded(!was);
+}
+
+std::size_t SipSockets::unread_bytes() const {
+    std::size_t out = 0;
+    if (turns_.waiting() == 0) return out;
+    // What comes in place of a handshake is nobody's message: it takes its turns, and none is refused for its sake.
+    for (const auto& [id, connection] : connections_) out += connection.shaking_hands ? 0 : connection.stream->unread_bytes();
+    return out;
 }
 
 void SipSockets::set_overlay(const std::vector<net::IpAddress>& addresses, std::uint32_t device) {
@@ -99,8 +121,9 @@ void SipSockets::listen_tls(std::uint16_t port, std::function<std::shared_ptr<co
     const auto take = [this](std::unique_ptr<loop::Stream> stream) {
         accepted(std::move(stream), voice::Side::phone, voice::Transport::tls);
     };
-    tls_doors_.push_back(std::make_unique<loop::TcpListener>(loop_, net::Endpoint{kAnyV4, port}, take));
-    if (doors_.size() > 1) tls_doors_.push_back(std::make_unique<loop::TcpListener>(loop_, net::Endpoint{kAnyV6, port}, take));
+    tls_doors_.push_back(std::make_unique<loop::TcpListener>(loop_, net::Endpoint{kAnyV4, port}, take, limits_of_accepted_));
+    if (doors_.size() < 2) return;
+    tls_doors_.push_back(std::make_unique<loop::TcpListener>(loop_, net::Endpoint{kAnyV6, port}, take, limits_of_accepted_));
 }
 
 void SipSockets::set_tls_centre(std::shared_ptr<const loop::TlsContext> context, std::string name) {
@@ -112,17 +135,21 @@ void SipSockets::accepted(std::unique_ptr<loop::Stream> stream, voice::Side side
     const auto remote = stream->remote();
     voice::Flow flow{transport, stream->local(), remote, 0, side};
     const bool tls = transport == voice::Transport::tls;
+    look_at_queues();
     // Before any room is given away: all of it may be had from eight addresses otherwise.
     if (events_.welcome && !events_.welcome(flow)) {
         ++counters_.stranger_connections;
         return;
     }
     const auto known = connections_of_.find(remote.address);
-    if (connections_.size() >= kMaxConnections || (tls && handshakes_ >= kMaxHandshakes) || (known != connections_of_.end() && known->second >= kMaxOfOneAddress)) {
+    const auto has = known != connections_of_.end() ? known->second : OfOneAddress{};
+    const bool shakes_enough = tls && (handshakes_ >= kMaxHandshakes || has.handshakes >= kMaxHandshakesOfOneAddress);
+    if (connections_.size() >= kMaxConnections || has.connections >= kMaxOfOneAddress || shakes_enough) {
         ++counters_.refused_connections;
+        if (shakes_enough) ++counters_.refused_handshakes;
         return;
     }
-    ++connections_of_[remote.address];
+    ++connections_of_[remote.address].connections;
     const auto id = next_connection_++;
     auto& connection = connections_[id];
     flow.connection = id;
@@ -132,6 +159,7 @@ void SipSockets::accepted(std::unique_ptr<loop::Stream> stream, voice::Side side
     connection.shaking_hands = tls;
     if (tls) {
         ++handshakes_;
+        ++connections_of_[remote.address].handshakes;
         connection.stream->secure(std::make_unique<loop::TlsSession>(tls_context_()));
     }
     by_remote_[{remote, side, transport}] = id;
@@ -146,9 +174,15 @@ loop::Stream::Events SipSockets::events_of(std::uint64_t id) {
 
 void SipSockets::secured(std::uint64_t id) {
     const auto found = connections_.find(id);
-    if (found == connections_.end() || !found->second.shaking_hands) return;
-    found->second.shaking_hands = false;
+    if (found != connections_.end()) end_handshake(found->second);
+}
+
+void SipSockets::end_handshake(Connection& connection) {
+    if (!connection.shaking_hands) return;
+    connection.shaking_hands = false;
     --handshakes_;
+    const auto of = connections_of_.find(connection.flow.remote.address);
+    if (of != connections_of_.end()) --of->second.handshakes;
 }
 
 void SipSockets::closed(std::uint64_t id, const loop::Closed& why) {
@@ -157,6 +191,7 @@ void SipSockets::closed(std::uint64_t id, const loop::Closed& why) {
     const bool late = found->second.shaking_hands && why.reason == loop::Closed::Reason::timed_out;
     if (why.reason == loop::Closed::Reason::insecure || late) {
         ++counters_.tls_failed;
+        if (late) ++counters_.tls_half_open;
         tls_trouble_ = found->second.flow.remote.text() + ": " + why.text;
     }
     close(id, failure(why.reason));
@@ -164,6 +199,7 @@ void SipSockets::closed(std::uint64_t id, const loop::Closed& why) {
 
 void SipSockets::received(std::uint64_t id, net::ByteView bytes) {
     const auto now = loop_.now();
+    look_at_queues();
     const auto feed = connections_.find(id);
     if (feed == connections_.end()) return;
     feed->second.used = now.steady;
@@ -174,9 +210,7 @@ void SipSockets::received(std::uint64_t id, net::ByteView bytes) {
         if (found == connections_.end()) return;
         auto& connection = found->second;
         const auto message = connection.framer.next(now);
-        for (auto pings = connection.framer.take_pings(); pings > 0; --pings) {
-            connection.stream->write(net::as_bytes(voice::StreamFramer::kPong));
-        }
+        answer_pings(connection);
         if (!message) break;
         connection.first_message_by = net::kNever;
         const auto flow = connection.flow;
@@ -185,31 +219,52 @@ void SipSockets::received(std::uint64_t id, net::ByteView bytes) {
     const auto fed = connections_.find(id);
     if (fed == connections_.end()) return;
     if (fed->second.framer.state() == voice::StreamFramer::State::broken) {
-        ++counters_.broken_streams;
-        close(id, voice::FlowFailure::closed);
+        give_up(id);
     } else {
         sweep_by(due(fed->second));
     }
+}
+
+void SipSockets::give_up(std::uint64_t id) {
+    ++counters_.broken_streams;
+    auto& connection = connections_.at(id);
+    const auto answer = voice::answer_to_broken(connection.framer);
+    if (answer.empty() || !connection.stream->write(answer)) return close(id, voice::FlowFailure::closed);
+    connection.given_up = true;
+    connection.stream->close_when_drained();
+    // Whoever is called at the same address meanwhile is called by a new one.
+    const auto& flow = connection.flow;
+    const auto remote = by_remote_.find({flow.remote, flow.side, flow.transport});
+    if (remote != by_remote_.end() && remote->second == id) by_remote_.erase(remote);
+    tell_failed(flow, voice::FlowFailure::closed);
 }
 
 void SipSockets::close(std::uint64_t id, voice::FlowFailure why) {
     const auto found = connections_.find(id);
     if (found == connections_.end()) return;
     const auto flow = found->second.flow;
-    if (found->second.shaking_hands) --handshakes_;
+    const bool told = found->second.given_up;
+    end_handshake(found->second);
     connections_.erase(found);
     if (const auto count = connections_of_.find(flow.remote.address); count != connections_of_.end()) {
-        if (--count->second == 0) connections_of_.erase(count);
+        if (--count->second.connections == 0) connections_of_.erase(count);
     }
     const auto remote = by_remote_.find({flow.remote, flow.side, flow.transport});
     if (remote != by_remote_.end() && remote->second == id) by_remote_.erase(remote);
-    tell_failed(flow, why);
+    if (!told) tell_failed(flow, why);
 }
 
 void SipSockets::tell_failed(const voice::Flow& flow, voice::FlowFailure why) {
     loop_.defer([this, alive = alive_, flow, why] {
         if (*alive) events_.failed(flow, why);
     });
+}
+
+/// All at once: one read may have thousands. Who takes no answers is told no more of them.
+void SipSockets::answer_pings(Connection& connection) {
+    std::string pongs;
+    for (auto pings = connection.framer.take_pings(); pings > 0; --pings) pongs += voice::StreamFramer::kPong;
+    if (!pongs.empty()) connection.stream->write(net::as_bytes(pongs));
 }
 
 net::Steady SipSockets::due(const Connection& connection) const {
@@ -229,6 +284,7 @@ void SipSockets::sweep() {
     std::vector<std::pair<std::uint64_t, bool>> over;  // and whether it was only idle
     auto next = net::kNever;
     for (auto& [id, connection] : connections_) {
+        if (connection.given_up) continue;
         if (connection.framer.deadline() <= now.steady) connection.framer.expire(now);
         const bool broken = connection.framer.state() == voice::StreamFramer::State::broken ||
                             connection.first_message_by <= now.steady;
@@ -239,7 +295,11 @@ void SipSockets::sweep() {
         }
     }
     for (const auto& [id, idle] : over) {
-        ++(idle ? counters_.idle_connections : counters_.broken_streams);
+        if (!idle) {
+            give_up(id);
+            continue;
+        }
+        ++counters_.idle_connections;
         close(id, voice::FlowFailure::closed);
     }
     sweep_by(next);
@@ -310,12 +370,12 @@ void SipSockets::connect(const voice::Outgoing& outgoing) {
     connection.flow = outgoing.flow;
     connection.flow.connection = id;
     by_remote_[{outgoing.flow.remote, outgoing.flow.side, outgoing.flow.transport}] = id;
-    ++connections_of_[outgoing.flow.remote.address];
+    ++connections_of_[outgoing.flow.remote.address].connections;
     const auto source = outgoing.flow.side == voice::Side::mesh ? outgoing.flow.local.address : net::IpAddress();
-    connection.stream =
-        loop::Stream::connect_tcp(loop_, outgoing.flow.remote, events_of(id), loop::Stream::Limits{}, source);
+    connection.stream = loop::Stream::connect_tcp(loop_, outgoing.flow.remote, events_of(id), limits_, source);
     if (tls) {
         ++handshakes_;
+        ++connections_of_[outgoing.flow.remote.address].handshakes;
         connection.shaking_hands = true;
         connection.tls_name = name;
         connection.stream->secure(std::make_unique<loop::TlsSession>(trust, name));

@@ -6,6 +6,7 @@
 #include <memory>
 #include <tuple>
 
+#include "loop/read_turns.hpp"
 #include "loop/tcp_listener.hpp"
 #include "loop/timer.hpp"
 #include "loop/udp.hpp"
@@ -25,7 +26,7 @@ public:
         std::function<bool(const voice::Flow&)> welcome;
         /// Never called from within send().
         std::function<void(const voice::Flow&, voice::FlowFailure)> failed;
-        /// More comes by UDP than is read, for a second already; or no longer. May be empty.
+        /// More comes than is read, for a second already; or no longer. May be empty.
         std::function<void(bool)> overloaded;
         /// The name that the far end's certificate must show, the centre's aside. Empty: there is none, and no TLS to it.
         std::function<std::string(const voice::Flow&)> tls_name = nullptr;
@@ -35,20 +36,31 @@ public:
         std::uint64_t stranger_connections = 0;  ///< from where nobody has business with us
         std::uint64_t broken_streams = 0;       ///< TCP that was no SIP, too large or too slow
         std::uint64_t tls_failed = 0;           ///< no TLS, no common version, a certificate refused, or too slow
+        std::uint64_t tls_half_open = 0;        ///< of these: begun, and not finished in time
+        std::uint64_t refused_handshakes = 0;   ///< of the refused connections: one handshake too many, likewise
         std::uint64_t idle_connections = 0;     ///< opened by us, and closed again as nobody used them
         std::uint64_t unsent = 0;
         std::uint64_t beside_device = 0;  ///< for an overlay address, but not through the mesh
     };
     static constexpr std::size_t kMaxConnections = 2048;
     static constexpr std::size_t kMaxOfOneAddress = 256;
-    static constexpr std::size_t kMaxHandshakes = 128;  ///< of TLS, at a time
+    static constexpr std::size_t kMaxHandshakes = 512;  ///< of TLS, at a time: all phones of an office after a restart
+    static constexpr std::size_t kMaxHandshakesOfOneAddress = 64;
+    static constexpr auto kHandshakeWithin = std::chrono::seconds(10);
+    /// What the kernel may have of a connection until it is read; and what it has of all of them that is more than can be
+    /// read: some thousand messages, which only those have who send on and on and wait for no answer.
+    static constexpr int kUnreadBytes = 64 << 10;
+    static constexpr std::size_t kMuchUnreadBytes = 2 << 20;
+    /// Of 16 kB, of all connections together, in a turn of the loop.
+    static constexpr unsigned kReadsPerTurn = 16;
     /// An accepted connection must have sent a whole message by then.
     static constexpr auto kFirstMessageWithin = std::chrono::seconds(32);
     /// One that we opened is closed when nothing has passed for so long: longer than any transaction takes (timer C).
     static constexpr auto kIdle = std::chrono::minutes(5);
 
     /// Binds `port` on every address, both families where there are two. Throws std::runtime_error if it is taken.
-    SipSockets(loop::Loop& loop, std::uint16_t port, Events events, net::Duration idle = kIdle);
+    SipSockets(loop::Loop& loop, std::uint16_t port, Events events, net::Duration idle = kIdle,
+               net::Duration handshake_within = kHandshakeWithin);
     ~SipSockets();
 
     /// The device of this index has these addresses now; 0: whatever device. An address that cannot be bound is told by an
@@ -66,9 +78,13 @@ public:
     const std::string& tls_trouble() const { return tls_trouble_; }
     const Counters& counters() const { return counters_; }
     std::size_t connections() const { return connections_.size(); }
+    std::size_t handshakes() const { return handshakes_; }
     const voice::Overload& overload() const { return overload_; }
 
 private:
+    struct OfOneAddress {
+        std::size_t connections = 0, handshakes = 0;
+    };
     struct Connection {
         voice::Flow flow;
         std::unique_ptr<loop::Stream> stream;
@@ -77,6 +93,7 @@ private:
         net::Steady used;   ///< when something last came or went by it
         bool ours = false;  ///< we opened it
         bool shaking_hands = false;  ///< TLS that is not there yet
+        bool given_up = false;       ///< broken; it has been told so, and is closed in some seconds
         std::string tls_name;        ///< whose certificate was asked for, where we asked
     };
     /// UDP and TCP on one local endpoint.
@@ -95,10 +112,15 @@ private:
     void received(std::uint64_t id, net::ByteView bytes);
     void closed(std::uint64_t id, const loop::Closed& why);
     void close(std::uint64_t id, voice::FlowFailure why);
+    /// Closes what cannot be read on, and says why where there is something to answer.
+    void give_up(std::uint64_t id);
     void secured(std::uint64_t id);
     void send_udp(const voice::Outgoing& outgoing);
     void tell_failed(const voice::Flow& flow, voice::FlowFailure why);
     void look_at_queues();
+    void end_handshake(Connection& connection);
+    void answer_pings(Connection& connection);
+    std::size_t unread_bytes() const;  ///< that the kernel has of all connections that are through their handshake
     void sweep();
     /// When this connection must be looked at again.
     net::Steady due(const Connection& connection) const;
@@ -108,12 +130,14 @@ private:
     std::uint16_t port_;
     Events events_;
     net::Duration idle_;
+    loop::ReadTurns turns_;
+    loop::Stream::Limits limits_, limits_of_accepted_;
     Counters counters_;
     std::vector<std::unique_ptr<Door>> doors_;  ///< wildcard: IPv4, then IPv6
     std::map<net::IpAddress, std::unique_ptr<Door>> overlay_;
     std::uint32_t device_ = 0;  ///< that the overlay's addresses are of
     std::map<std::uint64_t, Connection> connections_;
-    std::map<net::IpAddress, std::size_t> connections_of_;
+    std::map<net::IpAddress, OfOneAddress> connections_of_;
     std::map<std::tuple<net::Endpoint, voice::Side, voice::Transport>, std::uint64_t> by_remote_;
     std::vector<std::unique_ptr<loop::TcpListener>> tls_doors_;
     std::function<std::shared_ptr<const loop::TlsContext>()> tls_context_;
@@ -125,6 +149,7 @@ private:
     std::size_t handshakes_ = 0;
     std::uint64_t next_connection_ = 1;
     voice::Overload overload_;
+    loop::Timer look_timer_;
     loop::Timer sweep_timer_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  ///< deferred calls look whether this still stands
 };

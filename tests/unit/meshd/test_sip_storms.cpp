@@ -1,0 +1,227 @@
+/// Many at once, and few that mean ill: all phones of an office after a restart, over TCP and over TLS, and what is held in
+/// bounds of whoever only takes up room.
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+
+#include "meshd/sip_sockets.hpp"
+#include "meshd/sip_tls.hpp"
+
+using namespace std::chrono_literals;
+
+namespace storms {
+namespace {
+
+#ifdef __OPTIMIZE__
+constexpr unsigned kPhones = 500;
+#else
+constexpr unsigned kPhones = 150;
+#endif
+const auto kHere = *net::IpAddress::parse("127.0.0.1");
+constexpr std::string_view kRegister =
+    "REGISTER sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n"
+    "To: <sip:a@b>\r\nCall-ID: c\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+
+std::uint16_t some_port(loop::Loop& loop) {
+    return loop::TcpListener(loop, {kHere, 0, 0}, [](std::unique_ptr<loop::Stream>) {}).local().port;
+}
+
+/// Both ends of all these connections are here.
+void have_descriptors() {
+    rlimit limit{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 4096);
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+/// A meshd's sockets, where every message is answered, and those who connect to them.
+struct Office {
+    explicit Office(net::Duration within = 60s) : handshake_within(within) {
+        have_descriptors();
+        REQUIRE(::mkdtemp(folder.data()) != nullptr);
+        state.emplace(folder);
+        tls.emplace(config, *state, std::vector<std::string>{"acme.example"});
+        sockets.listen_tls(tls_port, [this] { return tls->context(loop.now()); });
+        watchdog.after(60s);
+    }
+    ~Office() { std::filesystem::remove_all(folder); }
+
+    struct Phone {
+        std::unique_ptr<loop::Stream> stream;
+        std::string heard;
+        unsigned closed = 0;
+    };
+    /// Each on an address of its own, 127.1.x.y, or all on one.
+    loop::Stream& connect(unsigned i, bool secure, std::string_view says = kRegister, const std::optional<net::IpAddress>& from = {}) {
+        if (phones.size() <= i) phones.resize(i + 1);
+        loop::Stream::Limits limits;
+        limits.connect_timeout = 60s;
+        phones[i].heard.clear();
+        phones[i].stream = loop::Stream::connect_tcp(
+            loop, {kHere, secure ? tls_port : port, 0},
+            {nullptr, [this, i](net::ByteView bytes) { phones[i].heard += net::as_text(bytes); },
+             [this, i](const loop::Closed&) { ++phones[i].closed; }, nullptr},
+            limits, from.value_or(net::IpAddress::v4(127, 1, static_cast<std::uint8_t>(i / 250), static_cast<std::uint8_t>(i % 250 + 1))));
+        if (secure && !says.empty()) phones[i].stream->secure(std::make_unique<loop::TlsSession>(trust));
+        if (!says.empty()) phones[i].stream->write(net::as_bytes(says));
+        return *phones[i].stream;
+    }
+    std::size_t answered() const {
+        return static_cast<std::size_t>(std::count_if(phones.begin(), phones.end(), [](const auto& phone) { return !phone.heard.empty(); }));
+    }
+    void run_until(const std::function<bool()>& done) {
+        while (!done()) loop.run_once();
+    }
+
+    std::string folder = "/tmp/meshd-test-XXXXXX";
+    std::optional<meshd::StateFolder> state;
+    meshd::SipTlsConfig config;
+    std::optional<meshd::SipTls> tls;
+    std::shared_ptr<const loop::TlsContext> trust = *loop::TlsContext::client({false, {}});
+    net::Duration handshake_within;
+    loop::Loop loop;
+    loop::Timer watchdog{loop, [] { throw std::runtime_error("nothing came within a minute"); }};
+    std::uint16_t port = some_port(loop), tls_port = some_port(loop);
+    std::uint64_t messages = 0;
+    std::vector<bool> overloaded;
+    std::vector<Phone> phones;
+    meshd::SipSockets sockets{loop, port,
+                              {[this](const voice::Flow& flow, net::ByteView) {
+                                   ++messages;
+                                   if (flow.reliable()) sockets.send({flow, net::copy(net::as_bytes("SIP/2.0 200 OK\r\n\r\n"))});
+                               },
+                               nullptr, [](const voice::Flow&, voice::FlowFailure) {},
+                               [this](bool now) { overloaded.push_back(now); }},
+                              meshd::SipSockets::kIdle, handshake_within};
+};
+
+}  // namespace
+
+TEST_CASE("all phones of an office that connect at once are taken and answered, none refused, by TCP and by TLS") {
+    const bool secure = GENERATE(false, true);
+    CAPTURE(secure);
+    Office office;
+    for (unsigned i = 0; i < kPhones; ++i) office.connect(i, secure);
+    office.run_until([&] { return office.answered() == kPhones; });
+    CHECK(office.messages == kPhones);
+    CHECK(office.sockets.connections() == kPhones);
+    CHECK(office.sockets.handshakes() == 0);
+    CHECK(office.sockets.counters().refused_connections == 0);
+    CHECK(office.sockets.counters().tls_failed == 0);
+    for (const auto& phone : office.phones) CHECK(phone.closed == 0);
+    CHECK(office.overloaded.empty());  // a burst is none
+}
+
+TEST_CASE("one address has so many unfinished handshakes and no more, and a phone elsewhere shakes hands meanwhile") {
+    Office office(3s);
+    const auto most = meshd::SipSockets::kMaxHandshakesOfOneAddress;
+    const auto hostile = net::IpAddress::v4(127, 2, 0, 1);
+    for (unsigned i = 0; i < most + 10; ++i) office.connect(i, true, {}, hostile);
+    office.run_until([&] { return office.sockets.counters().refused_handshakes == 10; });
+    CHECK(office.sockets.handshakes() == most);
+    CHECK(office.sockets.counters().refused_connections == 10);
+    office.connect(most + 10, true);
+    office.run_until([&] { return office.answered() == 1; });
+    CHECK(office.sockets.handshakes() == most);
+    // What never becomes TLS is closed and counted when its time is over, and whoever comes then has room.
+    office.run_until([&] { return office.sockets.counters().tls_half_open == most; });
+    CHECK(office.sockets.counters().tls_failed == most);
+    CHECK(office.sockets.handshakes() == 0);
+    CHECK(office.sockets.connections() == 1);
+    office.connect(0, true, kRegister, hostile);
+    office.run_until([&] { return office.answered() == 2; });
+}
+
+TEST_CASE("unfinished handshakes of many addresses are bounded, and are no overload") {
+    Office office;
+    const auto most = meshd::SipSockets::kMaxHandshakes;
+    for (unsigned i = 0; i < most + 5; ++i) {
+        office.connect(i, true, {}, net::IpAddress::v4(127, 2, 0, static_cast<std::uint8_t>(1 + i / 60)));
+    }
+    office.run_until([&] { return office.sockets.counters().refused_handshakes == 5; });
+    CHECK(office.sockets.handshakes() == most);
+    // By TCP, where there is no handshake, one is served as ever.
+    office.connect(most + 5, false);
+    office.run_until([&] { return office.answered() == 1; });
+    CHECK(office.sockets.handshakes() == most);
+    // Room comes back with whoever goes.
+    for (unsigned i = 0; i < 100; ++i) office.phones[i].stream->close();
+    office.run_until([&] { return office.sockets.handshakes() == most - 100; });
+    office.connect(0, true);
+    office.run_until([&] { return office.answered() == 2; });
+    CHECK(office.overloaded.empty());
+}
+
+TEST_CASE("garbage on TLS ports is closed and counted, however much comes") {
+    Office office;
+    for (unsigned i = 0; i < 50; ++i) {
+        office.connect(i, true, {}).write(net::Bytes(200'000, std::byte(static_cast<unsigned char>(0x16 + i))));
+    }
+    office.run_until([&] { return office.sockets.counters().tls_failed == 50; });
+    CHECK(office.messages == 0);
+    CHECK(office.sockets.connections() == 0);
+    CHECK(office.sockets.handshakes() == 0);
+}
+
+TEST_CASE("streams that are no SIP, or a message without end, are answered where they can be, counted and closed") {
+    const bool secure = GENERATE(false, true);
+    CAPTURE(secure);
+    Office office;
+    const std::string request =
+        "INVITE sip:x@y SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK2\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:x@y>\r\n"
+        "Call-ID: c\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n";
+    const std::string all(300'000, 'x');
+    for (unsigned i = 0; i < 30; ++i) {
+        if (i % 3 == 0) office.connect(i, secure, request + "Subject: " + all);
+        if (i % 3 == 1) office.connect(i, secure, request + "Content-Length: 300000\r\n\r\n" + all);
+        if (i % 3 == 2) office.connect(i, secure, std::string(300'000, '\0'));
+    }
+    office.run_until([&] { return office.sockets.counters().broken_streams == 30 && office.sockets.connections() == 0; });
+    office.run_until([&] { return std::all_of(office.phones.begin(), office.phones.end(), [](const auto& one) { return one.closed == 1; }); });
+    for (unsigned i = 0; i < 30; ++i) {
+        CHECK(office.phones[i].heard.starts_with("SIP/2.0 513 Message Too Large\r\nVia: ") == (i % 3 != 2));
+    }
+    CHECK(office.messages == 0);
+    CHECK(office.sockets.counters().broken_streams == 30);
+}
+
+TEST_CASE("more by TCP than is read for a second is overload, and none any more when it is read") {
+    Office office;
+    constexpr unsigned kWriters = 100;
+    std::string much;
+    while (much.size() < 60'000) much += "MESSAGE sip:a@b SIP/2.0\r\nContent-Length: 15000\r\n\r\n" + std::string(15'000, 'x');
+    for (unsigned i = 0; i < kWriters; ++i) office.connect(i, false, {});
+    office.run_until([&] { return office.sockets.connections() == kWriters; });
+    // They all go on and on: there is more after each turn.
+    const auto write_on = [&] {
+        for (unsigned i = 0; i < kWriters; ++i) {
+            auto& stream = *office.phones[i].stream;
+            if (stream.queued_bytes() == 0) stream.write(net::as_bytes(much));
+        }
+    };
+    office.run_until([&] {
+        write_on();
+        return !office.overloaded.empty();
+    });
+    CHECK(office.overloaded == std::vector<bool>{true});
+    CHECK(office.sockets.overload().times() == 1);
+    // One among them who sends a single message has his turn: after one of each other's, and not after all that they send.
+    const auto before = office.messages;
+    office.connect(kWriters, false);
+    office.run_until([&] {
+        write_on();
+        return !office.phones[kWriters].heard.empty();
+    });
+    CHECK(office.messages - before < 10 * kWriters);
+    CHECK(office.overloaded.size() == 1);
+    // What is there is read, and nobody needs to send anything for it to be over.
+    for (unsigned i = 0; i < kWriters; ++i) office.phones[i].stream->close_when_drained();
+    office.run_until([&] { return office.overloaded.size() == 2; });
+    CHECK_FALSE(office.overloaded.back());
+    CHECK(office.sockets.connections() >= 1);
+}
+
+}  // namespace storms
