@@ -19,9 +19,9 @@ constexpr std::string_view kOptions =
     "OPTIONS sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n"
     "To: <sip:x@127.0.0.1>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, on every address: what somebody's connection to elsewhere has is not.
 std::uint16_t some_port(loop::Loop& loop) {
-    return loop::TcpListener(loop, {kPhone, 0, 0}, [](std::unique_ptr<loop::Stream>) {}).local().port;
+    return loop::TcpListener(loop, {net::IpAddress::v4(0), 0, 0}, [](std::unique_ptr<loop::Stream>) {}).local().port;
 }
 
 struct Fixture {

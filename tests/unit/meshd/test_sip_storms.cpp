@@ -1,6 +1,7 @@
 /// Many at once, and few that mean ill: all phones of an office after a restart, over TCP and over TLS, and what is held in
 /// bounds of whoever only takes up room.
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -25,8 +26,9 @@ constexpr std::string_view kRegister =
     "REGISTER sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n"
     "To: <sip:a@b>\r\nCall-ID: c\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
 
+/// Free on every address: meshd takes them all.
 std::uint16_t some_port(loop::Loop& loop) {
-    return loop::TcpListener(loop, {kHere, 0, 0}, [](std::unique_ptr<loop::Stream>) {}).local().port;
+    return loop::TcpListener(loop, {net::IpAddress::v4(0), 0, 0}, [](std::unique_ptr<loop::Stream>) {}).local().port;
 }
 
 /// Both ends of all these connections are here.
@@ -65,6 +67,9 @@ struct Office {
             {nullptr, [this, i](net::ByteView bytes) { phones[i].heard += net::as_text(bytes); },
              [this, i](const loop::Closed&) { ++phones[i].closed; }, nullptr},
             limits, from.value_or(net::IpAddress::v4(127, 1, static_cast<std::uint8_t>(i / 250), static_cast<std::uint8_t>(i % 250 + 1))));
+        // No port of theirs is kept for a minute after: other tests look for free ones.
+        const linger at_once{1, 0};
+        ::setsockopt(phones[i].stream->fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
         if (secure && !says.empty()) phones[i].stream->secure(std::make_unique<loop::TlsSession>(trust));
         if (!says.empty()) phones[i].stream->write(net::as_bytes(says));
         return *phones[i].stream;
@@ -217,8 +222,8 @@ TEST_CASE("more by TCP than is read for a second is overload, and none any more 
     });
     CHECK(office.messages - before < 10 * kWriters);
     CHECK(office.overloaded.size() == 1);
-    // What is there is read, and nobody needs to send anything for it to be over.
-    for (unsigned i = 0; i < kWriters; ++i) office.phones[i].stream->close_when_drained();
+    // Nobody needs to send anything for it to be over.
+    for (unsigned i = 0; i < kWriters; ++i) office.phones[i].stream->close();
     office.run_until([&] { return office.overloaded.size() == 2; });
     CHECK_FALSE(office.overloaded.back());
     CHECK(office.sockets.connections() >= 1);
