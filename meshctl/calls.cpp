@@ -78,14 +78,17 @@ void print_history(Invocation& in) {
     Table table({{"began"}, {"from"}, {"to"}, {"path"}, {"talked", Table::Align::right}, {"end"}, {"lost", Table::Align::right},
                  {"jitter", Table::Align::right}, {"audio"}, {"nodes"}, {"id"}});
     for (const auto& call : result["calls"].elements()) {
-        std::string nodes;
+        std::string nodes, ids;
+        const auto name = [](std::string& to, const std::string& one) {
+            if (to.find(one) == to.npos) to += (to.empty() ? "" : " ") + one;
+        };
         for (const auto& side : call["sides"].elements()) {
-            const auto node = side["node"].text();
-            if (nodes.find(node) == nodes.npos) nodes += (nodes.empty() ? "" : " ") + node;
+            name(nodes, side["node"].text());
+            name(ids, side["id"].text());
         }
         table.add({local_time(call["started"].number()), call["from"].text(), call["to"].text(), call["path"].text(), talked(call),
                    end_of(call), lost(call), jitter(call), audio(call), nodes,
-                   {call["id"].text(), Colour::faint}});
+                   {ids, Colour::faint}});
     }
     if (table.empty()) {
         in.hints << "No call has gone through this node yet.\n";

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -141,15 +142,15 @@ std::size_t messages_waiting(const voice::Proxy& voice) {
 /// The latest calls that this node carried, with what others say of them.
 json history_json(const std::vector<voice::CallRecord>& ours, std::size_t count, const std::vector<voice::CallRecord>& theirs,
                   const std::set<voice::NodeId>& silent) {
-    std::set<std::string> known;
-    for (const auto& record : ours) known.insert(record.id);
+    std::set<std::pair<voice::NodeId, std::uint64_t>> known;
+    for (const auto& record : ours) known.emplace(record.node, record.number);
     auto all = ours;
-    for (const auto& record : theirs) {
-        if (known.contains(record.id)) all.push_back(record);
-    }
+    all.insert(all.end(), theirs.begin(), theirs.end());
     json out = json::array();
     for (const auto& call : voice::whole_calls(all)) {
         if (out.size() == count) break;
+        const auto is_ours = [&](const auto& side) { return known.contains({side.node, side.number}); };
+        if (std::none_of(call.sides.begin(), call.sides.end(), is_ours)) continue;
         auto one = shown_json(call.whole);
         for (const auto& side : call.sides) one["sides"].push_back(shown_json(side));
         out.push_back(std::move(one));

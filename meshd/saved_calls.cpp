@@ -20,6 +20,8 @@ double seconds(net::Wall at) {
     return static_cast<double>(std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count()) / 1000;
 }
 
+json end_json(const std::optional<net::Endpoint>& end) { return end ? json(end->text()) : json(); }
+
 json wall_json(const std::optional<net::Wall>& at) { return at ? json(seconds(*at)) : json(); }
 
 double jitter_ms(const voice::HeardFigures& heard) { return std::round(heard.jitter_ms * 100) / 100; }
@@ -95,6 +97,8 @@ json call_json(const voice::CallRecord& record) {
             {"path", record.path},
             {"node", record.node},
             {"other", record.other},
+            {"our_end", end_json(record.our_end)},
+            {"far_end", end_json(record.far_end)},
             {"started", wall_json(record.started)},
             {"rang", wall_json(record.rang)},
             {"answered", wall_json(record.answered)},
@@ -124,6 +128,14 @@ void write(CborWriter& out, const std::optional<net::Wall>& at) {
     }
 }
 
+void write(CborWriter& out, const std::optional<net::Endpoint>& end) {
+    if (end) {
+        out.text(end->text());
+    } else {
+        out.null();
+    }
+}
+
 void write(CborWriter& out, const voice::HeardFigures& heard) {
     out.map(6).text("packets").number(heard.packets).text("bytes").number(heard.bytes).text("lost").number(heard.lost);
     out.text("rtcp_packets").number(heard.rtcp_packets).text("jitter_ms").real(jitter_ms(heard));
@@ -135,9 +147,11 @@ void write(CborWriter& out, const voice::HeardFigures& heard) {
 /// What call_json() says. A phone's name for itself need not be UTF-8, which text in JSON must be.
 net::Bytes to_value(const voice::CallRecord& record) {
     CborWriter out;
-    out.map(16).text("number").number(record.number).text("id").text(record.id).text("from").text(record.from);
+    out.map(18).text("number").number(record.number).text("id").text(record.id).text("from").text(record.from);
     out.text("to").text(record.to).text("path").text(record.path).text("node").text(record.node);
     out.text("other").text(record.other);
+    write(out.text("our_end"), record.our_end);
+    write(out.text("far_end"), record.far_end);
     write(out.text("started"), record.started);
     write(out.text("rang"), record.rang);
     write(out.text("answered"), record.answered);
@@ -167,6 +181,8 @@ std::optional<voice::CallRecord> record_of(const json& object) {
     out.path = text(object, "path");
     out.node = text(object, "node");
     out.other = text(object, "other");
+    out.our_end = net::Endpoint::parse(text(object, "our_end"));
+    out.far_end = net::Endpoint::parse(text(object, "far_end"));
     out.started = *started;
     out.rang = wall_of(member(object, "rang"));
     out.answered = wall_of(member(object, "answered"));

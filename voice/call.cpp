@@ -203,7 +203,9 @@ bool Calls::pass(Call& call, Message& message, bool from_caller, const Flow& fro
     auto side = media_from(call, from_caller, from);
     if (message.is_response()) side.dialog = message.to_tag();
     const auto sdp = call.media.pass(part->text, side, media_to(to), now);
+    const bool found = call.told && call.joined != call.media.far_end();
     note_far_end(call, call.media.far_end());
+    if (found) keep(call, now);  // who else knows of it is asked by that
     if (!sdp) return false;
     message.set_body(with_part(message.body(), *part, *sdp));
     return true;
@@ -335,6 +337,9 @@ void Calls::keep(Call& call, net::Now now) {
         if (const auto node = exchange_.node_of(*flow)) call.record.other = *node;
     }
     if (call.media.through_mesh()) call.record.other = call.media.far_node();
+    const auto overlay = exchange_.environment.overlay();
+    if (const auto port = call.media.far_port(); overlay && port != 0) call.record.our_end = net::Endpoint{*overlay, port, 0};
+    call.record.far_end = call.media.far_end();
     history_.put(call.record, now);
 }
 

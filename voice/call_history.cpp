@@ -72,12 +72,52 @@ bool says_more(const CallRecord& a, const CallRecord& b) {
     return stopped != (b.why == CallHistory::kStopped) ? !stopped : a.ended < b.ended;
 }
 
+/// How long a B2BUA may take to call, and how far two offices' clocks may differ.
+constexpr auto kApart = std::chrono::seconds(30);
+
+/// Under which of its ids a call is counted.
+class OneName {
+public:
+    explicit OneName(const std::vector<CallRecord>& records) {
+        std::multimap<std::pair<net::Endpoint, net::Wall>, const CallRecord*> by_end;
+        for (const auto& record : records) {
+            if (record.our_end) by_end.emplace(std::pair(*record.our_end, record.started), &record);
+        }
+        for (const auto& record : records) {
+            if (!record.far_end) continue;
+            const CallRecord* other = nullptr;  // ports are used again: the nearest
+            auto at = by_end.lower_bound({*record.far_end, record.started - kApart});
+            for (; at != by_end.end() && at->first <= std::pair(*record.far_end, record.started + kApart); ++at) {
+                const auto& one = *at->second;
+                if (one.from != record.from || one.to != record.to) continue;
+                if (other == nullptr || apart(one, record) < apart(*other, record)) other = &one;
+            }
+            if (other != nullptr) join(record.id, other->id);
+        }
+    }
+    std::string of(std::string id) const {
+        for (auto at = under_.find(id); at != under_.end(); at = under_.find(id)) id = at->second;
+        return id;
+    }
+
+private:
+    static net::Duration apart(const CallRecord& a, const CallRecord& b) {
+        return a.started < b.started ? b.started - a.started : a.started - b.started;
+    }
+    void join(const std::string& a, const std::string& b) {
+        const auto one = of(a), other = of(b);
+        if (one != other) under_[std::max(one, other)] = std::min(one, other);
+    }
+    std::map<std::string, std::string> under_;
+};
+
 }  // namespace
 
 std::vector<WholeCall> whole_calls(const std::vector<CallRecord>& records) {
+    const OneName name(records);
     std::map<std::string, std::map<std::pair<NodeId, std::uint64_t>, const CallRecord*>> by_id;
     for (const auto& record : records) {
-        auto& kept = by_id[record.id][{record.node, record.number}];
+        auto& kept = by_id[name.of(record.id)][{record.node, record.number}];
         if (kept == nullptr || kept->seen < record.seen) kept = &record;
     }
     std::vector<WholeCall> out;

@@ -49,7 +49,8 @@ struct WholeCall {
     std::vector<CallRecord> sides;  ///< the caller's first, where it can be told
 };
 /// Puts the accounts of each call together, whoever's they are and in whatever order they come; the latest call first.
-/// The same account twice (number and node) counts once: the later `seen`.
+/// The same account twice (number and node) counts once: the later `seen`. Accounts of two ids, as a B2BUA leaves them, are of
+/// one call where the media of one leads to the other's.
 std::vector<WholeCall> whole_calls(const std::vector<CallRecord>& records);
 
 }  // namespace voice

@@ -28,7 +28,8 @@ struct StreamFigures {
     bool operator==(const StreamFigures&) const = default;
 };
 
-/// One node's account of one call. A call between two offices has two of the same id, one at each.
+/// One node's account of one call. A call between two offices has two, one at each: of the same id, unless a B2BUA lies
+/// between, which gives each side another.
 struct CallRecord {
     std::uint64_t number = 0;  ///< of its node's records: later ones are higher
     std::string id;            ///< Call-ID
@@ -37,6 +38,8 @@ struct CallRecord {
     std::string path;          ///< "central", "mesh", "local", "outside"
     NodeId node;               ///< whose account it is
     NodeId other;              ///< the other gateway, where there is one that we know of
+    std::optional<net::Endpoint> our_end;  ///< of its media toward that one: ours, where it has been relayed
+    std::optional<net::Endpoint> far_end;  ///< and that one's, where it is known
     net::Wall started{};
     std::optional<net::Wall> rang;
     std::optional<net::Wall> answered;

@@ -19,6 +19,8 @@ voice::CallRecord record() {
     out.path = "mesh";
     out.node = "trento";
     out.other = "munich";
+    out.our_end = net::Endpoint::parse("10.99.0.1:20006");
+    out.far_end = net::Endpoint::parse("[fd00::2]:20010");
     out.started = net::Wall(1'700'000'000s + 250ms);
     out.rang = out.started + 1s;
     out.answered = out.started + 2s;
@@ -36,6 +38,7 @@ TEST_CASE("a call's record is read as it was written, by the store and by other 
     auto it = record();
     CHECK(meshd::saved_call(meshd::to_value(it)) == it);
     it.rang = it.answered = it.ended = std::nullopt;
+    it.our_end = it.far_end = std::nullopt;
     CHECK(meshd::saved_call(meshd::to_value(it)) == it);
     it.audio.clear();  // text in JSON is UTF-8
     CHECK(meshd::accounts_of(meshd::accounts_text({it, it})) == std::vector{it, it});

@@ -96,3 +96,53 @@ TEST_CASE("the accounts of a call are put together, in whatever order they come"
     CHECK_FALSE(whole_calls({up, callee}).front().whole.ended);
     CHECK(whole_calls({up, callee}).front().whole.why.empty());
 }
+
+TEST_CASE("the accounts on the two sides of a B2BUA, which have two ids, are of one call where their media is joined") {
+    const auto end = [](const char* text) { return net::Endpoint::parse(text); };
+    auto caller = record(1, "a", 0s, 60s, "hung up by alice@acme.example");
+    auto callee = record(9, "b", 1s, 60s, "hung up by alice@acme.example");
+    for (auto* one : {&caller, &callee}) {
+        one->from = "alice@acme.example";
+        one->to = "bob@acme.example";
+    }
+    callee.node = "munich";
+    caller.our_end = callee.far_end = end("10.99.0.1:20006");
+    SECTION("joined from both sides, or from the callee's alone, as before an answer") {
+        for (const bool answered : {true, false}) {
+            if (answered) caller.far_end = callee.our_end = end("10.99.0.2:20010");
+            for (const auto& records : {std::vector{caller, callee}, {callee, caller}}) {
+                const auto calls = whole_calls(records);
+                REQUIRE(calls.size() == 1);
+                CHECK(calls[0].whole.id == "a");
+                CHECK(calls[0].sides == std::vector{caller, callee});
+            }
+        }
+    }
+    SECTION("the same two call again at once, by the same ports") {
+        auto again = caller, there = callee;
+        again.number = 2;
+        again.id = "c";
+        again.started += 20s;
+        there.number = 10;
+        there.id = "d";
+        there.started += 20s;
+        const auto calls = whole_calls({again, callee, there, caller});
+        REQUIRE(calls.size() == 2);
+        CHECK(calls[0].sides == std::vector{again, there});
+        CHECK(calls[1].sides == std::vector{caller, callee});
+    }
+    SECTION("other people, other ends, or another time: other calls") {
+        auto other = callee;
+        other.from = "carol@acme.example";
+        CHECK(whole_calls({caller, other}).size() == 2);
+        other = callee;
+        other.far_end = end("10.99.0.1:20008");
+        CHECK(whole_calls({caller, other}).size() == 2);
+        other = callee;
+        other.started += 31s;
+        CHECK(whole_calls({caller, other}).size() == 2);
+        other = callee;
+        other.far_end.reset();
+        CHECK(whole_calls({caller, other}).size() == 2);
+    }
+}

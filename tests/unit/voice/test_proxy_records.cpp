@@ -122,6 +122,42 @@ TEST_CASE("a call that the centre turns back into the same office is two account
     CHECK(calls[0].whole.answered);
 }
 
+TEST_CASE("a call through a B2BUA is an account at each gateway, of ids of their own, and one call") {
+    for (const bool carries_media : {false, true}) {
+        for (const bool one_office : {false, true}) {
+            CAPTURE(carries_media, one_office);
+            Scene scene;
+            scene.centre.back_to_back = true;
+            scene.centre.bridge.carries_media = carries_media;
+            scene.register_all();
+            auto& callee = one_office ? scene.dave : scene.bob;
+            (one_office ? scene.carol : scene.alice).call(one_office ? "sip:dave@acme.example" : "sip:bob@acme.example");
+            scene.world.run(3s);
+            std::vector<voice::CallRecord> all;
+            const auto gather = [&] {
+                all.clear();
+                for (const auto* office : {&scene.trento, &scene.munich, &scene.london}) {
+                    for (const auto& [number, record] : office->records) all.push_back(record);
+                }
+            };
+            gather();
+            REQUIRE(all.size() == 2);
+            CHECK(all[0].id != all[1].id);
+            CHECK(voice::whole_calls(all).size() == (carries_media ? 2 : 1));
+            // Whom to ask for the other account is known while it goes on.
+            if (!carries_media) CHECK((all[0].other == all[1].node && all[1].other == all[0].node));
+            callee.hang_up();
+            scene.world.run(3s);
+            gather();
+            const auto calls = voice::whole_calls(all);
+            REQUIRE(calls.size() == (carries_media ? 2 : 1));  // where it carries the media nobody can be sure
+            if (carries_media) continue;
+            CHECK(calls[0].sides.size() == 2);
+            CHECK(calls[0].whole.why == (one_office ? "hung up by dave@acme.example" : "hung up by bob@acme.example"));
+        }
+    }
+}
+
 TEST_CASE("a node asks another for its accounts through the mesh, and nobody else is told") {
     Scene scene;
     scene.world.run(1s);
