@@ -118,9 +118,38 @@ Call* Calls::joined_at(const net::Endpoint& far_end) {
     const auto [first, last] = by_far_end_.equal_range(far_end);
     for (auto at = first; at != last; ++at) {
         auto& call = *at->second;
-        if (!call.up || call.view.path != name_of(Path::central) || !call.media.through_mesh()) continue;
+        if (!call.up || !(call.handed_over || (call.view.path == name_of(Path::central) && call.media.through_mesh()))) continue;
         if (found != nullptr) return nullptr;
         found = &call;
+    }
+    return found;
+}
+
+Call* Calls::brought(const net::Endpoint& far_end) {
+    Call* found = nullptr;
+    const auto [first, last] = by_far_end_.equal_range(far_end);
+    for (auto at = first; at != last; ++at) {
+        auto& call = *at->second;
+        if (call.handed_over || call.caller.side != Side::centre || !call.invite || !call.media.through_mesh()) continue;
+        if (found != nullptr) return nullptr;
+        found = &call;
+    }
+    return found;
+}
+
+Call* Calls::other_side(const Call& call) {
+    const auto overlay = exchange_.environment.overlay();
+    const auto leads = [&](const Call& brought, const Call& placed) {
+        const auto port = placed.media.far_port();
+        return placed.caller.side == Side::phone && brought.caller.side == Side::centre && overlay && port != 0 &&
+               brought.media.far_end() == net::Endpoint{*overlay, port, 0} && brought.view.from == placed.view.from &&
+               brought.view.to == placed.view.to;
+    };
+    Call* found = nullptr;
+    for (auto& [key, other] : by_key_) {
+        if (!leads(call, other) && !leads(other, call)) continue;
+        if (found != nullptr) return nullptr;
+        found = &other;
     }
     return found;
 }

@@ -39,6 +39,8 @@ struct Call {
     std::uint32_t callee_cseq = 0;
     std::uint32_t bypassed_cseq = 0;     ///< of the last INVITE within it that was answered by another way than the centre
     std::uint32_t past_centre_cseq = 0;  ///< of the last INVITE that came past a dead centre
+    std::string known_as;                ///< to the phone at the other side of a dead B2BUA, as in Replaces; or empty
+    bool handed_over = false;            ///< a B2BUA died before it passed the answer on: it went past it, as all that follows does
     std::uint64_t media_seen = 0;  ///< packets in all, when last looked
     net::Steady media_heard;
     std::optional<GatewayLeg> gateway;
@@ -67,9 +69,15 @@ public:
     bool is_live(const Message& invite, const Flow& from);
     /// The call that a request within a dialog belongs to, coming from a phone (near) or not.
     Call* of(const Message& request, bool near);
-    /// The call through the centre that is up and whose media another anchor has there; null if there is none, or more
-    /// than one.
+    /// The call through the centre, or handed over past it, that is up and whose media another anchor has there; null if
+    /// there is none, or more than one.
     Call* joined_at(const net::Endpoint& far_end);
+    /// The call that the centre has brought, be it up or not, and whose media another anchor has there; null if there is none,
+    /// or more than one, or if it goes past the centre by now.
+    Call* brought(const net::Endpoint& far_end);
+    /// Of a call between phones of this office that a B2BUA has turned back: the one that was placed by a phone, of the one that
+    /// the centre has brought, and the other way round, as their media says. Null if there is none, or more than one.
+    Call* other_side(const Call& call);
     static bool from_caller(const Call& call, const Message& request) { return request.from_tag() == call.from_tag; }
 
     /// Takes the SDP of a request on its way through the calls of its fork, that of a response on its way back. False:

@@ -10,7 +10,11 @@ namespace voice {
 void Dialogs::arrived(const RequestArrived& event, net::Now now) {
     if (event.flow.side == Side::mesh && event.message.has(kPastCentre)) return from_past_centre(event, now);
     const auto& request = event.message;
-    const bool centre_dead = exchange_.monitor && !exchange_.centre_up();
+    const auto* call = calls_.of(request, event.flow.side == Side::phone);
+    const bool past = call != nullptr && call->handed_over;
+    // A B2BUA that wakes up never heard of the answer: what it says is of no account any more.
+    if (past && event.flow.side == Side::centre) return exchange_.answer(event.id, 481, now);
+    const bool centre_dead = past || (exchange_.monitor && !exchange_.centre_up());
     auto step = next(request, event.flow, centre_dead);
     Fork fork(event.id, request, event.flow, this);
     fork.request.remove(kPastCentre);
@@ -91,7 +95,7 @@ void Dialogs::ack(const AckArrived& event, net::Now now) {
     }
     // It goes where the answer came from.
     const auto* call = calls_.of(event.message, event.flow.side == Side::phone);
-    const bool bypassed = call != nullptr && call->bypassed_cseq == event.message.cseq().number;
+    const bool bypassed = call != nullptr && (call->handed_over || call->bypassed_cseq == event.message.cseq().number);
     const bool centre_dead = (exchange_.monitor && !exchange_.centre_up()) || bypassed;
     // Nothing tells that an ACK was lost: while in doubt it goes both ways.
     bool both = exchange_.centre_up() && exchange_.monitor->doubtful(now);

@@ -253,6 +253,19 @@ void Forking::finish(Fork& fork, int status, net::Now now, std::string_view reas
     conclude(fork, std::move(response), now);
 }
 
+void rename(Message& response, const Message& asked) {
+    auto to = asked.to();
+    if (asked.to_tag().empty()) {
+        to.params.set("tag", response.to_tag());
+        response.set_addresses("Record-Route", asked.record_routes());
+    }
+    response.set_from(asked.from());
+    response.set_to(to);
+    response.set("Call-ID", asked.call_id());
+    response.set("CSeq", asked.cseq().text());
+    if (response.has("Contact")) response.set_contacts({NameAddr::of(asked.uri())});
+}
+
 void Forking::reply(Fork& fork, const Message& response, net::Now now) {
     if (hand_over(fork, response, now)) return;
     if (!fork.adopted && !fork.asked) {
@@ -262,11 +275,7 @@ void Forking::reply(Fork& fork, const Message& response, net::Now now) {
     auto moved = response;
     moved.remove("Via");
     if (fork.asked) {
-        moved.set_from(fork.asked->from());
-        moved.set_to(fork.asked->to());
-        moved.set("Call-ID", fork.asked->call_id());
-        moved.set("CSeq", fork.asked->cseq().text());
-        if (moved.has("Contact")) moved.set_contacts({NameAddr::of(fork.asked->uri())});
+        rename(moved, *fork.asked);
     }
     const auto vias = fork.as_asked().vias();
     for (auto via = vias.rbegin(); via != vias.rend(); ++via) moved.push_via(*via);

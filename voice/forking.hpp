@@ -116,6 +116,11 @@ public:
     /// The caller has given up, and the centre does not say that it has heard so. `answered`: nobody gave up, but a phone
     /// here has answered past the lost centre, and those elsewhere are to hear that it has.
     virtual void withdraw(Fork&, bool /*answered*/, net::Now) {}
+    /// The same INVITE on the other side of a B2BUA, under another name, where that is sure: what went to the centre, of what
+    /// it has brought, and the other way round.
+    virtual std::vector<ServerId> renamed(const Fork&) { return {}; }
+    /// The answer to what came goes to what went, past the B2BUA between them.
+    virtual void joined(const Fork& /*came*/, const Fork& /*went*/) {}
 };
 
 class Forking {
@@ -140,13 +145,17 @@ public:
     net::Steady next_deadline() const;
 
     Fork* find(ServerId id);
+    /// Those of an INVITE outside a dialog.
+    std::vector<ServerId> copies_of(const Message& invite) const { return invites_.copies_of(invite); }
     Forsaken& forsaken() { return forsaken_; }
     /// Answers from here and drops all branches.
     void finish(Fork& fork, int status, net::Now now, std::string_view reason = {});
     /// The same INVITE has come another way, its first way is dead. `old`: the forks that the first has opened, one for
     /// each phone that the centre rang. They are one from now on, whose answers go back by the new way, the last
-    /// provisionals at once. How many there were.
-    std::size_t adopt(const std::vector<ServerId>& old, ServerId id, const Message& request, const Flow& from, net::Now now);
+    /// provisionals at once. `renamed`: it has another Call-ID and tag by that way, which its answers are given. How many
+    /// there were.
+    std::size_t adopt(const std::vector<ServerId>& old, ServerId id, const Message& request, const Flow& from, net::Now now,
+                      bool renamed = false);
     /// The answer to what the centre brought once more, as if the phone had sent it again; it is seldom that it does.
     void answer_again(Fork& fork, net::Now now);
     std::size_t size() const { return forks_.size(); }
@@ -178,7 +187,7 @@ private:
     /// kPingEvery while it rings. What hears it ignores it; where nobody listens ICMP comes back, and the branch fails.
     void ping(Fork& fork, net::Now now);
     void reply(Fork& fork, const Message& response, net::Now now);
-    /// Phones of this office that the centre, a proxy, has brought together: the INVITE that went there, and those that
+    /// Phones of this office that the centre has brought together: the INVITE that went there, and those that
     /// came back, one for each phone of the callee. Of either the others: empty unless they wait for each other, or a
     /// callee has answered.
     std::vector<Fork*> other_halves(const Fork& fork);
@@ -199,6 +208,8 @@ private:
     std::multimap<net::Steady, ServerId> deadlines_;  ///< may name a fork too early, never too late
 };
 
+/// Makes the answer to one INVITE or request within a dialog that to another of it, on the other side of a B2BUA.
+void rename(Message& response, const Message& asked);
 /// What ends the branch of each request that we pass on, so that it is known should it come back unchanged (RFC 5393).
 std::string loop_mark(const Exchange& exchange, const Message& request);
 /// RFC 3326: the value of a Reason header.

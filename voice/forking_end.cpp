@@ -60,7 +60,10 @@ std::vector<Fork*> Forking::other_halves(const Fork& fork) {
     const bool came = fork.from.side == Side::centre;
     std::vector<Fork*> out;
     if (!fork.begins_dialog() || (!came && !hangs_on_centre(fork))) return out;
-    for (const auto id : invites_.copies_of(fork.request)) {
+    auto copies = invites_.copies_of(fork.request);
+    const auto renamed = fork.user->renamed(fork);
+    copies.insert(copies.end(), renamed.begin(), renamed.end());
+    for (const auto id : copies) {
         auto* other = find(id);
         if (other == nullptr || (other->from.side == Side::centre) == came) continue;
         if (came ? hangs_on_centre(*other) : other->final_status < 300) out.push_back(other);
@@ -78,6 +81,12 @@ bool Forking::hand_over(Fork& came, const Message& response, net::Now now) {
     const auto branch = std::find_if(went->branches.begin(), went->branches.end(),
                                      [](const auto& b) { return b.target.path == Path::central; });
     auto told = response;
+    const bool renamed = came.request.call_id() != went->request.call_id();
+    if (renamed) {
+        const auto* sent = branch == went->branches.end() ? nullptr : exchange_.transactions.request_of_client(branch->id);
+        if (sent == nullptr) return false;
+        rename(told, *sent);
+    }
     told.remove("Via");
     const auto vias = went->request.vias();
     for (auto via = vias.rbegin(); via != vias.rend(); ++via) told.push_via(*via);
@@ -113,6 +122,7 @@ bool Forking::hand_over(Fork& came, const Message& response, net::Now now) {
         const auto caller = went->id;
         const bool first = went->final_status == 0;
         exchange_.transactions.cancel(branch->id, now);
+        if (renamed) went->user->joined(came, *went);
         success(*went, *branch, std::move(told), now);
         stop_rivals(kElsewhere);
         if (auto* answered = find(caller); answered != nullptr && first) answered->user->withdraw(*answered, true, now);
@@ -246,7 +256,8 @@ void Forking::centre_lost(net::Now now) {
     }
 }
 
-std::size_t Forking::adopt(const std::vector<ServerId>& old, ServerId id, const Message& request, const Flow& from, net::Now now) {
+std::size_t Forking::adopt(const std::vector<ServerId>& old, ServerId id, const Message& request, const Flow& from, net::Now now,
+                           bool renamed) {
     Fork* fork = nullptr;
     std::size_t count = 0;
     std::vector<Message> provisionals;
@@ -275,6 +286,7 @@ std::size_t Forking::adopt(const std::vector<ServerId>& old, ServerId id, const 
     fork->request = request;
     fork->from = from;
     fork->adopted = true;
+    if (renamed) fork->asked = request;
     fork->server_gone = false;
     fork->orphan_until = net::kNever;
     invites_.add(request, id);

@@ -1,6 +1,9 @@
 #include "voice/past_centre.hpp"
 
+#include <algorithm>
+
 #include "voice/hang_up.hpp"
+#include "voice/multipart.hpp"
 
 namespace voice {
 
@@ -16,6 +19,15 @@ Call* spoken_of(const Exchange& exchange, Calls& calls, const Message& request, 
     const auto node = exchange.node_of(from);
     if (!end || !node || exchange.directory().node_at(end->address) != node) return nullptr;
     return calls.joined_at(*end);
+}
+
+std::optional<net::Endpoint> end_of(const Message& offer) {
+    const auto part = sdp_part(offer.content_type(), offer.body());
+    const auto session = part ? SessionDescription::parse(part->text) : std::nullopt;
+    if (!session) return std::nullopt;
+    const auto first = std::find_if(session->media.begin(), session->media.end(),
+                                    [](const auto& media) { return media.is_relayed() && !media.rejected(); });
+    return first == session->media.end() ? std::nullopt : std::optional(first->rtp);
 }
 
 std::optional<Target> into_dialog(const Exchange& exchange, Call& call, Message& request) {

@@ -3,6 +3,12 @@
 ///
 ///   phone -> its meshd --X-Meshd-Past-Centre: our end of the media--> the meshd at its other end
 ///         -> as the B2BUA would have sent it: with the Call-ID, tags and sequence numbers of that phone's dialog
+///
+/// So with a call that rings, or whose answer did not get through any more. When the caller's meshd asks over the mesh, a call
+/// that the centre has brought to the callee's, and whose media ends where that of this INVITE does, is the same:
+///
+///   the callee's meshd --180; 2xx, X-Meshd-Past-Centre--> the caller's meshd
+///         -> with the Call-ID and tags of the caller's dialog; what follows goes as above
 #pragma once
 
 #include "voice/call.hpp"
@@ -17,6 +23,9 @@ std::optional<net::Endpoint> our_end(const Exchange& exchange, const Call& call)
 /// The call that a member speaks of by a request with that header: whose media ends where the member says that its own
 /// end is, and is indeed. Null if there is none.
 Call* spoken_of(const Exchange& exchange, Calls& calls, const Message& request, const Flow& from);
+
+/// Where the media of a member's offer ends that it has anchored; nullopt if there is none.
+std::optional<net::Endpoint> end_of(const Message& offer);
 
 /// Turns what came from the far side of a call into a request of the near phone's dialog, and says where that phone is.
 /// Nullopt before the call is answered, and for an ACK to no INVITE that came this way.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "voice/neighbours.hpp"
+#include "voice/past_centre.hpp"
 #include "voice/replaces.hpp"
 
 namespace voice {
@@ -284,7 +285,7 @@ bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor&
     switch (judgement.verdict) {
         case Merging::Verdict::deliver: {
             const auto answered = second ? merging_.copies(invite, caller, callee, true) : std::vector<ServerId>{};
-            if (answered.empty()) return false;
+            if (answered.empty()) return lost && handed_over(event, caller, callee, now);
             if (lost) return taken_over(event, caller, callee, answered, now);
             return refused_for_centre(event, now);
         }
@@ -297,7 +298,9 @@ bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor&
             return true;
         case Merging::Verdict::refuse:
             if (told || (exchange_.monitor && !exchange_.centre_up())) {
-                // A B2BUA's, under a Call-ID of its own: nobody will answer for it any more. It gives way to the mesh's.
+                // A B2BUA's, under a Call-ID of its own: nobody will answer for it any more. It gives way to the mesh's, if it
+                // is not sure to be the same.
+                if (handed_over(event, caller, callee, now)) return true;
                 forking_.cancelled(judgement.other, now, kElsewhere);
                 return merged(event, caller, callee, now);
             }
@@ -347,6 +350,37 @@ bool Requests::taken_over(const RequestArrived& event, const Aor& caller, const 
     merging_.ended(event.id, true, now);
     // The answer went to a centre that was dead already. It is told again, as its phone does until somebody acknowledges it.
     forking_.answer_again(*fork, now);
+    return true;
+}
+
+bool Requests::handed_over(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
+    const auto end = end_of(event.message);
+    const auto node = exchange_.node_of(event.flow);
+    if (!end || !node || exchange_.directory().node_at(end->address) != node) return false;
+    auto* call = calls_.brought(*end);
+    if (call == nullptr || call->view.from != caller || call->view.to != callee) return false;
+    auto rung = merging_.copies(*call->invite, caller, callee, true);
+    std::erase_if(rung, [&](const auto id) {
+        const auto* fork = forking_.find(id);
+        return fork == nullptr || (fork->final_status != 0 && (!call->up || fork->winner_tag != call->answer->to_tag()));
+    });
+    const auto winner = std::find_if(rung.begin(), rung.end(), [&](const auto id) { return forking_.find(id)->final_status != 0; });
+    const bool answered = winner != rung.end();
+    const bool waits = std::any_of(rung.begin(), rung.end(), [&](const auto id) {  // for a PRACK, which has no way past it
+        const auto& said = forking_.find(id)->provisional;
+        return said && said->has("RSeq");
+    });
+    if (rung.empty() || answered != call->up || (!answered && waits)) return false;
+    if (answered) std::iter_swap(rung.begin(), winner);
+    call->handed_over = true;
+    call->past_centre_cseq = call->invite->cseq().number;  // it will want an ACK to that
+    call->forks -= static_cast<unsigned>(std::min<std::size_t>(call->forks, rung.size() - 1));
+    for (const auto id : rung) merging_.ended(id, false, now);
+    merging_.deliver(event.id, event.message, caller, callee, event.flow.side, true);
+    forking_.adopt(rung, event.id, event.message, event.flow, now, true);
+    if (!answered) return true;
+    merging_.ended(event.id, true, now);
+    if (auto* fork = forking_.find(event.id)) forking_.answer_again(*fork, now);
     return true;
 }
 
@@ -462,16 +496,21 @@ void Requests::passing(Fork& fork, const Branch& branch, Message& response, net:
         response.remove("Proxy-Authenticate");
         response.set_status(500);
     }
+    const bool answers = response.status() >= 200 && response.status() < 300;
     if (call != nullptr && branch.id != 0) {
+        if (answers && branch.spare && branch.target.path == Path::mesh && response.has(kPastCentre)) call->handed_over = true;
+        response.remove(kPastCentre);
         call->callee_near = branch.target.flow.side == Side::phone;  // an UPDATE may come before the answer
         if (!call->up) call->callee = branch.target.flow;
         if (call->callee_near) spell_record_route(response);
         if (branch.target.path == Path::outside) hear(response, now);
         if (response.status() < 200) calls_.ringing(*call, branch.target.path, now);
-        if (response.status() >= 200 && response.status() < 300) calls_.answered(*call, branch, response, now);
+        if (answers) calls_.answered(*call, branch, response, now);
     }
     if (by_trunk) Trunks::undress(fork.request, response);
     calls_.carry_back(fork, branch, response, now);
+    if (!answers || call == nullptr || !call->handed_over || !fork.asked) return;
+    if (const auto ours = our_end(exchange_, *call)) response.set(kPastCentre, ours->text());
 }
 
 void Requests::hear(const Message& response, net::Now now) {
@@ -538,6 +577,22 @@ void Requests::withdraw(Fork& fork, bool answered, net::Now now) {
         if (!exchange_.centre_up()) bye.set(kSecondBranch, kCentreLost);
         if (answered) bye.set("Reason", kElsewhere);
         exchange_.transactions.start(std::move(bye), target.flow, exchange_.sent_by(target.flow), now);
+    }
+}
+
+std::vector<ServerId> Requests::renamed(const Fork& fork) {
+    const auto* call = fork.calls.empty() ? nullptr : calls_.find(fork.calls.front());
+    const auto* other = call != nullptr ? calls_.other_side(*call) : nullptr;
+    if (other == nullptr || !other->invite) return {};
+    return forking_.copies_of(*other->invite);
+}
+
+void Requests::joined(const Fork& came, const Fork& went) {
+    for (const auto* fork : {&came, &went}) {
+        auto* call = calls_.find(fork->calls.front());
+        if (call == nullptr || !call->invite) continue;
+        call->handed_over = true;
+        if (fork == &came) call->past_centre_cseq = call->invite->cseq().number;  // it waits for the ACK to that
     }
 }
 

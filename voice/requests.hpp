@@ -54,6 +54,8 @@ public:
     bool settles(Fork& fork, int status, net::Now now) override;
     void ended(Fork& fork, int status, net::Now now) override;
     void withdraw(Fork& fork, bool answered, net::Now now) override;
+    std::vector<ServerId> renamed(const Fork& fork) override;
+    void joined(const Fork& came, const Fork& went) override;
 
 private:
     /// An INVITE from the centre that waits until the caller's meshd has cancelled it, for the mesh has the same call.
@@ -85,6 +87,9 @@ private:
     /// The call that the centre has brought to phones here by these deliveries comes over the mesh from now on. False: there
     /// is none.
     bool taken_over(const RequestArrived& event, const Aor& caller, const Aor& callee, std::vector<ServerId> rung, net::Now now);
+    /// The same where a B2BUA has brought it, under another name: what phones here say goes over the mesh, and so does an answer
+    /// that they have given. False: there is no such call, or it is not sure.
+    bool handed_over(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now);
     /// Past a centre that is silent: the caller of a call that it has brought here has given up.
     void withdrawn(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now);
     /// The phones here, or the only one that an INVITE with Replaces is for.
