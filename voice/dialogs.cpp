@@ -77,6 +77,11 @@ std::optional<Dialogs::Step> Dialogs::past_centre(Fork& fork) {
 void Dialogs::from_past_centre(const RequestArrived& event, net::Now now) {
     Fork fork(event.id, event.message, event.flow, this);
     auto* call = spoken_of(exchange_, calls_, event.message, event.flow);
+    if (const auto name = event.message.get(kKnownAs); name && call != nullptr && event.message.is("OPTIONS")) {
+        constexpr std::size_t kLongest = 1000;
+        if (name->size() <= kLongest) call->known_as = *name;
+        return exchange_.answer(event.id, 200, now);
+    }
     const auto target = call != nullptr ? into_dialog(exchange_, *call, fork.request) : std::nullopt;
     if (!target) return exchange_.answer(event.id, 481, now);
     fork.asked = event.message;
@@ -300,7 +305,7 @@ std::vector<std::string> Dialogs::calls_of(const Message& request, const Flow& f
 bool Dialogs::shape(Fork& fork, const Target& target, Message& request, net::Now now) {
     // A phone shows its password to each request of a call, ACK too (22.1, 13.2.2.4): it is for nobody beyond us.
     if (target.path != Path::central) credentials_.consume(request);
-    if (request.is("REFER") && fork.from.side == Side::phone) name_user_in_refer_to(exchange_, calls_, request);
+    if (request.is("REFER") && fork.from.side == Side::phone) name_user_in_refer_to(exchange_, calls_, request, now);
     if (const auto* call = gateway_call(fork, target)) Trunks::dress(*call, target, request);
     return calls_.carry(fork, target, request, now);
 }

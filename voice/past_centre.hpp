@@ -17,6 +17,9 @@ namespace voice {
 
 inline constexpr std::string_view kPastCentre = "X-Meshd-Past-Centre";
 
+/// What the phone at the other end calls the call that is spoken of, as in Replaces: told ahead of who is to replace it.
+inline constexpr std::string_view kKnownAs = "X-Meshd-Known-As";
+
 /// Our end of a call's media, as the other anchor knows it; nullopt if it does not run through the mesh.
 std::optional<net::Endpoint> our_end(const Exchange& exchange, const Call& call);
 

@@ -433,6 +433,7 @@ bool Requests::shape(Fork& fork, const Target& target, Message& request, net::No
     }
     // 22.3: consumed here. The centre has passwords of its own, maybe for a realm of the same name.
     if (target.path != Path::central) credentials_.consume(request);
+    if (target.path == Path::local) name_as_the_phone_does(calls_, request);
     // Only the centre is believed about these (RFC 3325 section 5); From has been judged.
     if (fork.from.side != Side::centre) {
         request.remove("P-Asserted-Identity");

@@ -82,6 +82,9 @@ void Bridge::in_dialog(const voice::RequestArrived& event) {
     for (const auto* name : {"Refer-To", "Referred-By", "Event", "Subscription-State"}) {
         if (const auto value = event.message.get(name)) message.set(name, *value);
     }
+    if (const auto rack = event.message.get("RAck")) {
+        message.set("RAck", std::string(rack->substr(0, rack->find(' '))) + " " + std::to_string(legs_[*leg ^ 1].invite_cseq) + " INVITE");
+    }
     copy_body(event.message, message);
     start(std::move(message), {event.id, *leg, {}});
 }
@@ -125,6 +128,9 @@ bool Bridge::response(const voice::ResponseArrived& event) {
     auto answer = Message::response(*asked, message.status(), {}, std::string(*legs_[leg].local.tag()));
     answer.set_addresses("Record-Route", asked->record_routes());
     answer.set_contacts({contact()});
+    for (const auto* name : {"Require", "RSeq"}) {
+        if (const auto value = message.get(name)) answer.set(name, *value);
+    }
     copy_body(message, answer);
     if (message.method() == "INVITE" && message.status() >= 200 && message.status() < 300) said = answer;
     transactions_.respond(server, answer, world_.now);

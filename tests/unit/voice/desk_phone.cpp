@@ -349,8 +349,9 @@ void DeskPhone::response(const voice::ResponseArrived& event) {
             ack.set("CSeq", voice::CSeq{message.cseq().number, "ACK"}.text());
             ack.push_via(transactions_.make_via(flow(), at.text()));
             transactions_.send(ack, flow());
-        } else if (message.has("RSeq") && lines_[*line].acknowledged != message.get("RSeq")) {  // RFC 3262 section 4
-            lines_[*line].acknowledged = *message.get("RSeq");
+        } else if (const auto rseq = message.to_tag() + ' ' + std::string(message.get("RSeq").value_or(""));
+                   message.has("RSeq") && lines_[*line].acknowledged != rseq) {  // RFC 3262 section 4
+            lines_[*line].acknowledged = rseq;
             send(*line, "PRACK", {{"RAck", std::string(*message.get("RSeq")) + " " + message.cseq().text()}});
         }
     }

@@ -69,7 +69,7 @@ private:
         std::string direction = "sendrecv";
         bool up = false;
         std::uint32_t invite_cseq = 0;
-        std::string acknowledged;  ///< the RSeq that has had its PRACK
+        std::string acknowledged;  ///< the To tag and RSeq that have had their PRACK
         voice::ClientId calling = 0;
         voice::ServerId ringing = 0;
         net::Steady answer_at = net::kNever;

@@ -413,6 +413,99 @@ TEST_CASE("a call that rings on past its dead B2BUA is given up by the caller, o
     }
 }
 
+TEST_CASE("a PRACK that a dead B2BUA swallows has an answer, and the call is set up by the mesh") {
+    for (const bool alive : {true, false}) {
+        CAPTURE(alive);
+        BackToBack scene;
+        scene.gus.reliable = true;
+        scene.gus.answers = false;
+        const auto line = scene.fay.call("sip:gus@acme.example");
+        REQUIRE(scene.world.run_until([&] { return scene.fay.count("INVITE", 183) == 1; }));
+        scene.centre.alive = alive;
+        scene.world.run(8s);
+        CHECK(scene.fay.last("PRACK") == 200);
+        if (!alive) CHECK(scene.fay.count("PRACK", 481) == 1);
+        CHECK(scene.gus.count("INVITE") == (alive ? 1 : 2));
+        scene.gus.pick_up(alive ? 0 : 1);
+        scene.world.run(2s);
+        CHECK(scene.fay.up(line));
+        CHECK(scene.gus.lines_up() == 1);
+        scene.fay.hang_up(line);
+        scene.world.run(2s);
+        CHECK(scene.gus.lines_up() == 0);
+        CHECK(scene.quiet());
+    }
+}
+
+TEST_CASE("an attended transfer across a dead B2BUA connects the other ends of both calls") {
+    for (const bool known : {true, false}) {
+        for (const bool by_contact : {true, false}) {
+            for (const auto* callee : {"hal", "gus"}) {  // of a third office, and of the transferor's own
+                CAPTURE(known, by_contact, callee);
+                BackToBack scene;
+                const bool third = std::string_view(callee) == "hal";
+                auto& referrer = third ? scene.gus : scene.hal;
+                auto& second_end = third ? scene.hal : scene.ida;
+                const auto user = std::string(third ? "hal" : "ida");
+                const auto first = scene.fay.call(third ? "sip:gus@acme.example" : "sip:hal@acme.example");
+                scene.world.run(3s);
+                const auto second = referrer.call("sip:" + user + "@acme.example");
+                scene.world.run(3s);
+                REQUIRE(scene.fay.up(first));
+                REQUIRE(referrer.up(second));
+                REQUIRE(second_end.up(0));
+                scene.kill_centre(!known);
+                referrer.connect(0, second, by_contact ? "" : "sip:" + user + "@acme.example");
+                scene.world.run(known ? 3s : 10s);
+                CHECK(referrer.last("REFER") == 202);
+                REQUIRE_FALSE(referrer.progress.empty());
+                CHECK(referrer.progress.back() == "SIP/2.0 200 OK");
+                REQUIRE(second_end.count("INVITE") == 2);
+                CHECK(second_end.lines_up() == 1);
+                CHECK_FALSE(referrer.up(second));
+                referrer.hang_up(0);
+                scene.world.run(2s);
+                CHECK(scene.fay.lines_up() == 1);
+                second_end.hang_up(1);
+                scene.world.run(2s);
+                CHECK(scene.fay.lines_up() == 0);
+                CHECK(scene.quiet());
+            }
+        }
+    }
+}
+
+TEST_CASE("an attended transfer that a dead B2BUA leaves without a way is refused soon, and both calls can be ended") {
+    for (const bool known : {true, false}) {
+        for (const bool by_contact : {true, false}) {
+            CAPTURE(known, by_contact);
+            BackToBack scene;
+            const auto first = scene.fay.call("sip:gus@acme.example");
+            scene.world.run(3s);
+            scene.centre.bridge.carries_media = true;  // nothing says where the second call's other end is
+            const auto second = scene.gus.call("sip:hal@acme.example");
+            scene.world.run(3s);
+            REQUIRE(scene.fay.up(first));
+            REQUIRE(scene.gus.up(second));
+            scene.kill_centre(!known);
+            scene.gus.connect(0, second, by_contact ? "" : "sip:hal@acme.example");
+            scene.world.run(known ? 1s : 8s);
+            CHECK(scene.gus.last("REFER") == 202);
+            REQUIRE_FALSE(scene.gus.progress.empty());
+            const auto& told = scene.gus.progress.back();
+            CHECK(told == (!by_contact ? "SIP/2.0 481 Call/Transaction Does Not Exist" : known ? "SIP/2.0 404 Not Found" : "SIP/2.0 500 Server Internal Error"));
+            CHECK(scene.hal.count("INVITE") == 1);
+            CHECK(scene.gus.lines_up() == 2);
+            scene.gus.hang_up(0);
+            scene.gus.hang_up(second);
+            scene.hal.hang_up(0);
+            scene.world.run(2s);
+            CHECK(scene.fay.lines_up() == 0);
+            CHECK(scene.quiet());
+        }
+    }
+}
+
 namespace {
 
 /// The INVITE that came to munich from the centre, as if of another call. Its media is that of the first.
