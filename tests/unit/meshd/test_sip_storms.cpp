@@ -10,6 +10,7 @@
 
 #include "meshd/sip_sockets.hpp"
 #include "meshd/sip_tls.hpp"
+#include "voice/transaction.hpp"
 
 using namespace std::chrono_literals;
 
@@ -22,9 +23,12 @@ constexpr unsigned kPhones = 500;
 constexpr unsigned kPhones = 150;
 #endif
 const auto kHere = *net::IpAddress::parse("127.0.0.1");
-constexpr std::string_view kRegister =
-    "REGISTER sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n"
-    "To: <sip:a@b>\r\nCall-ID: c\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+/// Each a transaction of its own.
+std::string registration(unsigned number) {
+    const auto n = std::to_string(number);
+    return "REGISTER sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK" + n + "\r\nFrom: <sip:a@b>;tag=1\r\n" +
+           "To: <sip:a@b>\r\nCall-ID: " + n + "\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+}
 
 /// Free on every address: meshd takes them all.
 std::uint16_t some_port(loop::Loop& loop) {
@@ -39,7 +43,7 @@ void have_descriptors() {
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
 }
 
-/// A meshd's sockets, where every message is answered, and those who connect to them.
+/// A meshd's sockets, where every request is answered 200, or 503 in overload, and those who connect to them.
 struct Office {
     explicit Office(net::Duration within = 60s) : handshake_within(within) {
         have_descriptors();
@@ -56,8 +60,9 @@ struct Office {
         std::string heard;
         unsigned closed = 0;
     };
+    loop::Stream& connect(unsigned i, bool secure) { return connect(i, secure, registration(++requests)); }
     /// Each on an address of its own, 127.1.x.y, or all on one.
-    loop::Stream& connect(unsigned i, bool secure, std::string_view says = kRegister, const std::optional<net::IpAddress>& from = {}) {
+    loop::Stream& connect(unsigned i, bool secure, std::string_view says, const std::optional<net::IpAddress>& from = {}) {
         if (phones.size() <= i) phones.resize(i + 1);
         loop::Stream::Limits limits;
         limits.connect_timeout = 60s;
@@ -77,6 +82,18 @@ struct Office {
     std::size_t answered() const {
         return static_cast<std::size_t>(std::count_if(phones.begin(), phones.end(), [](const auto& phone) { return !phone.heard.empty(); }));
     }
+    void answer(const voice::Flow& flow, net::ByteView bytes) {
+        auto message = voice::Message::parse(bytes, flow.reliable());
+        if (!message) return;
+        transactions.receive(std::move(*message), flow, loop.now());
+        for (const auto& event : transactions.take_events()) {
+            const auto* arrived = std::get_if<voice::RequestArrived>(&event);
+            if (arrived == nullptr) continue;
+            const auto ok = voice::Message::response(*transactions.request_of(arrived->id), 200, {}, "t");
+            transactions.respond(arrived->id, ok, loop.now());
+        }
+        for (const auto& outgoing : transactions.take_outgoing()) sockets.send(outgoing);
+    }
     void run_until(const std::function<bool()>& done) {
         while (!done()) loop.run_once();
     }
@@ -90,16 +107,22 @@ struct Office {
     loop::Loop loop;
     loop::Timer watchdog{loop, [] { throw std::runtime_error("nothing came within a minute"); }};
     std::uint16_t port = some_port(loop), tls_port = some_port(loop);
+    net::SeededRandom random{7};
+    voice::Transactions transactions{random};
+    unsigned requests = 0;
     std::uint64_t messages = 0;
     std::vector<bool> overloaded;
     std::vector<Phone> phones;
     meshd::SipSockets sockets{loop, port,
-                              {[this](const voice::Flow& flow, net::ByteView) {
+                              {[this](const voice::Flow& flow, net::ByteView bytes) {
                                    ++messages;
-                                   if (flow.reliable()) sockets.send({flow, net::copy(net::as_bytes("SIP/2.0 200 OK\r\n\r\n"))});
+                                   answer(flow, bytes);
                                },
                                nullptr, [](const voice::Flow&, voice::FlowFailure) {},
-                               [this](bool now) { overloaded.push_back(now); }},
+                               [this](bool now) {
+                                   overloaded.push_back(now);
+                                   transactions.refuse_new(now);
+                               }},
                               meshd::SipSockets::kIdle, handshake_within};
 };
 
@@ -116,7 +139,10 @@ TEST_CASE("all phones of an office that connect at once are taken and answered, 
     CHECK(office.sockets.handshakes() == 0);
     CHECK(office.sockets.counters().refused_connections == 0);
     CHECK(office.sockets.counters().tls_failed == 0);
-    for (const auto& phone : office.phones) CHECK(phone.closed == 0);
+    for (const auto& phone : office.phones) {
+        CHECK(phone.closed == 0);
+        CHECK(phone.heard.starts_with("SIP/2.0 200 OK\r\n"));
+    }
     CHECK(office.overloaded.empty());  // a burst is none
 }
 
@@ -136,7 +162,7 @@ TEST_CASE("one address has so many unfinished handshakes and no more, and a phon
     CHECK(office.sockets.counters().tls_failed == most);
     CHECK(office.sockets.handshakes() == 0);
     CHECK(office.sockets.connections() == 1);
-    office.connect(0, true, kRegister, hostile);
+    office.connect(0, true, registration(1000), hostile);
     office.run_until([&] { return office.answered() == 2; });
 }
 
@@ -193,7 +219,7 @@ TEST_CASE("streams that are no SIP, or a message without end, are answered where
     CHECK(office.sockets.counters().broken_streams == 30);
 }
 
-TEST_CASE("more by TCP than is read for a second is overload, and none any more when it is read") {
+TEST_CASE("while more comes by TCP than is read, who is new is answered 503 with Retry-After, in his turn, and 200 afterwards") {
     Office office;
     constexpr unsigned kWriters = 100;
     std::string much;
@@ -221,12 +247,16 @@ TEST_CASE("more by TCP than is read for a second is overload, and none any more 
         return !office.phones[kWriters].heard.empty();
     });
     CHECK(office.messages - before < 10 * kWriters);
+    CHECK(office.phones[kWriters].heard.starts_with("SIP/2.0 503 Service Unavailable\r\n"));
+    CHECK(office.phones[kWriters].heard.find("\r\nRetry-After: ") != std::string::npos);
     CHECK(office.overloaded.size() == 1);
     // Nobody needs to send anything for it to be over.
     for (unsigned i = 0; i < kWriters; ++i) office.phones[i].stream->close();
     office.run_until([&] { return office.overloaded.size() == 2; });
     CHECK_FALSE(office.overloaded.back());
-    CHECK(office.sockets.connections() >= 1);
+    office.connect(kWriters, false);
+    office.run_until([&] { return !office.phones[kWriters].heard.empty(); });
+    CHECK(office.phones[kWriters].heard.starts_with("SIP/2.0 200 OK\r\n"));
 }
 
 }  // namespace storms
