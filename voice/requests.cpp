@@ -459,6 +459,16 @@ std::optional<Target> Requests::again(Fork& fork, const Branch& branch, const Me
     return target;
 }
 
+bool Requests::placed_here(ServerId brought) {
+    const auto* fork = forking_.find(brought);
+    if (fork == nullptr) return false;
+    const auto copies = forking_.copies_of(fork->request);
+    return std::any_of(copies.begin(), copies.end(), [&](const auto id) {
+        const auto* copy = forking_.find(id);
+        return copy != nullptr && copy->from.side == Side::phone;
+    });
+}
+
 std::vector<Target> Requests::spare(Fork& fork, net::Now now) {
     const bool message = fork.request.is("MESSAGE");
     if (!(fork.is_invite() || message) || fork.from.side != Side::phone || fork.hurried) return {};
@@ -474,7 +484,9 @@ std::vector<Target> Requests::spare(Fork& fork, net::Now now) {
     const bool here = std::any_of(targets.begin(), targets.end(), [](const auto& t) { return t.path == Path::local; });
     if (here) {
         const auto judgement = merging_.judge(fork.request, caller, callee, Side::phone, true, false);
-        if (judgement.verdict != Merging::Verdict::deliver) return {};
+        // The centre has brought a call of theirs that rings still: this one, or another that a phone of this office has placed.
+        const bool another = !judgement.same && placed_here(judgement.other);
+        if (judgement.verdict != Merging::Verdict::deliver && !another) return {};
         merging_.deliver(fork.id, fork.request, caller, callee, Side::phone, true);
     }
     if (fork.is_invite() && targets.empty() && !lookup_.is_known(callee)) {

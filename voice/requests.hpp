@@ -80,6 +80,8 @@ private:
     void start_in_turn(const RequestArrived& event, const Aor& caller, const Aor& callee, std::vector<Target> targets, net::Now now);
     void deliver(const RequestArrived& event, const Aor& caller, const Aor& callee, const std::vector<Target>& targets,
                  net::Now now);
+    /// Whether what the centre has brought is the very INVITE that a phone of this office has sent there.
+    bool placed_here(ServerId brought);
     /// True if it was dealt with: held, refused or adopted.
     bool merged(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now);
     /// The same call waits here on the way by the centre. The mesh is asked again if the centre is silent; then it is known here, too.

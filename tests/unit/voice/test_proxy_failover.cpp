@@ -437,6 +437,26 @@ TEST_CASE("a call within one office whose centre dies in silence leaves no trans
     }
 }
 
+TEST_CASE("whoever calls the same colleague again while the first call rings gets through, though the centre dies") {
+    const bool noticed = GENERATE(true, false);
+    CAPTURE(noticed);
+    Desks scene;
+    scene.register_desks();
+    scene.ring(scene.hal, scene.ida, "ida");
+    scene.centre.alive = false;
+    const auto second = scene.hal.call("sip:ida@acme.example");
+    if (noticed) {
+        scene.london.proxy.flow_failed({voice::Transport::udp, scene.london.wan(), scene.centre_at, 0, voice::Side::centre},
+                                       voice::FlowFailure::unreachable, scene.world.now);
+    }
+    scene.world.run(2s);
+    CHECK(scene.ida.count("CANCEL") == 0);
+    REQUIRE(scene.ida.count("INVITE") == 2);
+    scene.ida.pick_up(1);
+    scene.world.run(2s);
+    CHECK(scene.hal.up(second));
+}
+
 TEST_CASE("a caller who gives up before the dead centre could say that it rings leaves nothing ringing in his office") {
     for (const bool icmp : {true, false}) {
         CAPTURE(icmp);
