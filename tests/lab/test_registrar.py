@@ -5,6 +5,7 @@ import re
 import socket
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import harness
 from network import Space, bridge, cable, plug, wait_until
@@ -220,6 +221,45 @@ class RegistrarTest(harness.NodesTest):
         plug(self.nodes["a"].space, "lan", "stranger")
         space.set_up("eth0", "192.168.1.99/24")
         return space
+
+    def test_500_phones_that_come_at_once_after_a_restart_are_all_answered_by_tcp_and_tls(self):
+        node, space, phones = self.nodes["a"], self.stranger(), 500
+        hosts = [f"192.168.1.{host}" for host in range(100, 250)]
+        for host in hosts:
+            space.ip("addr", "add", f"{host}/24", "dev", "eth0")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+        def bound(number):
+            connection = socket.socket()
+            connection.bind((hosts[number % len(hosts)], 0))
+            connection.settimeout(60)
+            return connection
+
+        def status(number, connection, port):
+            connection.connect(("192.168.1.1", port))
+            if port == 5061:
+                connection = context.wrap_socket(connection)
+            connection.sendall((
+                f"REGISTER sip:{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/TCP 192.168.1.100;branch=z9hG4bK{number}\r\nFrom: <sip:p@{DOMAIN}>;tag=1\r\n"
+                f"To: <sip:p@{DOMAIN}>\r\nCall-ID: {number}\r\nCSeq: 1 REGISTER\r\nContact: <sip:p@192.168.1.100>\r\nMax-Forwards: 70\r\n"
+                "Content-Length: 0\r\n\r\n").encode())
+            return connection, connection.recv(4000).decode().split("\r\n")[0]
+
+        node.add_user(f"p@{DOMAIN}", "word-of-p", "--node", "a")
+        for port in (5060, 5061):
+            node.crash()
+            node.start()
+            connections = space.inside(lambda: [bound(number) for number in range(phones)])
+            with ThreadPoolExecutor(phones) as pool:
+                answers = list(pool.map(status, range(phones), connections, [port] * phones))
+            self.assertEqual({answer for _, answer in answers}, {"SIP/2.0 401 Unauthorized"})
+            self.assertEqual(node.ask("voice")["connections"], phones)
+            counters = node.ask("status", "--counters")["counters"]
+            for name in ("refused_connections", "refused_handshakes", "tls_failed", "times_overloaded", "shed"):
+                self.assertEqual(counters[f"sip_{name}"], 0, name)
+            for connection, _ in answers:
+                connection.close()
 
     def test_malformed_messages_get_400_or_silence(self):
         space = self.stranger()
