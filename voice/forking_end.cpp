@@ -112,9 +112,10 @@ bool Forking::hand_over(Fork& came, const Message& response, net::Now now) {
         }
     };
     if (status < 300 && went->final_status != 0 && response.to_tag() != went->winner_tag) {
-        // Both have answered before anybody could tell them apart.
+        // Both have answered before anybody could tell them apart; or the B2BUA had passed it on, and took the ACK with it.
+        const bool passed_on = renamed && went->final_status < 300;
         if (auto* late = branch_of(came, came.winner)) {
-            forsaken_.end(response, late->target.flow, !std::exchange(late->ended, true), now);
+            forsaken_.end(response, late->target.flow, !passed_on && !std::exchange(late->ended, true), now);
         }
         return true;
     }

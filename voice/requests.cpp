@@ -285,7 +285,8 @@ bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor&
     switch (judgement.verdict) {
         case Merging::Verdict::deliver: {
             const auto answered = second ? merging_.copies(invite, caller, callee, true) : std::vector<ServerId>{};
-            if (answered.empty()) return lost && handed_over(event, caller, callee, now);
+            if (answered.empty() && lost) return handed_over(event, caller, callee, now);
+            if (answered.empty()) return second && renamed_here(event, caller, callee) != nullptr && refused_for_centre(event, now);
             if (lost) return taken_over(event, caller, callee, answered, now);
             return refused_for_centre(event, now);
         }
@@ -297,10 +298,9 @@ bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor&
             held_.insert_or_assign(event.id, Held{event, now.steady + Merging::kHold});
             return true;
         case Merging::Verdict::refuse:
+            if (lost && handed_over(event, caller, callee, now)) return true;
             if (told || (exchange_.monitor && !exchange_.centre_up())) {
-                // A B2BUA's, under a Call-ID of its own: nobody will answer for it any more. It gives way to the mesh's, if it
-                // is not sure to be the same.
-                if (handed_over(event, caller, callee, now)) return true;
+                // A B2BUA's, under a Call-ID of its own: nobody will answer for it any more. It gives way to the mesh's.
                 forking_.cancelled(judgement.other, now, kElsewhere);
                 return merged(event, caller, callee, now);
             }
@@ -353,12 +353,17 @@ bool Requests::taken_over(const RequestArrived& event, const Aor& caller, const 
     return true;
 }
 
-bool Requests::handed_over(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
+Call* Requests::renamed_here(const RequestArrived& event, const Aor& caller, const Aor& callee) {
     const auto end = end_of(event.message);
     const auto node = exchange_.node_of(event.flow);
-    if (!end || !node || exchange_.directory().node_at(end->address) != node) return false;
+    if (!end || !node || exchange_.directory().node_at(end->address) != node) return nullptr;
     auto* call = calls_.brought(*end);
-    if (call == nullptr || call->view.from != caller || call->view.to != callee) return false;
+    return call != nullptr && call->view.from == caller && call->view.to == callee ? call : nullptr;
+}
+
+bool Requests::handed_over(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now) {
+    auto* call = renamed_here(event, caller, callee);
+    if (call == nullptr) return false;
     auto rung = merging_.copies(*call->invite, caller, callee, true);
     std::erase_if(rung, [&](const auto id) {
         const auto* fork = forking_.find(id);

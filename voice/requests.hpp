@@ -89,6 +89,8 @@ private:
     /// The call that the centre has brought to phones here by these deliveries comes over the mesh from now on. False: there
     /// is none.
     bool taken_over(const RequestArrived& event, const Aor& caller, const Aor& callee, std::vector<ServerId> rung, net::Now now);
+    /// What the centre, a B2BUA, has brought under another name of the call that this INVITE is of; null: nothing that is sure.
+    Call* renamed_here(const RequestArrived& event, const Aor& caller, const Aor& callee);
     /// The same where a B2BUA has brought it, under another name: what phones here say goes over the mesh, and so does an answer
     /// that they have given. False: there is no such call, or it is not sure.
     bool handed_over(const RequestArrived& event, const Aor& caller, const Aor& callee, net::Now now);

@@ -86,6 +86,28 @@ TEST_CASE("whoever calls while the centre falls silent hears ring-back within ab
     }
 }
 
+TEST_CASE("who calls through a B2BUA while it falls silent is in a call soon, and so is everybody who was rung") {
+    for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+        CAPTURE(seed);
+        Rush rush(seed);
+        rush.centre.back_to_back = true;
+        const auto waited = rush.longest([&] { rush.world.cut.insert(rush.centre_at.address); });
+        CHECK(waited <= 1200ms);
+        for (unsigned i = 0; i < Rush::kCalls; ++i) {
+            CAPTURE(i);
+            CHECK(rush.callers[i]->in_call());
+            CHECK(rush.callees[i]->in_call());
+            CHECK(rush.callees[i]->count("INVITE") == 1);
+            CHECK(rush.callees[i]->count("BYE") == 0);
+        }
+        for (auto& phone : rush.callers) phone->hang_up();
+        rush.world.run(3s);
+        for (unsigned i = 0; i < Rush::kCalls; ++i) CHECK_FALSE(rush.callees[i]->in_call());
+        rush.world.run(40s);
+        REQUIRE(rush.quiet());
+    }
+}
+
 TEST_CASE("a centre that is only slow keeps its calls, and nobody is rung twice") {
     for (std::uint64_t seed = 1; seed <= 3; ++seed) {
         CAPTURE(seed);
