@@ -65,6 +65,7 @@ json counters_json(LiveNode& live) {
         out["sip_forged"] = sip.forged;
         out["sip_overload"] = sip.overload;
         out["sip_shed"] = sip.shed;
+        out["sip_no_media_port"] = sip.no_media;
         out["sip_stray"] = sip.stray;
         const auto& names = proxy->name_counters();
         out["dns_asked"] = names.asked;

@@ -57,7 +57,7 @@ void Forking::open(Fork fork, const std::vector<Target>& targets, int otherwise,
     if (!opened.next.empty() || opened.hurried) opened.patience = now.steady + kNextPatience;
     if (breadth_left(opened) < std::max<std::size_t>(1, targets.size())) return finish(opened, 440, now);
     if (launch(opened, targets, false, now) == 0 && !try_next(opened, now) && !try_spare(opened, now)) {
-        return finish(opened, otherwise, now);
+        return finish(opened, opened.unsendable != 0 ? opened.unsendable : otherwise, now);
     }
     wake(opened);
 }

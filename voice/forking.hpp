@@ -78,6 +78,7 @@ struct Fork {
     bool hurried = false;      ///< its last target, too, is given up when it is silent
     std::vector<Target> next;  ///< to be tried one after the other, as those before fail (RFC 3263 section 4.3)
     bool server_gone = false;
+    int unsendable = 0;      ///< of a copy that could not be sent: the status that says why
     bool withdrawn = false;  ///< the caller gave up while a phone behind the centre rang, or may have
     net::Steady orphan_until = net::kNever;  ///< its way back is dead, and another may adopt it until then
     std::optional<Message> asked;        ///< as it came, where `request` is of another dialog
@@ -127,7 +128,8 @@ class Forking {
 public:
     explicit Forking(Exchange& exchange) : exchange_(exchange), forsaken_(exchange) {}
 
-    /// Starts a fork; an empty list, or one where nothing can be sent, tries the spare and else answers `otherwise`. More
+    /// Starts a fork; an empty list, or one where nothing can be sent, tries the spare and else answers `otherwise`, or
+    /// Fork::unsendable. More
     /// targets than the request may have branches are answered 440.
     void open(Fork fork, const std::vector<Target>& targets, int otherwise, net::Now now);
 

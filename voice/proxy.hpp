@@ -170,6 +170,7 @@ struct SavedBinding {
 struct ProxyCounters {
     std::uint64_t received = 0, malformed = 0, stranger = 0, forged = 0, overload = 0, stray = 0;
     std::uint64_t shed = 0;  ///< answered 503 as there was too much, or no room for a transaction
+    std::uint64_t no_media = 0;  ///< calls that were not passed on to somebody, as no port was left for the media
 };
 
 class Proxy {

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "voice/multipart.hpp"
 #include "voice/neighbours.hpp"
 #include "voice/past_centre.hpp"
 #include "voice/replaces.hpp"
+#include "voice/sdp.hpp"
 
 namespace voice {
 
@@ -454,7 +456,12 @@ bool Requests::shape(Fork& fork, const Target& target, Message& request, net::No
         trunks_.dress(*call, target, caller, lookup_.may_speak_for(caller, fork.from), request);
     }
     // Where no port is left for media, a call for help goes as it is.
-    return calls_.carry(fork, target, request, now) || target.gives_way == GiveWay::refusal;
+    if (calls_.carry(fork, target, request, now) || target.gives_way == GiveWay::refusal) return true;
+    const auto part = sdp_part(request.content_type(), request.body());
+    const bool readable = !part || SessionDescription::parse(part->text);
+    if (readable && fork.unsendable == 0) ++exchange_.counters.no_media;
+    fork.unsendable = readable ? 503 : 488;
+    return false;
 }
 
 std::optional<Target> Requests::again(Fork& fork, const Branch& branch, const Message& refusal, net::Now) {

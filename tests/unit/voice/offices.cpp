@@ -161,6 +161,7 @@ std::optional<net::IpAddress> Office::overlay_of(const voice::NodeId& node) cons
 }
 
 std::optional<voice::RelayPorts> Office::open(net::Now) {
+    if (relays.size() >= most_relays) return std::nullopt;
     const auto id = ++next_relay_;
     relays[id] = {};
     const auto port = static_cast<std::uint16_t>(20000 + 4 * id);

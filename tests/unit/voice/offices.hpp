@@ -40,6 +40,7 @@ public:
     std::set<voice::Aor> bound;     ///< as its events said
     std::vector<std::string> told;  ///< its events as text
     std::map<voice::RelayId, std::array<voice::LegRemote, 2>> relays;
+    std::size_t most_relays = 1000;
     std::map<std::string, net::Bytes> mail;  ///< what it has on its disk of messages
     bool disk_full = false;                  ///< nothing reaches it any more
     std::uint64_t media_packets = 0;  ///< what every relay says it has carried

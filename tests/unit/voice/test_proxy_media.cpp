@@ -226,3 +226,18 @@ TEST_CASE("a call that was direct is anchored when one side moves to where the o
     CHECK(scene.trento.relays.empty());
     CHECK(scene.alice.heard_sdp.find("c=IN IP4 10.2.0.10\r\n") != std::string::npos);
 }
+
+TEST_CASE("a call that no port is left for is answered 503 with Retry-After and counted, one whose SDP nobody can read 488") {
+    Anchored scene;
+    const bool readable = GENERATE(true, false);
+    CAPTURE(readable);
+    scene.trento.most_relays = 0;
+    if (!readable) scene.alice.dress = [](voice::Message& message) { message.set_body("application/sdp", "v=no"); };
+    scene.alice.call("sip:bob@acme.example");
+    scene.world.run(2s);
+    REQUIRE(scene.alice.last("INVITE") == (readable ? 503 : 488));
+    CHECK(scene.alice.history.back().message.retry_after_s().has_value() == readable);
+    CHECK(scene.trento.proxy.counters().no_media == (readable ? 1 : 0));
+    CHECK(scene.bob.count("INVITE") == 0);
+    CHECK(scene.quiet());
+}
