@@ -46,6 +46,13 @@ NameQuery Names::open(Query query, net::Now now) {
     return id;
 }
 
+void Names::expect_callers(bool on, net::Now now) {
+    if (!std::exchange(callers_expected_, on) && on && !probe_ && !settings_.suffixes.empty()) {
+        const DnsQuestion question{settings_.suffixes.front(), DnsType::naptr};
+        if (!under_way_.contains(question)) put_question(question, now);
+    }
+}
+
 bool Names::is_open(NameQuery id) const { return queries_.contains(id); }
 
 void Names::forget(NameQuery id) {
@@ -177,7 +184,7 @@ void Names::note_silence(net::Now now) {
 void Names::probe(net::Now now) {
     if (now.steady < probe_at_) return;
     probe_at_ = net::kNever;
-    if (now.steady >= wanted_until_) {
+    if (!is_wanted(now)) {
         probe_.reset();
     } else if (probe_ && !under_way_.contains(*probe_)) {
         put_question(*probe_, now);
@@ -205,6 +212,10 @@ void Names::tick(net::Now now) {
 net::Steady Names::next_deadline() const {
     auto next = probe_at_;
     for (const auto& [id, query] : queries_) next = std::min({next, query.patience, query.limit});
+    for (const auto& [question, since] : under_way_) {
+        const auto silent_at = since + kPatience;
+        if (since >= heard_ && silent_until_ < silent_at) next = std::min(next, silent_at);
+    }
     return next;
 }
 

@@ -5,7 +5,7 @@
 ///
 /// Where DNS does not answer, or too late for somebody who waits for ring-back, the last good answer stands in for it. A
 /// DNS that was silent is remembered for some seconds, and asked again for as long as somebody may want it, so that only the
-/// first caller of an outage waits for it.
+/// first caller of an outage waits for it; and not even he where the owner knows beforehand that callers will come.
 #pragma once
 
 #include <set>
@@ -76,6 +76,10 @@ public:
     void forget(NameQuery id);  ///< nothing will be told of it
     /// It is still looked for.
     bool is_open(NameQuery id) const;
+    /// While `on`, callers are expected: all numbers outside are up to DNS, as the centre has been lost. From then on one
+    /// question is asked, the NAPTR of the first suffix (which any resolver can ask of the world, and most have at hand
+    /// while the world is there); a silence is known before the first caller, and watched until this is taken back.
+    void expect_callers(bool on, net::Now now);
     /// A question has waited for kPatience and no answer to anything has come since it was asked: as of the last call
     /// that told the time. Who has another way need not wait; who has none waits for kPatience, not kLimit.
     bool is_silent(net::Now now) const { return now.steady < silent_until_; }
@@ -109,6 +113,7 @@ private:
     void settle(net::Now now);
     void put_question(const DnsQuestion& question, net::Now now);
     void note_silence(net::Now now);
+    bool is_wanted(net::Now now) const { return callers_expected_ || now.steady < wanted_until_; }
     void probe(net::Now now);
 
     NamesSettings settings_;
@@ -121,6 +126,7 @@ private:
     net::Steady silent_until_{};
     net::Steady heard_{};         ///< the last answer
     net::Steady wanted_until_{};  ///< somebody has looked for something lately
+    bool callers_expected_ = false;
     std::optional<DnsQuestion> probe_;  ///< what a silent DNS was asked
     net::Steady probe_at_ = net::kNever;
     std::vector<DnsQuestion> questions_;

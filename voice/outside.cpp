@@ -30,7 +30,8 @@ std::optional<Outside::Waiting> Outside::take(NameQuery id) {
 std::vector<Outside::Waiting> Outside::take_late(net::Now now) {
     std::vector<Waiting> out;
     std::erase_if(waiting_, [&](auto& entry) {
-        if (entry.second.until > now.steady) return false;
+        const bool other_way = entry.second.until != net::kNever;
+        if (entry.second.until > now.steady && !(other_way && exchange_.names.is_silent(now))) return false;
         exchange_.names.forget(entry.first);
         out.push_back(std::move(entry.second));
         return true;

@@ -171,6 +171,7 @@ void Proxy::tick(net::Now now) {
     parts.neighbours.tick(now);
     parts.forking.tick(now);
     parts.trunks.tick(now);
+    parts.exchange.names.tick(now);  // who waits for DNS in vain need not wait longer
     parts.requests.tick(now);
     parts.pager.tick(now);
     parts.watching.tick(now);
@@ -178,7 +179,6 @@ void Proxy::tick(net::Now now) {
     parts.centre_lamps.tick(now);
     parts.calls.tick(now);
     parts.exchange.location.tick(now);
-    parts.exchange.names.tick(now);
     parts.exchange.outside.tick(now);
     parts.settle(now);
 }
@@ -202,6 +202,8 @@ void Proxy::Parts::settle(net::Now now) {
             forking.centre_lost(now);
             centre_lamps.lost(now);
         }
+        const bool dns_is_all = exchange.monitor && !exchange.centre_up() && exchange.settings.outside != OutsideUse::never;
+        exchange.names.expect_callers(dns_is_all, now);
         const auto happened = exchange.transactions.take_events();
         for (const auto& event : happened) handle(event, now);
         auto found = exchange.names.take_found();

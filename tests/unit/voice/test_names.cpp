@@ -231,6 +231,55 @@ TEST_CASE("a silent DNS that is back is noticed though nobody calls") {
     CHECK(bench.names.next_deadline() == net::kNever);
 }
 
+TEST_CASE("where callers are expected a silent DNS is known before the first of them, and for as long as they are") {
+    NamesBench bench;
+    bench.silent = true;
+    bench.names.expect_callers(true, bench.now);
+    bench.names.expect_callers(true, bench.now);
+    bench.serve();
+    CHECK(bench.asked == std::vector<std::string>{"NAPTR e164.arpa"});
+    CHECK(bench.names.next_deadline() == bench.now.steady + Names::kPatience);
+    bench.pass(Names::kPatience);
+    CHECK(bench.names.is_silent(bench.now));
+    const auto give_up_for = [&](net::Duration time) {
+        for (const auto end = bench.now.steady + time; bench.now.steady < end;) {
+            const auto before = std::exchange(bench.held, {});
+            bench.pass(2s);  // so long the resolver waits
+            for (const auto& question : before) bench.names.unanswered(question, bench.now);
+        }
+    };
+    give_up_for(1h);
+    CHECK(bench.names.is_silent(bench.now));
+    CHECK_FALSE(bench.look());
+    bench.pass(Names::kPatience);
+    CHECK(bench.names.take_found().size() == 1);
+    bench.names.expect_callers(false, bench.now);
+    give_up_for(Names::kProbeFor + 10s);
+    const auto before = bench.asked.size();
+    give_up_for(1min);
+    CHECK(bench.asked.size() == before);
+    CHECK_FALSE(bench.names.is_silent(bench.now));
+}
+
+TEST_CASE("where callers are expected a DNS that answers is asked one question, and one that numbers do not need none") {
+    NamesBench bench;
+    bench.names.expect_callers(true, bench.now);
+    bench.serve();
+    bench.pass(1h);
+    CHECK(bench.asked.size() == 1);
+    CHECK_FALSE(bench.names.is_silent(bench.now));
+    CHECK(bench.names.next_deadline() == net::kNever);
+    bench.names.expect_callers(false, bench.now);
+    bench.names.expect_callers(true, bench.now);
+    bench.serve();
+    CHECK(bench.asked.size() == 2);
+    NamesSettings settings;
+    settings.suffixes.clear();
+    Names without(settings, bench.random);
+    without.expect_callers(true, bench.now);
+    CHECK(without.take_questions().empty());
+}
+
 TEST_CASE("one who does not answer, or at once says no, is not a silent DNS") {
     NamesBench bench;
     bench.dead = true;

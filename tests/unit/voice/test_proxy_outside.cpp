@@ -369,3 +369,41 @@ TEST_CASE("a call that is to replace one which nobody in the mesh has is asked f
     }
     CHECK(scene.quiet());
 }
+
+TEST_CASE("when the centre is lost DNS is asked one question, and for one that is silent nobody waits who has a trunk") {
+    const auto at = *net::Endpoint::parse("192.0.2.1:5060");
+    OutsideScene scene(true, [&](auto& settings) {
+        if (settings.node != "trento") return;
+        voice::TrunkSettings trunk;
+        trunk.name = "line";
+        trunk.server = *voice::Uri::parse("sip:" + at.text());
+        settings.trunks = {trunk};
+    });
+    Phone gateway(scene.world, "gateway", at, scene.trento.wan());
+    gateway.domain = at.address.text();
+    scene.go(1s);
+    scene.silent = true;
+    scene.world.cut.insert(scene.centre_at.address);
+    for (int i = 0; i < 1500 && scene.trento.mode() == "central"; ++i) {
+        CHECK(scene.asked == 0);
+        scene.go(10ms);
+    }
+    REQUIRE(scene.trento.mode() == "island");
+    REQUIRE(scene.asked == 1);
+    SECTION("by the time that it is known") {
+        scene.go(voice::Names::kPatience);
+        CHECK(scene.asked == 1);
+        scene.dial(kOutsideNumber, 300ms);
+    }
+    SECTION("for longer than until it is known") {
+        scene.go(1s);
+        scene.dial(kOutsideNumber, voice::Names::kPatience - 1100ms);
+        CHECK(gateway.count("INVITE") == 0);
+        scene.go(300ms);
+    }
+    CHECK(gateway.count("INVITE") == 1);
+    scene.go(1s);
+    scene.alice.hang_up();
+    scene.go(1s);
+    CHECK(scene.quiet());
+}
