@@ -88,6 +88,7 @@ void CentreLamps::passing(const Message& notify, const Target& target, net::Now 
     dialog.notify.clear_body();
     for (const auto* name : {"Via", "Route", "Record-Route", "Content-Type"}) dialog.notify.remove(name);
     if (!target.routes.empty()) dialog.notify.set_addresses("Route", target.routes);
+    dialog.heard = now.steady;
     dialog.expires = now.steady + std::chrono::seconds(state.expires_s);
     if (dialog.state == State::leaving && exchange_.centre_up()) dialog.state = State::known;
     if (dialog.state == State::known) set_due(key, dialog, dialog.expires);
@@ -100,14 +101,77 @@ void CentreLamps::answered(const Message& notify, int status) {
 }
 
 void CentreLamps::lost(net::Now now) {
+    doubt_.reset();
+    leave(net::kNever, now);
+}
+
+void CentreLamps::leave(net::Steady unheard_since, net::Now now) {
     const auto spread = kSpread + dialogs_.size() * kTurnEvery;
-    const auto steps = static_cast<std::uint64_t>(spread / std::chrono::milliseconds(1));
     for (auto& [key, dialog] : dialogs_) {
-        if (dialog.state != State::known) continue;
-        dialog.state = State::leaving;
-        dialog.tries = 0;
-        set_due(key, dialog, now.steady + std::chrono::milliseconds(exchange_.random.below(steps)));
+        if (dialog.state == State::known && dialog.heard < unheard_since) leave(key, dialog, spread, now);
     }
+}
+
+void CentreLamps::leave(const Key& key, Dialog& dialog, net::Duration spread, net::Now now) {
+    dialog.state = State::leaving;
+    dialog.tries = 0;
+    const auto steps = static_cast<std::uint64_t>(spread / std::chrono::milliseconds(1));
+    set_due(key, dialog, now.steady + std::chrono::milliseconds(exchange_.random.below(steps)));
+}
+
+void CentreLamps::may_have_forgotten(net::Now now) {
+    for (auto& [id, key] : asked_) key.clear();
+    std::vector<Key> drawn;
+    std::uint64_t seen = 0;
+    for (const auto& [key, dialog] : dialogs_) {
+        if (dialog.state != State::known) continue;
+        ++seen;
+        if (drawn.size() < kAsked) {
+            drawn.push_back(key);
+        } else if (const auto place = exchange_.random.below(seen); place < kAsked) {
+            drawn[place] = key;
+        }
+    }
+    doubt_ = Doubt{now.steady, 0, 0, 0};
+    for (const auto& key : drawn) {
+        if (ask(key, now)) ++doubt_->open;
+    }
+}
+
+bool CentreLamps::ask(const Key& key, net::Now now) {
+    const auto& dialog = dialogs_.at(key);
+    const auto centre = dialog.notify.first_address("Contact");
+    if (!centre) return false;
+    auto subscribe = Message::request("SUBSCRIBE", centre->uri);
+    subscribe.set_from(dialog.notify.to());
+    subscribe.set_to(dialog.notify.from());
+    subscribe.set("Call-ID", dialog.notify.call_id());
+    subscribe.set("CSeq", CSeq{0, "SUBSCRIBE"}.text());
+    subscribe.set("Event", dialog.notify.get("Event").value_or(""));
+    subscribe.set_contacts({NameAddr::of(dialog.notify.uri())});
+    // One that does not look at the number is told nothing new.
+    const auto left = std::chrono::duration_cast<std::chrono::seconds>(dialog.expires - now.steady).count();
+    subscribe.set_expires_s(static_cast<std::uint32_t>(std::max<std::int64_t>(left, 1)));
+    const auto flow = exchange_.to_centre();
+    const auto id = exchange_.transactions.start(std::move(subscribe), flow, exchange_.sent_by(flow), now);
+    if (id != 0) asked_[id] = key;
+    return id != 0;
+}
+
+void CentreLamps::judge(const Key& key, int status, net::Now now) {
+    if (key.empty() || !doubt_) return;
+    --doubt_->open;
+    // What else it may say, such as that it wants a password, tells nothing.
+    if (status < 300 || status == 400 || status == 500) ++doubt_->remembered;
+    if (status == 481) {
+        ++doubt_->forgotten;
+        const auto at = dialogs_.find(key);
+        const bool stands = at != dialogs_.end() && at->second.state == State::known && at->second.heard < doubt_->since;
+        if (stands) leave(at->first, at->second, kSpread, now);
+    }
+    if (doubt_->open > 0) return;
+    if (doubt_->forgotten > 0 && doubt_->remembered == 0) leave(doubt_->since, now);
+    doubt_.reset();
 }
 
 void CentreLamps::tell(const Key& key, Dialog& dialog, net::Now now) {
@@ -126,6 +190,13 @@ void CentreLamps::tell(const Key& key, Dialog& dialog, net::Now now) {
 }
 
 bool CentreLamps::response(ClientId id, int status, net::Now now) {
+    if (const auto asked = asked_.find(id); asked != asked_.end()) {
+        if (status < 200) return true;
+        const auto key = std::move(asked->second);
+        asked_.erase(asked);
+        judge(key, status, now);
+        return true;
+    }
     const auto client = client_of_.find(id);
     if (client == client_of_.end()) return false;
     if (status < 200) return true;

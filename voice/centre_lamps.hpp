@@ -8,6 +8,11 @@
 ///         '--unanswered--> leaving: later, and then later still
 ///       '--NOTIFY of a centre that is believed up: it serves it yet--> known
 ///     known, leaving --NOTIFY terminated, 481 by the phone, its expiry--> forgotten
+///     known --the centre may have restarted, and has forgotten it, or all that it was asked about--> leaving
+///
+/// One that was silent for seconds and is not lost may have restarted: it is asked in three dialogs, drawn at random, by a
+/// SUBSCRIBE below every number of the phone's. Who knows the dialog refuses that as out of order and changes nothing (RFC
+/// 3261 section 12.2.2); who does not says 481, and that phone is told. All are where no dialog is remembered.
 ///
 /// By RFC 6665 section 4.1.3 such a phone subscribes again at once: so the turns are drawn at random, over five seconds
 /// and more for many, and are 20 ms apart. What still comes in a dialog that was told or has moved, from the centre or the
@@ -35,6 +40,8 @@ public:
     void answered(const Message& notify, int status);
     /// The centre is lost.
     void lost(net::Now now);
+    /// It was silent, and answers: it may have restarted.
+    void may_have_forgotten(net::Now now);
     /// True if the transaction is one of ours.
     bool response(ClientId id, int status, net::Now now);
     void tick(net::Now now);
@@ -43,6 +50,8 @@ public:
     std::uint64_t dropped() const { return dropped_; }  ///< NOTIFYs of those for which there was no room
 
 private:
+    static constexpr std::size_t kAsked = 3;  ///< dialogs, of a centre that may have restarted
+
     enum class State : std::uint8_t { known, leaving, told, moved };
     struct Dialog {
         State state = State::known;
@@ -51,16 +60,26 @@ private:
         std::string token;  ///< of its binding, if it has one
         std::uint32_t cseq = 0;
         unsigned tries = 0;
+        net::Steady heard;  ///< the last NOTIFY
         net::Steady expires;
         net::Steady due;  ///< expires, or its turn
     };
     using Key = std::string;  ///< Call-ID, the centre's tag, the phone's
+    struct Doubt {
+        net::Steady since;
+        unsigned open = 0, forgotten = 0, remembered = 0;  ///< of those that were asked
+    };
 
     static Key key_of(std::string_view call_id, const std::string& centre, const std::string& phone);
     /// Whether its phone, subscribing anew, would be served here.
     bool can_serve(const Message& notify, const Flow& phone) const;
     void set_due(const Key& key, Dialog& dialog, net::Steady due);
+    /// Those that are known, and were not heard of since then, at random moments.
+    void leave(net::Steady unheard_since, net::Now now);
+    void leave(const Key& key, Dialog& dialog, net::Duration spread, net::Now now);
     void tell(const Key& key, Dialog& dialog, net::Now now);
+    bool ask(const Key& key, net::Now now);
+    void judge(const Key& key, int status, net::Now now);
     void erase(const Key& key);
 
     Exchange& exchange_;
@@ -69,6 +88,8 @@ private:
     std::unordered_map<Key, Dialog> dialogs_;
     std::set<std::pair<net::Steady, Key>> due_;
     std::unordered_map<ClientId, Key> client_of_;
+    std::unordered_map<ClientId, Key> asked_;  ///< empty: in an earlier doubt
+    std::optional<Doubt> doubt_;
     net::Steady next_turn_ = net::Steady::min();
     std::uint64_t dropped_ = 0;
 };

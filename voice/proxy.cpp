@@ -60,6 +60,7 @@ struct Proxy::Parts {
     std::string mode;
     net::Now mode_since;
     std::uint64_t losses = 0;
+    std::uint64_t silences = 0;  ///< after which the centre was still believed up
     std::vector<NameFound> looked_up;
 };
 
@@ -202,6 +203,8 @@ void Proxy::Parts::settle(net::Now now) {
             forking.centre_lost(now);
             centre_lamps.lost(now);
         }
+        const auto lapses = exchange.monitor ? exchange.monitor->lapses() - losses : 0;
+        if (std::exchange(silences, lapses) != lapses) centre_lamps.may_have_forgotten(now);
         const bool dns_is_all = exchange.monitor && !exchange.centre_up() && exchange.settings.outside != OutsideUse::never;
         exchange.names.expect_callers(dns_is_all, now);
         const auto happened = exchange.transactions.take_events();

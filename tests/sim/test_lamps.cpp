@@ -187,3 +187,40 @@ TEST_CASE("after the last fault every lamp tells the truth in time, and none is 
         CHECK(scene.centre.watchers() < 40);
     }
 }
+
+TEST_CASE("a centre that restarts in three seconds and knows no lamp any more leaves none in the dark, and one that was only cut off moves none") {
+    bool unnoticed = false;  // by the one who judges whether the centre is lost
+    for (const bool forgets : {true, false}) {
+        for (const std::uint64_t seed : {5, 6}) {
+            CAPTURE(forgets, seed);
+            Lamps scene(seed, 3600);
+            scene.run(10s + std::chrono::milliseconds(scene.mesh.random().below(2000)));
+            REQUIRE(scene.centre.watchers() == kOffices * kLampsEach);
+            const auto begun = [&] {
+                unsigned out = 0;
+                for (const auto& lamp : scene.lamps) out += lamp->subscriptions;
+                return out;
+            };
+            const auto before = begun();
+            scene.centre.alive = false;
+            if (forgets) scene.centre.forget();
+            scene.run(forgets ? 3500ms : 3s);
+            scene.centre.alive = true;
+            scene.run(1s);
+            for (unsigned i = 0; i < kOffices; ++i) unnoticed |= forgets && scene.node(i).core().proxy()->voice().mode == "central";
+            scene.run(2min);
+            CHECK(scene.centre.watchers() == kOffices * kLampsEach);
+            scene.phones[0]->call("sip:user1@acme.example");
+            scene.run(5s);
+            CHECK(scene.phones[0]->in_call());
+            CHECK(scene.true_now());
+            scene.hang_up();
+            scene.run(5s);
+            CHECK(scene.true_now());
+            if (!forgets) CHECK(begun() == before);
+            if (forgets) CHECK(begun() <= before + 2 * kOffices * kLampsEach);
+            for (const auto& lamp : scene.lamps) CHECK(lamp->longest_silence == 0s);
+        }
+    }
+    CHECK(unnoticed);
+}

@@ -111,7 +111,12 @@ void ScriptedCentre::subscription(const voice::RequestArrived& event) {
     if (!request.to_tag().empty() && found == watchers_.end()) {
         return void(transactions_.respond(event.id, Message::response(request, 481), world_.now));
     }
-    if (found == watchers_.end()) found = watchers_.emplace(tag, Watcher{request, 0, {}, {}}).first;
+    if (found != watchers_.end() && request.cseq().number <= found->second.remote_cseq) {  // RFC 3261 12.2.2
+        ++out_of_order;
+        return void(transactions_.respond(event.id, Message::response(request, 500), world_.now));
+    }
+    if (found == watchers_.end()) found = watchers_.emplace(tag, Watcher{request, 0, {}, {}, 0}).first;
+    found->second.remote_cseq = request.cseq().number;
     const auto seconds = std::min(request.expires_s().value_or(3600), 3600U);
     found->second.expires = world_.now.steady + std::chrono::seconds(seconds);
     auto response = Message::response(request, 200, {}, tag);

@@ -41,6 +41,9 @@ public:
     }
     /// Those whose lamps would show something else by now, or all, by NOTIFY.
     void tell_lamps(bool all = false);
+    /// One of them is gone.
+    void forget_lamp() { watchers_.erase(watchers_.begin()); }
+    unsigned out_of_order = 0;  ///< SUBSCRIBEs whose number was not above the last in their dialog, and so refused
     std::size_t watchers() const { return watchers_.size(); }
     std::map<int, unsigned> notified;  ///< how often its NOTIFYs were answered so
     std::vector<std::string> contacts(const std::string& user) const;
@@ -59,6 +62,7 @@ private:
         std::uint32_t cseq = 0;
         std::string told;
         net::Steady expires;
+        std::uint32_t remote_cseq = 0;
     };
     void subscription(const voice::RequestArrived& event);
     void tell(const std::string& tag, Watcher& watcher);

@@ -384,6 +384,112 @@ TEST_CASE("a lamp that would be refused here, has ended, or is over is not told 
     CHECK(scene.deactivated() == 0);
 }
 
+namespace {
+
+/// Lamps whose centre is away for long enough to have restarted, and not for so long that it is lost.
+struct Lapsed : Served {
+    explicit Lapsed(unsigned count) {
+        for (unsigned i = 0; i < count; ++i) lamp.subscribe("dialog", 3600);
+        world.run(2s);
+        REQUIRE(lamp.notifies.size() == count);
+        REQUIRE(centre.watchers() == count);
+    }
+    void away() {
+        const auto before = centre.probes;
+        REQUIRE(world.run_until([&] { return centre.probes > before; }, 3s));
+        world.run(100ms);
+        centre.alive = false;
+        world.run(3500ms);
+        REQUIRE(trento.mode() == "central");
+    }
+    void back() {
+        const auto before = centre.probes;
+        centre.alive = true;
+        REQUIRE(world.run_until([&] { return centre.probes > before; }, 1s));
+        world.run(100ms);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a lamp whose centre has restarted, too soon to be lost, and forgotten it is told so, and subscribes there anew") {
+    Lapsed scene(1);
+    scene.away();
+    scene.centre.forget();
+    scene.back();
+    REQUIRE(scene.world.run_until([&] { return scene.deactivated() == 1; }, 5s));
+    scene.lamp.subscribe("dialog", 3600);
+    scene.world.run(1min);
+    CHECK(scene.lamp.status == 200);
+    CHECK(scene.trento.mode() == "central");
+    CHECK(scene.centre.watchers() == 1);
+    CHECK(scene.deactivated() == 1);
+    CHECK(scene.centre.out_of_order == 0);
+}
+
+TEST_CASE("a lamp whose centre was away and has not forgotten it is left in peace") {
+    Lapsed scene(30);
+    scene.away();
+    scene.back();
+    scene.world.run(1min);
+    CHECK(scene.lamp.notifies.size() == 30);
+    CHECK(scene.centre.watchers() == 30);
+    CHECK(scene.centre.out_of_order == 3);
+    scene.busy = true;
+    scene.centre.tell_lamps();
+    scene.world.run(1s);
+    CHECK(scene.lamp.notifies.size() == 60);
+    CHECK(scene.centre.notified[200] == 60);
+}
+
+TEST_CASE("lamps of a centre that has forgotten all are told over some seconds, not more than 50 in one, but no new ones") {
+    Lapsed scene(300);
+    scene.away();
+    scene.centre.forget();
+    scene.back();
+    const auto begin = scene.world.now.steady;
+    scene.lamp.subscribe("dialog", 3600);
+    scene.world.run(14s);
+    CHECK(scene.deactivated() == 300);
+    for (auto at = begin; at < begin + 14s; at += 100ms) CHECK(scene.deactivated(at, at + 1s) <= 51);
+    CHECK(scene.deactivated(begin, begin + 2s) > 0);
+    CHECK(scene.deactivated(begin + 6s, begin + 12s) > 0);
+    CHECK(scene.centre.watchers() == 1);
+}
+
+TEST_CASE("where a centre remembers one of its lamps only those are told of which it says that it does not") {
+    Lapsed scene(3);
+    scene.away();
+    scene.centre.forget_lamp();
+    scene.back();
+    scene.world.run(1min);
+    CHECK(scene.deactivated() == 1);
+    CHECK(scene.centre.watchers() == 2);
+}
+
+TEST_CASE("a centre that does not say whether it has forgotten its lamps moves none, and one that then dies moves each once") {
+    Lapsed scene(5);
+    scene.away();
+    SECTION("it wants a password") {
+        scene.centre.lamp = {};
+        scene.centre.subscribe_status = GENERATE(401, 403, 404, 405, 503);
+        scene.back();
+        scene.world.run(1min);
+        CHECK(scene.deactivated() == 0);
+    }
+    SECTION("it falls silent again, and is lost") {
+        scene.centre.forget();
+        const auto before = scene.centre.probes;
+        scene.centre.alive = true;
+        REQUIRE(scene.world.run_until([&] { return scene.centre.probes > before; }, 1s));
+        scene.world.run(20ms);
+        scene.centre.alive = false;
+        scene.world.run(30s);
+        CHECK(scene.trento.mode() == "island");
+        CHECK(scene.deactivated() == 5);
+    }
+}
+
 TEST_CASE("of the centre's subscriptions no more than 8000 are remembered, until they are over") {
     Served scene;
     scene.roster.add_user("alice", "trento", "secret");
