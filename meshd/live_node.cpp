@@ -344,11 +344,12 @@ void LiveNode::pump() {
         for (const auto& outgoing : core_->proxy()->take_outgoing()) sip_->send(outgoing);
         names_->pump();
         store_mail();
-        Batch answers;
+        Batch batch;
+        batch.values = core_->proxy()->take_lamps();
         for (const auto& learnt : core_->proxy()->take_dns_learnt()) {
-            answers.values.merge(saved_answers_.keep(learnt.question, learnt.message, now.wall));
+            batch.values.merge(saved_answers_.keep(learnt.question, learnt.message, now.wall));
         }
-        if (!answers.values.empty()) store_.submit(std::move(answers), Durability::written);
+        if (!batch.values.empty()) store_.submit(std::move(batch), Durability::written);
     }
     look_at_offloads();
     pumping_ = false;
@@ -554,6 +555,7 @@ void LiveNode::restore_phones(const std::map<std::string, net::Bytes>& values) {
     }
     core_->proxy()->restore(saved, loop_.now());
     core_->proxy()->restore_mail(values, loop_.now());
+    core_->proxy()->restore_lamps(values, loop_.now());
 }
 
 void LiveNode::store_mail() {

@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "net/text.hpp"
+#include "voice/kept_dialog.hpp"
 
 namespace voice {
 
@@ -13,6 +14,8 @@ constexpr auto kTurnEvery = std::chrono::milliseconds(20);  // 50 a second
 constexpr auto kSpread = std::chrono::seconds(5);
 constexpr auto kAgain = std::chrono::seconds(15);  // behind 32 s without an answer
 constexpr unsigned kMostDoublings = 4;
+constexpr auto kKeptEnough = std::chrono::minutes(1);  // as each NOTIFY rounds anew what is left
+constexpr std::uint32_t kUnseen = 1'000'000;  // RFC 3261 section 12.2.2: numbers may be left out
 constexpr std::uint32_t kDefaultExpires = 3600;  // of all three packages
 constexpr std::uint32_t kMaxExpires = 24 * 3600;
 
@@ -81,6 +84,8 @@ void CentreLamps::passing(const Message& notify, const Target& target, net::Now 
     const auto cseq = notify.cseq().number;
     if (cseq < dialog.cseq) return;  // late: a newer one has passed
     dialog.cseq = cseq;
+    dialog.unseen = 0;
+    const bool moved = dialog.flow.remote != target.flow.remote || dialog.flow.transport != target.flow.transport || dialog.token != target.token;
     dialog.flow = target.flow;
     dialog.token = target.token;
     dialog.notify = notify;
@@ -92,6 +97,48 @@ void CentreLamps::passing(const Message& notify, const Target& target, net::Now 
     dialog.expires = now.steady + std::chrono::seconds(state.expires_s);
     if (dialog.state == State::leaving && exchange_.centre_up()) dialog.state = State::known;
     if (dialog.state == State::known) set_due(key, dialog, dialog.expires);
+    keep(dialog, moved, now);
+}
+
+void CentreLamps::keep(Dialog& dialog, bool moved, net::Now now) {
+    if (dialog.state == State::moved || (!moved && std::chrono::abs(dialog.expires - dialog.kept_expires) < kKeptEnough)) return;
+    const auto wall = now.wall + (dialog.expires - now.steady);
+    auto value = kept_value({dialog.notify, dialog.flow.transport, dialog.flow.remote, dialog.token, wall});
+    if (value.empty()) return keep_no_longer(dialog);
+    if (dialog.name.empty()) dialog.name = std::string(kKept) + exchange_.new_token();
+    dialog.kept_expires = dialog.expires;
+    changes_[dialog.name] = std::move(value);
+}
+
+void CentreLamps::keep_no_longer(Dialog& dialog) {
+    if (!dialog.name.empty()) changes_[dialog.name] = {};
+    dialog.name.clear();
+}
+
+void CentreLamps::restore(const std::map<std::string, net::Bytes>& values, net::Now now) {
+    for (auto value = values.lower_bound(std::string(kKept)); value != values.end() && value->first.starts_with(kKept); ++value) {
+        auto kept = kept_dialog(value->second);
+        if (!kept || kept->expires <= now.wall || dialogs_.size() >= kMost) {
+            changes_[value->first] = {};
+            continue;
+        }
+        Dialog dialog;
+        const auto left = std::min<net::Duration>(kept->expires - now.wall, std::chrono::seconds(kMaxExpires));
+        dialog.flow = exchange_.flow_to(kept->phone, kept->transport, Side::phone);
+        dialog.token = std::move(kept->token);
+        dialog.cseq = kept->notify.cseq().number;
+        dialog.unseen = kUnseen;
+        dialog.notify = std::move(kept->notify);
+        dialog.expires = dialog.kept_expires = now.steady + left;
+        dialog.name = value->first;
+        const auto key = key_of(dialog.notify.call_id(), dialog.notify.from_tag(), dialog.notify.to_tag());
+        const auto [at, is_new] = dialogs_.emplace(key, std::move(dialog));
+        if (is_new) {
+            set_due(at->first, at->second, at->second.expires);
+        } else {
+            changes_[value->first] = {};
+        }
+    }
 }
 
 void CentreLamps::answered(const Message& notify, int status) {
@@ -179,7 +226,8 @@ void CentreLamps::tell(const Key& key, Dialog& dialog, net::Now now) {
         if (!binding->flow_lost) dialog.flow = binding->flow;  // where its phone is by now
     }
     auto notify = dialog.notify;
-    notify.set("CSeq", CSeq{++dialog.cseq, "NOTIFY"}.text());
+    dialog.cseq += std::exchange(dialog.unseen, 0) + 1;
+    notify.set("CSeq", CSeq{dialog.cseq, "NOTIFY"}.text());
     notify.set("Subscription-State", "terminated;reason=deactivated");
     notify.set_max_forwards(70);
     const auto id = exchange_.transactions.start(std::move(notify), dialog.flow, exchange_.sent_by(dialog.flow), now);
@@ -211,6 +259,7 @@ bool CentreLamps::response(ClientId id, int status, net::Now now) {
     } else {
         dialog.state = State::moved;
         dialog.notify = {};
+        keep_no_longer(dialog);
     }
     return true;
 }
@@ -225,6 +274,7 @@ void CentreLamps::erase(const Key& key) {
     const auto at = dialogs_.find(key);
     if (at == dialogs_.end()) return;
     due_.erase({at->second.due, at->first});
+    keep_no_longer(at->second);
     dialogs_.erase(at);
 }
 

@@ -17,7 +17,7 @@
 /// By RFC 6665 section 4.1.3 such a phone subscribes again at once: so the turns are drawn at random, over five seconds
 /// and more for many, and are 20 ms apart. What still comes in a dialog that was told or has moved, from the centre or the
 /// phone, is answered 481. What would be refused here is left alone. Known are dialogs by their NOTIFYs, of which each
-/// SUBSCRIBE brings one (section 4.2.1.2): those from before a restart of ours from the next one on.
+/// SUBSCRIBE brings one (section 4.2.1.2); they are kept over a restart of ours, all but the number of the last NOTIFY.
 #pragma once
 
 #include "voice/credentials.hpp"
@@ -40,7 +40,7 @@ public:
     void answered(const Message& notify, int status);
     /// The centre is lost.
     void lost(net::Now now);
-    /// It was silent, and answers: it may have restarted.
+    /// It was silent, or we were away, and it answers: it may have restarted.
     void may_have_forgotten(net::Now now);
     /// True if the transaction is one of ours.
     bool response(ClientId id, int status, net::Now now);
@@ -48,6 +48,12 @@ public:
     net::Steady next_deadline() const;
     std::size_t size() const { return dialogs_.size(); }
     std::uint64_t dropped() const { return dropped_; }  ///< NOTIFYs of those for which there was no room
+
+    static constexpr std::string_view kKept = "lamp:";
+    /// Values to be kept over a restart, by names that begin with kKept: those that have changed. An empty one is deleted.
+    std::map<std::string, net::Bytes> take_changes() { return std::exchange(changes_, {}); }
+    /// Once, before all else: what was kept. What is over, or cannot be read, is deleted.
+    void restore(const std::map<std::string, net::Bytes>& values, net::Now now);
 
 private:
     static constexpr std::size_t kAsked = 3;  ///< dialogs, of a centre that may have restarted
@@ -59,10 +65,13 @@ private:
         Flow flow;          ///< the phone's
         std::string token;  ///< of its binding, if it has one
         std::uint32_t cseq = 0;
+        std::uint32_t unseen = 0;  ///< so many more there may have been, while we were away
         unsigned tries = 0;
         net::Steady heard;  ///< the last NOTIFY
         net::Steady expires;
         net::Steady due;  ///< expires, or its turn
+        std::string name;  ///< under which it is kept; empty: it is not
+        net::Steady kept_expires;
     };
     using Key = std::string;  ///< Call-ID, the centre's tag, the phone's
     struct Doubt {
@@ -73,6 +82,9 @@ private:
     static Key key_of(std::string_view call_id, const std::string& centre, const std::string& phone);
     /// Whether its phone, subscribing anew, would be served here.
     bool can_serve(const Message& notify, const Flow& phone) const;
+    /// Unless its phone has not `moved`, and it is kept as it is but for some seconds and the number.
+    void keep(Dialog& dialog, bool moved, net::Now now);
+    void keep_no_longer(Dialog& dialog);
     void set_due(const Key& key, Dialog& dialog, net::Steady due);
     /// Those that are known, and were not heard of since then, at random moments.
     void leave(net::Steady unheard_since, net::Now now);
@@ -90,6 +102,7 @@ private:
     std::unordered_map<ClientId, Key> client_of_;
     std::unordered_map<ClientId, Key> asked_;  ///< empty: in an earlier doubt
     std::optional<Doubt> doubt_;
+    std::map<std::string, net::Bytes> changes_;
     net::Steady next_turn_ = net::Steady::min();
     std::uint64_t dropped_ = 0;
 };

@@ -203,8 +203,11 @@ void Proxy::Parts::settle(net::Now now) {
             forking.centre_lost(now);
             centre_lamps.lost(now);
         }
-        const auto lapses = exchange.monitor ? exchange.monitor->lapses() - losses : 0;
-        if (std::exchange(silences, lapses) != lapses) centre_lamps.may_have_forgotten(now);
+        const bool answers = exchange.monitor && exchange.monitor->state() == CentreMonitor::State::up;
+        if (const auto lapses = answers ? exchange.monitor->lapses() - losses : silences; lapses != silences) {
+            silences = lapses;
+            centre_lamps.may_have_forgotten(now);
+        }
         const bool dns_is_all = exchange.monitor && !exchange.centre_up() && exchange.settings.outside != OutsideUse::never;
         exchange.names.expect_callers(dns_is_all, now);
         const auto happened = exchange.transactions.take_events();
@@ -400,6 +403,19 @@ std::size_t Proxy::subscriptions() const {
     return parts_->notifier.size();
 }
 
+std::size_t Proxy::centre_subscriptions() const {
+    return parts_->centre_lamps.size();
+}
+
+std::map<std::string, net::Bytes> Proxy::take_lamps() {
+    return parts_->centre_lamps.take_changes();
+}
+
+void Proxy::restore_lamps(const std::map<std::string, net::Bytes>& values, net::Now now) {
+    parts_->centre_lamps.restore(values, now);
+    parts_->silences = UINT64_MAX;  // whatever ended us may have made the centre forget
+}
+
 std::vector<MailView> Proxy::mail() const {
     return parts_->pager.mailbox().views();
 }
@@ -451,6 +467,7 @@ std::vector<TrunkOffer> Proxy::trunk_offers() const { return parts_->trunks.offe
 ProxyCounters Proxy::counters() const {
     auto counters = parts_->exchange.counters;
     const auto& transactions = parts_->exchange.transactions.counters();
+    counters.lamps = parts_->centre_lamps.dropped();
     counters.shed = transactions.refused_overload + transactions.refused_full;
     return counters;
 }

@@ -169,6 +169,7 @@ struct SavedBinding {
 /// Messages that were not acted upon, by reason, since the start.
 struct ProxyCounters {
     std::uint64_t received = 0, malformed = 0, stranger = 0, forged = 0, overload = 0, stray = 0;
+    std::uint64_t lamps = 0;  ///< NOTIFYs of the centre, passed on, whose dialogs there was no room to remember
     std::uint64_t shed = 0;  ///< answered 503 as there was too much, or no room for a transaction
     std::uint64_t no_media = 0;  ///< calls that were not passed on to somebody, as no port was left for the media
 };
@@ -233,6 +234,10 @@ public:
     void restore_mail(const std::map<std::string, net::Bytes>& values, net::Now now);
     std::vector<MailView> mail() const;
     std::size_t subscriptions() const;  ///< that are served here, not by the centre
+    std::size_t centre_subscriptions() const;  ///< of the centre's, those that are remembered for when it dies
+    /// As those of CentreLamps.
+    std::map<std::string, net::Bytes> take_lamps();
+    void restore_lamps(const std::map<std::string, net::Bytes>& values, net::Now now);
 
     std::vector<PhoneView> phones(net::Now now) const;
     std::vector<CallView> calls() const;

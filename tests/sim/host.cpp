@@ -80,6 +80,7 @@ void Host::start() {
         for (const auto& [aor, phones] : disk.phones) saved.insert(saved.end(), phones.begin(), phones.end());
         core_->proxy()->restore(saved, now());
         core_->proxy()->restore_mail(disk.mail, now());
+        core_->proxy()->restore_lamps(disk.lamps, now());
         std::vector<voice::CallRecord> calls;
         for (const auto& [number, record] : disk.calls) calls.push_back(record);
         core_->proxy()->restore_calls(std::move(calls), now());
@@ -220,6 +221,13 @@ void Host::drain() {
         if (core_->proxy() == nullptr) continue;
         if (auto mail = core_->proxy()->take_mail()) {
             world_.at(world_.now().steady + kDiskWrite, [this, life = life_, mail = std::move(*mail)] { written(mail, life); });
+        }
+        for (auto& [key, value] : core_->proxy()->take_lamps()) {
+            if (value.empty()) {
+                disk.lamps.erase(key);
+            } else {
+                disk.lamps[key] = std::move(value);
+            }
         }
         for (auto& out : core_->proxy()->take_outgoing()) {
             more = true;

@@ -60,6 +60,7 @@ struct Disk {
     std::map<voice::Aor, std::vector<voice::SavedBinding>> phones;
     std::map<std::string, net::Bytes> mail;  ///< messages, by the proxy's names
     std::map<std::uint64_t, voice::CallRecord> calls;
+    std::map<std::string, net::Bytes> lamps;  ///< the centre's subscriptions, by the proxy's names
 };
 
 class Host {

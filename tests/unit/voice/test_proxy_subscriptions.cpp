@@ -490,6 +490,87 @@ TEST_CASE("a centre that does not say whether it has forgotten its lamps moves n
     }
 }
 
+TEST_CASE("after a restart of meshd the lamps that the centre serves are known, and are told when it dies") {
+    Served scene;
+    scene.lamp.subscribe("dialog;id=7", 3600);
+    scene.world.run(1s);
+    auto kept = scene.trento.proxy.take_lamps();
+    REQUIRE(kept.size() == 1);
+    scene.busy = true;
+    scene.centre.tell_lamps();
+    scene.world.run(1s);
+    CHECK(scene.trento.proxy.take_lamps().empty());  // only its number is another
+    const auto last = scene.lamp.notifies.back().message;
+    const auto phones = scene.trento.proxy.saved("alice@acme.example", scene.world.now);
+    const auto value = kept.begin()->second;
+    kept["lamp:nonsense"] = net::copy(net::as_bytes("nonsense"));
+    kept["lamp:twice"] = value;
+    kept["mail:"] = value;
+    Office again(scene.world, scene.roster, "trento", 1, scene.centre_at);
+    again.proxy.restore(phones, scene.world.now);
+    SECTION("but not those that are over meanwhile") {
+        auto later = scene.world.now;
+        later.wall += 1h;
+        again.proxy.restore_lamps(kept, later);
+        CHECK(again.proxy.centre_subscriptions() == 0);
+        CHECK(again.proxy.take_lamps().size() == 3);
+    }
+    SECTION("and asked for when the centre answers, which may have forgotten them too") {
+        const bool forgets = GENERATE(true, false);
+        if (forgets) scene.centre.forget();
+        again.proxy.restore_lamps(kept, scene.world.now);
+        scene.world.run(20s);
+        CHECK(again.mode() == "central");
+        CHECK(scene.deactivated() == (forgets ? 1 : 0));
+        CHECK(scene.centre.out_of_order == (forgets ? 0 : 1));
+    }
+    SECTION("and no other") {
+        again.proxy.restore_lamps(kept, scene.world.now);
+        CHECK(again.proxy.centre_subscriptions() == 1);
+        CHECK(again.proxy.take_lamps().size() == 2);
+        scene.centre.alive = false;
+        scene.world.run(20s);
+        REQUIRE(scene.deactivated() == 1);
+        const auto& told = scene.lamp.notifies.back().message;
+        CHECK(told.call_id() == last.call_id());
+        CHECK(told.from().text() == last.from().text());
+        CHECK(told.to().text() == last.to().text());
+        CHECK(told.uri().text() == last.uri().text());
+        CHECK(told.cseq().number > last.cseq().number);
+        CHECK(told.get("Event") == "dialog;id=7");
+        CHECK(told.via_count() == 1);
+        const auto gone = again.proxy.take_lamps();
+        REQUIRE(gone.size() == 1);
+        CHECK(gone.begin()->second.empty());
+        scene.lamp.subscribe("dialog", 3600);
+        scene.world.run(1s);
+        CHECK(scene.lamp.status == 200);
+        CHECK(again.proxy.subscriptions() == 1);
+    }
+}
+
+TEST_CASE("a lamp that the centre serves is written down when it begins, is refreshed and is over") {
+    Served scene;
+    scene.lamp.subscribe("dialog", 3600);
+    scene.world.run(1s);
+    const auto begun = scene.trento.proxy.take_lamps();
+    REQUIRE(begun.size() == 1);
+    CHECK_FALSE(begun.begin()->second.empty());
+    scene.world.run(10min);
+    CHECK(scene.trento.proxy.take_lamps().empty());
+    scene.lamp.register_now();
+    scene.world.run(1s);
+    scene.lamp.refresh(3600);
+    scene.world.run(1s);
+    const auto refreshed = scene.trento.proxy.take_lamps();
+    REQUIRE(refreshed.size() == 1);
+    CHECK(refreshed.begin()->first == begun.begin()->first);
+    CHECK_FALSE(refreshed.begin()->second.empty());
+    scene.lamp.refresh(0);
+    scene.world.run(1s);
+    CHECK(scene.trento.proxy.take_lamps() == std::map<std::string, net::Bytes>{{begun.begin()->first, {}}});
+}
+
 TEST_CASE("of the centre's subscriptions no more than 8000 are remembered, until they are over") {
     Served scene;
     scene.roster.add_user("alice", "trento", "secret");
