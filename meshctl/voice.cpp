@@ -25,6 +25,10 @@ void run(Invocation& in) {
     if (const auto served = static_cast<std::uint64_t>(result["subscriptions"].number().value_or(0)); served > 0) {
         in.out << served << " subscriptions of lamps and presence are served here, not by a central server\n";
     }
+    if (const auto beyond = static_cast<std::uint64_t>(result["lamps_unremembered"].number().value_or(0)); beyond > 0) {
+        in.out << beyond << (beyond == 1 ? " NOTIFY" : " NOTIFYs") << " of the central server came for lamps that there was no room to "
+               << "remember: if it dies they stay dark until they ask anew\n";
+    }
     if (const auto waiting = static_cast<std::uint64_t>(result["messages_waiting"].number().value_or(0)); waiting > 0) {
         in.out << waiting << (waiting == 1 ? " message waits" : " messages wait") << " here for people without a phone: meshctl messages\n";
     }

@@ -67,6 +67,7 @@ json counters_json(LiveNode& live) {
         out["sip_shed"] = sip.shed;
         out["sip_no_media_port"] = sip.no_media;
         out["sip_stray"] = sip.stray;
+        out["sip_lamps_unremembered"] = sip.lamps;
         const auto& names = proxy->name_counters();
         out["dns_asked"] = names.asked;
         out["dns_unanswered"] = names.unanswered;

@@ -202,6 +202,8 @@ json voice_json(Daemon& daemon) {
             {"answered_503", counters.shed + counters.overload},
             {"messages_waiting", messages_waiting(*voice)},
             {"subscriptions", voice->subscriptions()},
+            {"centre_subscriptions", voice->centre_subscriptions()},
+            {"lamps_unremembered", counters.lamps},
             {"mode", view.mode},
             {"why", view.why},
             {"since_s", seconds(daemon.loop().now().steady - view.since.steady)},

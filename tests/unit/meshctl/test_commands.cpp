@@ -200,6 +200,14 @@ TEST_CASE("the status says where this machine stands") {
     CHECK_THAT(outcome.err, Contains("meshctl init") && Contains("meshctl join"));
 }
 
+TEST_CASE("of voice only what there is to tell is told") {
+    Outcome outcome;
+    asked({"voice"}, R"({"mode":"central","since_s":200,"why":"it answers","lamps_unremembered":12})", &outcome);
+    CHECK_THAT(outcome.out, Contains("12 NOTIFYs of the central server came for lamps that there was no room to remember"));
+    asked({"voice"}, R"({"mode":"central","since_s":200,"why":"it answers","lamps_unremembered":0})", &outcome);
+    CHECK_THAT(outcome.out, !Contains("NOTIFY"));
+}
+
 TEST_CASE("the other lists are tables too, and an empty one says what to do") {
     Outcome outcome;
     asked({"members"},
