@@ -70,6 +70,17 @@ std::string end_of(const Value& call) {
     return out;
 }
 
+/// Once each, in the order in which they come.
+void add_name(std::vector<std::string>& names, const std::string& name) {
+    if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+}
+
+std::string in_one_line(const std::vector<std::string>& names) {
+    std::string out;
+    for (const auto& name : names) out += (out.empty() ? "" : " ") + name;
+    return out;
+}
+
 void print_history(Invocation& in) {
     Request request("calls.history");
     if (in.arguments.has("--all-nodes")) request.set_flag("all_nodes", true);
@@ -78,17 +89,14 @@ void print_history(Invocation& in) {
     Table table({{"began"}, {"from"}, {"to"}, {"path"}, {"talked", Table::Align::right}, {"end"}, {"lost", Table::Align::right},
                  {"jitter", Table::Align::right}, {"audio"}, {"nodes"}, {"id"}});
     for (const auto& call : result["calls"].elements()) {
-        std::string nodes, ids;
-        const auto name = [](std::string& to, const std::string& one) {
-            if (to.find(one) == to.npos) to += (to.empty() ? "" : " ") + one;
-        };
+        std::vector<std::string> nodes, ids{call["id"].text()};
         for (const auto& side : call["sides"].elements()) {
-            name(nodes, side["node"].text());
-            name(ids, side["id"].text());
+            add_name(nodes, side["node"].text());
+            add_name(ids, side["id"].text());
         }
         table.add({local_time(call["started"].number()), call["from"].text(), call["to"].text(), call["path"].text(), talked(call),
-                   end_of(call), lost(call), jitter(call), audio(call), nodes,
-                   {ids, Colour::faint}});
+                   end_of(call), lost(call), jitter(call), audio(call), in_one_line(nodes),
+                   {in_one_line(ids), Colour::faint}});
     }
     if (table.empty()) {
         in.hints << "No call has gone through this node yet.\n";
