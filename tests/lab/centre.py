@@ -29,6 +29,7 @@ loadmodule "siputils.so"
 loadmodule "htable.so"
 loadmodule "auth.so"
 loadmodule "ctl.so"
+{presence}
 modparam("usrloc", "db_mode", 0)
 modparam("htable", "htable", "password=>size={password_slots};")
 modparam("auth", "nonce_expire", 300)
@@ -43,6 +44,7 @@ request_route {{
     if (is_method("CANCEL")) {{ if (t_check_trans()) t_relay(); exit; }}
     if (has_totag()) {{
 {with_b2bua}        if (loose_route()) {{ t_relay(); exit; }}
+        {lamps}
         if (is_method("ACK")) {{ if (t_check_trans()) t_relay(); exit; }}
         sl_send_reply("404", "Not here");
         exit;
@@ -60,12 +62,21 @@ request_route {{
         if ($au == $null || !pv_auth_check("$fd", "$sht(password=>$au)", "0", "1")) {{ auth_challenge("$fd", "0"); exit; }}
         consume_credentials();
     }}
+    {lamps}
 {to_b2bua}    record_route();
     if (!lookup("location")) {{ sl_send_reply("404", "Not Found"); exit; }}
     t_relay();
 }}
 """
 
+# Subscriptions to everybody's calls, in memory alone. Nobody publishes any: lamps are told that there is none.
+PRESENCE = """
+loadmodule "presence.so"
+loadmodule "presence_dialoginfo.so"
+modparam("presence", "subs_db_mode", 0)
+modparam("presence", "publ_cache", 2)
+"""
+LAMPS = 'if (is_method("SUBSCRIBE")) { if (t_newtran()) { handle_subscribe(); t_release(); } exit; }'
 
 # With a B2BUA beside it: new calls go there, what it calls itself to whom it is for, and all that follows where its Route or
 # Request-URI says. It is given up after two seconds of silence.
@@ -88,9 +99,10 @@ TO_B2BUA = {
 
 
 class Kamailio:
-    def __init__(self, space, addresses, domain, passwords, folder, logs, memory_mb=64, port=5060, b2bua_port=None):
+    def __init__(self, space, addresses, domain, passwords, folder, logs, memory_mb=64, port=5060, b2bua_port=None, lamps=False):
         """`passwords` of users by name. Starts without any registration, always. Behind `b2bua_port` of the same address a
-        B2BUA has every call, if that is given."""
+        B2BUA has every call, if that is given. `lamps`: it serves subscriptions to the calls of users (Debian's
+        kamailio-presence-modules), and knows none of them at its start."""
         os.makedirs(folder, exist_ok=True)
         self.space, self.folder, self.log_path = space, folder, f"{logs}/kamailio.log"
         self.address, self.port = addresses[0], port
@@ -102,7 +114,8 @@ class Kamailio:
         slots = max(4, (len(passwords) // 4).bit_length())
         with open(f"{folder}/kamailio.cfg", "w") as file:
             file.write(CONFIGURATION.format(
-                **calls, domain=domain, listen=listen, modules=MODULES, socket=self.socket, password_slots=slots,
+                **calls, domain=domain, listen=listen, modules=MODULES, presence=PRESENCE if lamps else "",
+                lamps=LAMPS if lamps else "", socket=self.socket, password_slots=slots,
                 passwords="\n".join(f'    $sht(password=>{name}) = "{word}";' for name, word in passwords.items())))
 
     def start(self):
