@@ -278,6 +278,11 @@ void CentreLamps::erase(const Key& key) {
     dialogs_.erase(at);
 }
 
+std::size_t CentreLamps::serving() const {
+    const auto count = std::count_if(dialogs_.begin(), dialogs_.end(), [](const auto& entry) { return entry.second.state != State::moved; });
+    return static_cast<std::size_t>(count);
+}
+
 net::Steady CentreLamps::next_deadline() const {
     return due_.empty() ? net::kNever : std::max(due_.begin()->first, next_turn_);
 }

@@ -46,7 +46,7 @@ public:
     bool response(ClientId id, int status, net::Now now);
     void tick(net::Now now);
     net::Steady next_deadline() const;
-    std::size_t size() const { return dialogs_.size(); }
+    std::size_t serving() const;  ///< how many dialogs have not been moved
     std::uint64_t dropped() const { return dropped_; }  ///< NOTIFYs of those for which there was no room
 
     static constexpr std::string_view kKept = "lamp:";

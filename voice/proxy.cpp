@@ -404,7 +404,7 @@ std::size_t Proxy::subscriptions() const {
 }
 
 std::size_t Proxy::centre_subscriptions() const {
-    return parts_->centre_lamps.size();
+    return parts_->centre_lamps.serving();
 }
 
 std::map<std::string, net::Bytes> Proxy::take_lamps() {

@@ -593,11 +593,11 @@ TEST_CASE("of the centre's subscriptions no more than 8000 are remembered, until
         notify.set("Call-ID", std::to_string(i));
         lamps.passing(notify, target, now);
     }
-    CHECK(lamps.size() == voice::CentreLamps::kMost);
+    CHECK(lamps.serving() == voice::CentreLamps::kMost);
     CHECK(lamps.dropped() == 5);
     now.steady += 601s;
     lamps.tick(now);
-    CHECK(lamps.size() == 0);
+    CHECK(lamps.serving() == 0);
     CHECK(lamps.next_deadline() == net::kNever);
 }
 
