@@ -20,11 +20,11 @@ void SipSockets::send(const voice::Outgoing& outgoing) {
         id = known->second;
     }
     const auto found = connections_.find(id);
-    if (found == connections_.end()) {
+    if (found == connections_.end() || found->second.given_up) {
         ++counters_.unsent;
         tell_failed(outgoing.flow, voice::FlowFailure::closed);
     } else if (!found->second.stream->write(outgoing.bytes)) {
-        // Whoever reads so slowly that a megabyte waits is not there any more.
+        // Whoever reads so slowly that so much waits is not there any more.
         ++counters_.unsent;
         close(id, voice::FlowFailure::unanswered);
     } else {

@@ -41,6 +41,8 @@ SipSockets::SipSockets(loop::Loop& loop, std::uint16_t port, Events events, net:
       sweep_timer_(loop, [this] { sweep(); }) {
     limits_.receive_buffer_bytes = kUnreadBytes;
     limits_.turns = &turns_;
+    limits_.queue_bytes = kUnsentBytes;
+    limits_.unacknowledged_timeout = std::chrono::seconds(32);  // a far end that takes nothing is as good as none
     limits_of_accepted_ = limits_;
     limits_of_accepted_.connect_timeout = handshake_within;
     doors_.push_back(open({kAnyV4, port_}, voice::Side::phone));
@@ -101,8 +103,16 @@ void SipSockets::look_at_queues() {
 std::size_t SipSockets::unread_bytes() const {
     std::size_t out = 0;
     if (turns_.waiting() == 0) return out;
-    // What comes in place of a handshake is nobody's message: it takes its turns, and none is refused for its sake.
-    for (const auto& [id, connection] : connections_) out += connection.shaking_hands ? 0 : connection.stream->unread_bytes();
+    std::map<net::IpAddress, std::size_t> of_one;
+    for (const auto& [id, connection] : connections_) {
+        // What comes in place of a handshake is nobody's message: it takes its turns, and none is refused for its sake. What
+        // comes behind a broken message is not read at all.
+        if (connection.shaking_hands || connection.given_up) continue;
+        // One address alone fills its own queues and delays nobody: turns are fair.
+        auto& sum = of_one[connection.flow.remote.address];
+        sum = std::min(sum + connection.stream->unread_bytes(), kMostOfOneAddressBytes);
+    }
+    for (const auto& [address, bytes] : of_one) out += bytes;
     return out;
 }
 
@@ -285,9 +295,9 @@ void SipSockets::sweep() {
     auto next = net::kNever;
     for (auto& [id, connection] : connections_) {
         if (connection.given_up) continue;
-        if (connection.framer.deadline() <= now.steady) connection.framer.expire(now);
-        const bool broken = connection.framer.state() == voice::StreamFramer::State::broken ||
-                            connection.first_message_by <= now.steady;
+        const bool late = connection.first_message_by <= now.steady;
+        if (late || connection.framer.deadline() <= now.steady) connection.framer.expire(now, late);
+        const bool broken = late || connection.framer.state() == voice::StreamFramer::State::broken;
         if (broken || due(connection) <= now.steady) {
             over.emplace_back(id, !broken);
         } else {

@@ -51,6 +51,9 @@ public:
     /// read: some thousand messages, which only those have who send on and on and wait for no answer.
     static constexpr int kUnreadBytes = 64 << 10;
     static constexpr std::size_t kMuchUnreadBytes = 2 << 20;
+    static constexpr std::size_t kMostOfOneAddressBytes = kMuchUnreadBytes / 8;
+    /// So much waits for a far end that does not read, and it is gone: a large roster of lamps is a tenth of it.
+    static constexpr std::size_t kUnsentBytes = 256 << 10;
     /// Of 16 kB, of all connections together, in a turn of the loop.
     static constexpr unsigned kReadsPerTurn = 16;
     /// An accepted connection must have sent a whole message by then.
@@ -120,7 +123,8 @@ private:
     void look_at_queues();
     void end_handshake(Connection& connection);
     void answer_pings(Connection& connection);
-    std::size_t unread_bytes() const;  ///< that the kernel has of all connections that are through their handshake
+    /// That the kernel has for us of all connections; of one address no more than so much counts.
+    std::size_t unread_bytes() const;
     void sweep();
     /// When this connection must be looked at again.
     net::Steady due(const Connection& connection) const;

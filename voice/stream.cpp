@@ -138,8 +138,8 @@ std::optional<net::Bytes> StreamFramer::next(net::Now now) {
     return message;
 }
 
-void StreamFramer::expire(net::Now now) {
-    if (state_ == State::inside && now.steady >= deadline_) break_with("too slow");
+void StreamFramer::expire(net::Now now, bool at_once) {
+    if (state_ == State::inside && (at_once || now.steady >= deadline_)) break_with("too slow");
 }
 
 net::Bytes answer_to_broken(const StreamFramer& framer) {

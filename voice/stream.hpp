@@ -39,7 +39,7 @@ public:
     std::string_view begun() const { return state_ == State::broken ? buffer_ : std::string_view(); }
     /// When a message that has begun must be complete: at it call expire().
     net::Steady deadline() const { return deadline_; }
-    void expire(net::Now now);
+    void expire(net::Now now, bool at_once = false);
 
     static constexpr std::string_view kPing = "\r\n\r\n";
     static constexpr std::string_view kPong = "\r\n";
