@@ -145,13 +145,18 @@ Call* Calls::other_side(const Call& call) {
                brought.media.far_end() == net::Endpoint{*overlay, port, 0} && brought.view.from == placed.view.from &&
                brought.view.to == placed.view.to;
     };
-    Call* found = nullptr;
-    for (auto& [key, other] : by_key_) {
-        if (!leads(call, other) && !leads(other, call)) continue;
-        if (found != nullptr) return nullptr;
-        found = &other;
-    }
-    return found;
+    const auto only_one = [&](const Call& one) {
+        Call* found = nullptr;
+        for (auto& [key, other] : by_key_) {
+            if (!leads(one, other) && !leads(other, one)) continue;
+            if (found != nullptr) return static_cast<Call*>(nullptr);
+            found = &other;
+        }
+        return found;
+    };
+    // Two phones of one callee may have been rung each by a call of its own.
+    auto* found = only_one(call);
+    return found != nullptr && only_one(*found) == &call ? found : nullptr;
 }
 
 void Calls::note_far_end(Call& call, const std::optional<net::Endpoint>& end) {

@@ -82,8 +82,9 @@ void CentreLamps::passing(const Message& notify, const Target& target, net::Now 
     }
     auto& dialog = dialogs_[key];
     const auto cseq = notify.cseq().number;
-    if (cseq < dialog.cseq) return;  // late: a newer one has passed
-    dialog.cseq = cseq;
+    if (cseq < dialog.heard_cseq) return;  // late: a newer one has passed
+    dialog.heard_cseq = cseq;
+    dialog.cseq = std::max(dialog.cseq, cseq);
     dialog.unseen = 0;
     const bool moved = dialog.flow.remote != target.flow.remote || dialog.flow.transport != target.flow.transport || dialog.token != target.token;
     dialog.flow = target.flow;
@@ -126,7 +127,7 @@ void CentreLamps::restore(const std::map<std::string, net::Bytes>& values, net::
         const auto left = std::min<net::Duration>(kept->expires - now.wall, std::chrono::seconds(kMaxExpires));
         dialog.flow = exchange_.flow_to(kept->phone, kept->transport, Side::phone);
         dialog.token = std::move(kept->token);
-        dialog.cseq = kept->notify.cseq().number;
+        dialog.cseq = dialog.heard_cseq = kept->notify.cseq().number;
         dialog.unseen = kUnseen;
         dialog.notify = std::move(kept->notify);
         dialog.expires = dialog.kept_expires = now.steady + left;
@@ -222,9 +223,6 @@ void CentreLamps::judge(const Key& key, int status, net::Now now) {
 }
 
 void CentreLamps::tell(const Key& key, Dialog& dialog, net::Now now) {
-    if (const auto* binding = exchange_.location.by_token(dialog.token)) {
-        if (!binding->flow_lost) dialog.flow = binding->flow;  // where its phone is by now
-    }
     auto notify = dialog.notify;
     dialog.cseq += std::exchange(dialog.unseen, 0) + 1;
     notify.set("CSeq", CSeq{dialog.cseq, "NOTIFY"}.text());
@@ -296,6 +294,9 @@ void CentreLamps::tick(net::Now now) {
             continue;
         }
         assert(dialog.state == State::leaving);
+        if (const auto* binding = exchange_.location.by_token(dialog.token)) {
+            if (!binding->flow_lost) dialog.flow = binding->flow;  // where its phone is by now
+        }
         if (!can_serve(dialog.notify, dialog.flow)) {
             erase(key);
             continue;

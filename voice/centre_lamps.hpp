@@ -64,7 +64,8 @@ private:
         Message notify;     ///< the last, as it went to the phone, without its body; empty once it has moved
         Flow flow;          ///< the phone's
         std::string token;  ///< of its binding, if it has one
-        std::uint32_t cseq = 0;
+        std::uint32_t cseq = 0;        ///< of the last NOTIFY, the centre's or ours
+        std::uint32_t heard_cseq = 0;  ///< of the centre's last
         std::uint32_t unseen = 0;  ///< so many more there may have been, while we were away
         unsigned tries = 0;
         net::Steady heard;  ///< the last NOTIFY

@@ -281,7 +281,10 @@ std::optional<Target> Dialogs::last(const Message& request, const Flow& from, co
         return target;
     }
     const auto endpoint = request.uri().endpoint();
-    if (endpoint && exchange_.is_phone_address(endpoint->address) && !exchange_.is_us(request.uri(), from)) {
+    // A B2BUA may stand among the phones' networks; on its host nobody is a phone who has not registered.
+    const auto& centre = exchange_.settings.centre;
+    const bool of_centre = endpoint && centre && centre->endpoint.address == endpoint->address && !exchange_.location.is_at(*endpoint);
+    if (endpoint && exchange_.is_phone_address(endpoint->address) && !of_centre && !exchange_.is_us(request.uri(), from)) {
         return Target{Path::local,
                       exchange_.flow_to(*endpoint, transport_of(request.uri()), Side::phone),
                       request.uri(),

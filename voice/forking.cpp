@@ -57,7 +57,9 @@ void Forking::open(Fork fork, const std::vector<Target>& targets, int otherwise,
     if (!opened.next.empty() || opened.hurried) opened.patience = now.steady + kNextPatience;
     if (breadth_left(opened) < std::max<std::size_t>(1, targets.size())) return finish(opened, 440, now);
     if (launch(opened, targets, false, now) == 0 && !try_next(opened, now) && !try_spare(opened, now)) {
-        return finish(opened, opened.unsendable != 0 ? opened.unsendable : otherwise, now);
+        // A centre that is told 503 would tell the caller so, whose meshd would take it for the centre's own.
+        const bool say_why = opened.unsendable != 0 && opened.from.side != Side::centre;
+        return finish(opened, say_why ? opened.unsendable : otherwise, now);
     }
     wake(opened);
 }

@@ -83,6 +83,7 @@ bool Forking::hand_over(Fork& came, const Message& response, net::Now now) {
     auto told = response;
     const bool renamed = came.request.call_id() != went->request.call_id();
     if (renamed) {
+        if (response.status() < 200 && response.has("RSeq")) return false;  // no PRACK would find the way back
         const auto* sent = branch == went->branches.end() ? nullptr : exchange_.transactions.request_of_client(branch->id);
         if (sent == nullptr) return false;
         rename(told, *sent);

@@ -105,6 +105,10 @@ const Binding* Location::from(const Flow& flow, const Aor& aor) const {
     return nullptr;
 }
 
+bool Location::is_at(const net::Endpoint& remote) const {
+    return std::any_of(by_token_.begin(), by_token_.end(), [&](const auto& entry) { return entry.second.flow.remote == remote; });
+}
+
 std::vector<const Binding*> Location::all() const {
     std::vector<const Binding*> out;
     for (const auto& [token, binding] : by_token_) out.push_back(&binding);

@@ -65,6 +65,7 @@ public:
     /// The binding of `aor` whose requests come by this flow: address and port for UDP; the connection for TCP, or, once
     /// that is gone, another one of the same machine.
     const Binding* from(const Flow& flow, const Aor& aor) const;
+    bool is_at(const net::Endpoint& remote) const;  ///< whether any phone has registered from there; looks at all
     std::vector<const Binding*> all() const;
     std::size_t size() const { return by_token_.size(); }
 

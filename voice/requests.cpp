@@ -303,7 +303,13 @@ bool Requests::merged(const RequestArrived& event, const Aor& caller, const Aor&
             if (lost && handed_over(event, caller, callee, now)) return true;
             if (told || (exchange_.monitor && !exchange_.centre_up())) {
                 // A B2BUA's, under a Call-ID of its own: nobody will answer for it any more. It gives way to the mesh's.
-                forking_.cancelled(judgement.other, now, kElsewhere);
+                // All phones that it rings do: of several nobody knows which are this call's.
+                auto next = judgement;
+                while (next.verdict == Merging::Verdict::refuse) {
+                    forking_.cancelled(next.other, now, kElsewhere);
+                    merging_.ended(next.other, false, now);
+                    next = merging_.judge(invite, caller, callee, event.flow.side, second, doubtful);
+                }
                 return merged(event, caller, callee, now);
             }
             if (second) return refused_for_centre(event, now);

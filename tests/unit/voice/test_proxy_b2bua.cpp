@@ -8,7 +8,11 @@ using namespace test;
 namespace {
 
 struct BackToBack : Desks {
-    explicit BackToBack(std::uint64_t seed = 1) : Desks(seed) {
+    /// Its address may be one that phones have, too.
+    explicit BackToBack(std::uint64_t seed = 1, bool among_phones = false)
+        : Desks(seed, [&](voice::ProxySettings& settings) {
+              if (among_phones) settings.phones.push_back(*net::Prefix::parse("198.51.100.0/24"));
+          }) {
         centre.back_to_back = true;
         register_desks();
     }
@@ -48,11 +52,13 @@ TEST_CASE("calls through a B2BUA: held, resumed and ended from either side while
 }
 
 TEST_CASE("a call whose media is direct is held, resumed and ended past a dead B2BUA, from either side") {
+    const bool among_phones = GENERATE(false, true);
+    CAPTURE(among_phones);
     for (const bool by_caller : {true, false}) {
         for (const bool known : {true, false}) {
             for (const auto* callee : {"gus", "hal"}) {
                 CAPTURE(by_caller, known, callee);
-                BackToBack scene;
+                BackToBack scene(1, among_phones);
                 auto& caller = std::string_view(callee) == "gus" ? scene.fay : scene.ida;  // ida and hal share an office
                 auto& called = std::string_view(callee) == "gus" ? scene.gus : scene.hal;
                 const auto line = caller.call("sip:" + std::string(callee) + "@acme.example");

@@ -241,3 +241,16 @@ TEST_CASE("a call that no port is left for is answered 503 with Retry-After and 
     CHECK(scene.bob.count("INVITE") == 0);
     CHECK(scene.quiet());
 }
+
+TEST_CASE("an office without a port for media does not make another one think that the centre has trouble") {
+    Scene scene;
+    scene.register_all();
+    scene.munich.most_relays = 0;
+    for (unsigned i = 0; i < 5; ++i) {
+        scene.alice.call("sip:bob@acme.example");
+        scene.world.run(2s);
+        CHECK(scene.alice.last("INVITE") == 480);
+        CHECK(scene.trento.proxy.voice().mode == "central");
+    }
+    CHECK(scene.munich.proxy.counters().no_media >= 5);
+}
