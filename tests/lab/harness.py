@@ -20,7 +20,8 @@ class LabTest(unittest.TestCase):
     programs = ""
 
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix=f"{self._testMethodName}-", dir=f"{self.programs}/tests/lab")
+        # baresip takes names of files up to 255 characters, and no more of them.
+        self.folder = tempfile.mkdtemp(prefix=f"{self._testMethodName[:40]}-", dir=f"{self.programs}/tests/lab")
         os.mkdir(f"{self.folder}/logs")
         self.addCleanup(self.tidy_up)
 
