@@ -61,6 +61,9 @@ echocancellation=0
 """
 
 
+REST_S = 0.5  # since Twinkle last wrote what it does
+
+
 class ConsolePhone:
     """A phone that is told by lines on its standard input."""
 
@@ -113,11 +116,14 @@ class Twinkle(ConsolePhone):
             file.write(TWINKLE_SYSTEM)
         with open(f"{self.folder}/.twinkle/{person}.cfg", "w") as file:
             file.write(TWINKLE_PROFILE.format(person=person, password=password, domain=domain, server=server, transport=transport))
+        self.own_log = f"{self.folder}/.twinkle/twinkle.log"
         super().__init__(space, person, self.folder, logs, ["twinkle-console", f"{person}.cfg"])
         self.tell("auto_answer -a on")
 
     def call(self, uri):
-        """It does nothing while its line is not free yet of the call before."""
+        """It does nothing while its line is not free yet of the call before, and told so in the very moment in which one of its
+        threads clears up after that, it may end by a segmentation fault (1.10.2)."""
+        wait_until(f"{self.person}'s phone to rest", lambda: time.time() - os.path.getmtime(self.own_log) > REST_S, 10)
         began_s, wait_s = time.time(), 0.5
 
         def placed():
