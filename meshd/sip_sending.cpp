@@ -74,9 +74,7 @@ void SipSockets::connect(const voice::Outgoing& outgoing) {
     const auto source = outgoing.flow.side == voice::Side::mesh ? outgoing.flow.local.address : net::IpAddress();
     connection.stream = loop::Stream::connect_tcp(loop_, outgoing.flow.remote, events_of(id), limits_, source);
     if (tls) {
-        ++handshakes_;
-        ++connections_of_[outgoing.flow.remote.address].handshakes;
-        connection.shaking_hands = true;
+        begin_handshake(connection);
         connection.tls_name = name;
         connection.stream->secure(std::make_unique<loop::TlsSession>(trust, name));
     }

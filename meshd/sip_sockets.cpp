@@ -166,10 +166,8 @@ void SipSockets::accepted(std::unique_ptr<loop::Stream> stream, voice::Side side
     connection.flow = flow;
     connection.first_message_by = loop_.now().steady + kFirstMessageWithin;
     connection.stream = std::move(stream);
-    connection.shaking_hands = tls;
     if (tls) {
-        ++handshakes_;
-        ++connections_of_[remote.address].handshakes;
+        begin_handshake(connection);
         connection.stream->secure(std::make_unique<loop::TlsSession>(tls_context_()));
     }
     by_remote_[{remote, side, transport}] = id;
@@ -185,6 +183,12 @@ loop::Stream::Events SipSockets::events_of(std::uint64_t id) {
 void SipSockets::secured(std::uint64_t id) {
     const auto found = connections_.find(id);
     if (found != connections_.end()) end_handshake(found->second);
+}
+
+void SipSockets::begin_handshake(Connection& connection) {
+    connection.shaking_hands = true;
+    ++handshakes_;
+    ++connections_of_[connection.flow.remote.address].handshakes;
 }
 
 void SipSockets::end_handshake(Connection& connection) {
@@ -244,8 +248,7 @@ void SipSockets::give_up(std::uint64_t id) {
     connection.stream->close_when_drained();
     // Whoever is called at the same address meanwhile is called by a new one.
     const auto& flow = connection.flow;
-    const auto remote = by_remote_.find({flow.remote, flow.side, flow.transport});
-    if (remote != by_remote_.end() && remote->second == id) by_remote_.erase(remote);
+    forget_remote(flow, id);
     tell_failed(flow, voice::FlowFailure::closed);
 }
 
@@ -259,9 +262,13 @@ void SipSockets::close(std::uint64_t id, voice::FlowFailure why) {
     if (const auto count = connections_of_.find(flow.remote.address); count != connections_of_.end()) {
         if (--count->second.connections == 0) connections_of_.erase(count);
     }
+    forget_remote(flow, id);
+    if (!told) tell_failed(flow, why);
+}
+
+void SipSockets::forget_remote(const voice::Flow& flow, std::uint64_t id) {
     const auto remote = by_remote_.find({flow.remote, flow.side, flow.transport});
     if (remote != by_remote_.end() && remote->second == id) by_remote_.erase(remote);
-    if (!told) tell_failed(flow, why);
 }
 
 void SipSockets::tell_failed(const voice::Flow& flow, voice::FlowFailure why) {

@@ -121,7 +121,10 @@ private:
     void send_udp(const voice::Outgoing& outgoing);
     void tell_failed(const voice::Flow& flow, voice::FlowFailure why);
     void look_at_queues();
+    void begin_handshake(Connection& connection);
     void end_handshake(Connection& connection);
+    /// Who is called there from now on is not called by this connection.
+    void forget_remote(const voice::Flow& flow, std::uint64_t id);
     void answer_pings(Connection& connection);
     /// That the kernel has for us of all connections; of one address no more than so much counts.
     std::size_t unread_bytes() const;
