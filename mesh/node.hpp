@@ -289,12 +289,14 @@ private:
     PeerLink* link(const net::NodeKey& key);
     const PeerLink* link(const net::NodeKey& key) const;
 
-    // node_peers.cpp: tunnels, paths, routes
-    void settle_peers(net::Now now);
+    // node_routes.cpp: where packets go
     void settle_routes();
-    bool wanted(const PeerLink& peer) const;
     std::vector<net::Prefix> subnets_of(const Member& member) const;
     bool routed_through_mesh(const net::IpAddress& address) const;
+
+    // node_peers.cpp: tunnels and paths
+    void settle_peers(net::Now now);
+    bool wanted(const PeerLink& peer) const;
     void connect(PeerLink& peer, net::Now now);
     void run_peer(PeerLink& peer, net::Now now);
     void run_pings(PeerLink& peer, net::Now now);
