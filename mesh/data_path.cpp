@@ -136,7 +136,7 @@ Way find_way(const ForwardingTable& table, const net::IpHeader& header, net::Ste
     auto* const session = session_to_send_with(*way.peer);
     if (session == nullptr || !session->usable(now)) return way;
     way.endpoint = endpoint_to_send_to(*way.peer, session);
-    if (way.endpoint.is_none()) return way;
+    if (way.endpoint.is_none() || is_virtual(way.endpoint)) return way;
     if (table.in_overlay(way.endpoint.address)) return drop<Way>(table, Drop::underlay_loop);
     way.session = session;
     way.leaves_checksums = session->sends_aes();
@@ -173,14 +173,15 @@ Outbound outbound(const ForwardingTable& table, PacketBuffer packet, net::Steady
     result.verdict = way.verdict;
     result.reason = way.reason;
     if (way.peer != nullptr) result.peer = way.peer->key;
+    result.endpoint = way.endpoint;
     if (way.verdict != Outbound::Verdict::send) return result;
     if (!fits(way, packet)) return drop<Outbound>(table, Drop::too_big);
     result.bytes = seal(table, way, packet, now);
     if (result.bytes.empty()) {
+        result.endpoint = {};
         result.verdict = Outbound::Verdict::no_session;  // its last message went by just now; the packet is untouched
         return result;
     }
-    result.endpoint = way.endpoint;
     result.wake = sent(way, result.bytes.size(), now);
     return result;
 }

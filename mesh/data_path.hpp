@@ -2,6 +2,7 @@
 #pragma once
 
 #include "mesh/forwarding.hpp"
+#include "mesh/virtual_endpoint.hpp"
 #include "net/packet.hpp"
 
 namespace mesh {
@@ -22,15 +23,16 @@ struct Outbound {
     enum class Verdict : std::uint8_t {
         send,        ///< send `bytes` to `endpoint`
         no_session,  ///< hand the packet, unchanged, to WireGuard::send(peer, ...) on the control thread: no session,
-                     ///< or the endpoint is about to change
+                     ///< the endpoint is about to change, or it is virtual (carried())
         drop,        ///< for `reason`, which has been counted
     };
     Verdict verdict = Verdict::drop;
     bool wake = false;          ///< have the control thread call WireGuard::tick
     Drop reason = Drop::no_route;
     net::TunnelKey peer;        ///< send, no_session
-    net::Endpoint endpoint;     ///< send
+    net::Endpoint endpoint;     ///< send; no_session: virtual, if there is a session after all, else none
     net::ByteView bytes;        ///< send: in the packet's buffer
+    bool carried() const { return verdict == Verdict::no_session && is_virtual(endpoint); }
 };
 Outbound outbound(const ForwardingTable& table, PacketBuffer packet, net::Steady now);
 
@@ -44,7 +46,8 @@ struct Way {
     Drop reason = Drop::no_route;
     const ForwardingPeer* peer = nullptr;  ///< send, no_session
     Session* session = nullptr;            ///< send
-    net::Endpoint endpoint;                ///< send
+    net::Endpoint endpoint;                ///< send; no_session: as Outbound's
+    bool carried() const { return verdict == Outbound::Verdict::no_session && is_virtual(endpoint); }
     bool leaves_checksums = false;         ///< the peer takes packets with kChecksumLeft
     bool tells_queue = false;              ///< and with kQueueMask
 };

@@ -9,6 +9,8 @@
 #include "mesh/clock_step.hpp"
 #include "mesh/data_path.hpp"
 #include "mesh/introduction.hpp"
+#include "mesh/mss.hpp"
+#include "net/fill_checksum.hpp"
 #include "net/text.hpp"
 
 namespace mesh {
@@ -86,7 +88,11 @@ void Node::receive(net::MutableBytes datagram, const net::Endpoint& from, net::N
     if (in.wake) wireguard_.tick(now);
     drain(now);
     switch (in.verdict) {
-        case Inbound::Verdict::tun: packets_.push_back(net::copy(in.bytes)); break;
+        case Inbound::Verdict::tun:
+            clamp_mss(in.bytes, in.mtu_bytes, in.checksum_left);
+            if (in.checksum_left) net::fill_checksum(in.bytes);
+            packets_.push_back(net::copy(in.bytes));
+            break;
         case Inbound::Verdict::control: receive_control(in.peer, in.bytes, from, now); break;
         case Inbound::Verdict::handshake: receive_handshake(in.bytes, from, now); break;
         case Inbound::Verdict::nothing:
@@ -123,7 +129,7 @@ void Node::send_ip(net::ByteView packet, net::Now now) {
         case Outbound::Verdict::send: datagrams_.push_back({out.endpoint, net::copy(out.bytes)}); break;
         case Outbound::Verdict::no_session: {
             // Only where a handshake begins: whoever is behind us may send many packets to a member that is gone.
-            const auto status = wireguard_.status(out.peer);
+            const auto status = out.carried() ? std::nullopt : wireguard_.status(out.peer);
             const bool begins = status && status->state != PeerStatus::State::connecting;
             const auto found = begins ? links_.find(out.peer) : links_.end();
             if (found != links_.end()) wireguard_.set_candidates(out.peer, endpoints_for(found->second));

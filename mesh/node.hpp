@@ -166,14 +166,15 @@ public:
     static net::Result<CreatedMesh> create_mesh(const CreateMesh& wish, net::Random& random, net::Now now);
 
     // Inputs.
-    /// A whole datagram from the underlay, decrypted here. Inner IP packets come out of take_packets(): simulations and
-    /// tests. The daemon's data threads open data packets themselves and use the two functions below.
+    /// A whole datagram from the underlay, decrypted here. Inner IP packets come out of take_packets(). The daemon uses it
+    /// for what comes by virtual endpoints: all else its data threads open themselves, and use the two functions below.
     void receive(net::MutableBytes datagram, const net::Endpoint& from, net::Now now);
     /// Types 1, 2 and 3, whose mac1 the daemon's data threads have checked, and 7 (is_introduction()).
     void receive_handshake(net::ByteView datagram, const net::Endpoint& from, net::Now now, bool under_load = false);
     /// A control frame out of a session with that peer.
     void receive_control(const net::TunnelKey& peer, net::ByteView payload, const net::Endpoint& from, net::Now now);
-    /// An IP packet from this machine, by its destination (simulation); or one for which the data path has no session.
+    /// An IP packet from this machine, by its destination (simulation); or one for which the data path has no session, or
+    /// whose peer is at a virtual endpoint.
     void send_ip(net::ByteView packet, net::Now now);
     /// A datagram of take_datagrams() that must not be fragmented is too large for this machine already.
     void refused(const Datagram& datagram, net::Now now);
@@ -209,7 +210,7 @@ public:
     std::vector<Datagram> take_datagrams();
     std::vector<NodeEvent> take_events();
     std::optional<DurableBatch> take_durable();
-    std::vector<net::Bytes> take_packets();  ///< IP packets for this machine, out of receive()
+    std::vector<net::Bytes> take_packets();  ///< IP packets for this machine, out of receive(), checksums complete
     std::shared_ptr<const ForwardingTable> table();
     DeviceConfig device() const;
 

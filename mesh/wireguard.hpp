@@ -40,6 +40,7 @@ struct Datagram {
     bool never_fragment = false;  ///< a probe of the path: it must not arrive in pieces. WireGuard's owner says if it is
                                   ///< too large for this machine already (Node::refused())
     std::uint32_t train = 0;      ///< those of one number, not 0, leave in one send if the kernel can: they follow each other
+    bool bulk = false;            ///< an IP packet that is no voice: on a stream all else goes before it
 };
 
 /// A session stands and has been confirmed. `renewed`: there was one before that still stood.

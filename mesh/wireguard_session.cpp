@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "mesh/wireguard_core.hpp"
+#include "net/packet.hpp"
 
 namespace mesh {
 
@@ -98,7 +99,9 @@ void WireGuardCore::transmit(Peer& peer, net::ByteView payload, net::Now now, st
     std::copy(payload.begin(), payload.end(), message.begin() + kDataHeaderBytes);
     if (!peer.current->seal(message, now.steady)) return drops_->add(Drop::expired_session);
     (void)peer.activity->sent(now.steady, message.size(), !payload.empty());
-    outbox_.push_back({.to = endpoint, .bytes = std::move(message), .never_fragment = is_probe});
+    const auto inner = net::parse_ip(payload);
+    const bool bulk = inner && !net::is_voice(inner->traffic_class);
+    outbox_.push_back({.to = endpoint, .bytes = std::move(message), .never_fragment = is_probe, .bulk = bulk});
     if (peer.current->wants_rekey_after_sending(now.steady)) want_handshake(peer, now, false);
 }
 

@@ -34,6 +34,17 @@ int wait(std::vector<pollfd>& fds, net::Steady due) {
     return ::ppoll(fds.data(), fds.size(), &span, nullptr);
 }
 
+// Whether a socket may send there; what may not is counted. `table` may be null.
+bool may_go_to(const mesh::ForwardingTable* table, const net::Endpoint& to) {
+    if (mesh::is_virtual(to)) {
+        if (table != nullptr) table->drops->add(mesh::Drop::no_endpoint);
+        return false;
+    }
+    if (table == nullptr || !table->in_overlay(to.address)) return true;
+    table->drops->add(mesh::Drop::underlay_loop);
+    return false;
+}
+
 }  // namespace
 
 DataThreads::DataThreads(Settings settings)
@@ -109,6 +120,7 @@ LaneSockets DataThreads::or_first(Sockets& own) {
 }
 
 void DataThreads::start(std::span<tun::Queue> queues, tun::Coalescer::Settings coalescing) {
+    delivers_to_ = &queues.front();
     const bool steered = queues.size() > 1;
     auto& voice_queue = queues.back();
     const auto bulk_queues = queues.first(steered ? queues.size() - 1 : 1);
@@ -254,11 +266,26 @@ void DataThreads::stop() {
         for (auto& thread : threads_) thread.join();
         threads_.clear();
     }
+    delivers_to_ = nullptr;
     outbound_.clear();
     inbound_.clear();
     bulk_.clear();
     bulk_.resize(1);
     voice_ = {};
+}
+
+void DataThreads::deliver(std::span<net::Bytes> packets) {
+    if (delivers_to_ == nullptr) return;
+    const auto refused = delivers_to_->refused();
+    coalescer_.set(joins_tcp(), joins_udp());
+    for (auto& packet : packets) coalescer_.add(packet, false, *delivers_to_);
+    coalescer_.flush(*delivers_to_);
+    // Another thread's, written meanwhile, may be counted twice then: both are refused packets.
+    const auto current = table_.get();
+    if (const auto more = delivers_to_->refused() - refused; more != 0 && current) {
+        current->drops->add(mesh::Drop::device_error, more);
+        for (const auto& lane : inbound_) lane->give_up_what_is_refused();
+    }
 }
 
 Upward DataThreads::take() { return upward_.take(loop::read_clocks().steady); }
@@ -271,10 +298,7 @@ bool DataThreads::send(const mesh::Datagram& datagram) {
     const auto& bulk = bulk_.front();
     const auto& socket = voice ? voice : v6 ? bulk.v6 : bulk.v4;
     const auto current = table_.get();
-    if (current && current->in_overlay(to.address)) {
-        current->drops->add(mesh::Drop::underlay_loop);
-        return true;
-    }
+    if (!may_go_to(current.get(), to)) return true;
     auto result = loop::SendResult::failed;
     if (socket && !to.is_none()) {
         result = datagram.never_fragment ? socket->send_whole(to, datagram.bytes) : socket->send(to, datagram.bytes);
@@ -290,10 +314,7 @@ bool DataThreads::send_train(std::span<const mesh::Datagram> train) {
     for (const auto& datagram : train) bytes += datagram.bytes.size();
     loop::SendBurst burst(bytes);
     for (const auto& datagram : train) {
-        if (current && current->in_overlay(datagram.to.address)) {
-            current->drops->add(mesh::Drop::underlay_loop);
-            continue;
-        }
+        if (!may_go_to(current.get(), datagram.to)) continue;
         std::copy(datagram.bytes.begin(), datagram.bytes.end(), burst.room(datagram.bytes.size()).begin());
         burst.add(datagram.to, 0, datagram.bytes.size());
     }

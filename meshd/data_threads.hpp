@@ -74,12 +74,15 @@ public:
     Waits longest_waits(net::Steady now) const;
     /// Publish. null: drop everything. Packets in the works may still go by the table before.
     void swap_table(std::shared_ptr<const mesh::ForwardingTable> table) { table_.set(std::move(table)); }
-    /// Refuses (and counts) an endpoint inside the overlay. False: it must not be fragmented, and is too large for the
-    /// interface that it would leave by.
+    /// Refuses (and counts) an endpoint inside the overlay, and one that is virtual: those are others' to send to. False: it
+    /// must not be fragmented, and is too large for the interface that it would leave by.
     bool send(const mesh::Datagram& datagram);
     /// Datagrams of one place and size, in one send with UDP_SEGMENT, as bulk leaves. False if that cannot be: the
     /// socket is full, or they have left one by one. It waits for nothing.
     bool send_train(std::span<const mesh::Datagram> train);
+    /// IP packets for this machine that did not come by a socket of ours (Node::take_packets()); their headers may be
+    /// changed. Between start() and stop() only.
+    void deliver(std::span<net::Bytes> packets);
     /// All there is, and readiness for the next wake.
     Upward take();
     /// The threads have ended and the sockets are closed. May be called more than once.
@@ -116,6 +119,8 @@ private:
     std::optional<mesh::Uplink> uplink_;
     CurrentTable table_;
     UpwardQueue upward_;
+    tun::Queue* delivers_to_ = nullptr;  ///< deliver()'s, by which any thread may write
+    tun::Coalescer coalescer_{{}};       ///< the same
     std::vector<std::unique_ptr<OutboundLane>> outbound_;
     std::vector<std::unique_ptr<InboundLane>> inbound_;
     std::vector<std::thread> threads_;

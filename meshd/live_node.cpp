@@ -300,7 +300,9 @@ void LiveNode::take_upward() {
     auto& node = core_->node();
     if (upward.tick) node.tick(now);
     for (auto& frame : upward.frames) node.receive_control(frame.peer, frame.bytes, frame.from, now);
-    for (auto& packet : upward.packets) node.send_ip(packet.bytes, now);
+    for (auto* const packets : {&upward.voice, &upward.packets}) {
+        for (auto& packet : *packets) node.send_ip(packet.bytes, now);
+    }
     for (const auto& news : upward.too_big) node.told_too_big(news.to, news.underlay_bytes, now);
     for (auto& handshake : upward.handshakes) {
         node.receive_handshake(handshake.bytes, handshake.from, now, upward.under_load);
@@ -332,6 +334,8 @@ void LiveNode::pump() {
         if (!threads_->send_train({i, end})) node.not_in_one_send(*i, now);
         i = end;
     }
+    auto packets = node.take_packets();
+    if (!packets.empty()) threads_->deliver(packets);
     if (const bool unstored = node.stamps_are_unstored(); unstored != std::exchange(stamps_unstored_, unstored)) {
         if (unstored) {
             spdlog::error("{}", kStampsAreUnstored);

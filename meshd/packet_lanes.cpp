@@ -21,6 +21,8 @@ constexpr auto kVoicePatience = std::chrono::milliseconds(5);
 
 constexpr std::size_t kOuterHeaderBytes4 = 20 + 8;  // IPv4 and UDP
 constexpr std::size_t kOuterHeaderBytes6 = 40 + 8;
+// What goes around a packet that the control thread sends, more or less: WireGuard twice, or once in TLS over TCP.
+constexpr std::size_t kCarriedBytes = 2 * mesh::kMinDataBytes + kOuterHeaderBytes6;
 
 net::Bytes joined(const tun::Segment& segment) {
     net::Bytes bytes(segment.bytes());
@@ -94,7 +96,9 @@ void OutboundLane::carry(const mesh::ForwardingTable& table, const tun::Offload&
     auto segments = tun::Splitter::open(offload, packet, way.leaves_checksums ? Checksums::left : Checksums::complete);
     if (!segments) return table.drops->add(mesh::Drop::bad_inner_packet);
     if (!fits_path(table, *way.peer, packet, segments->largest_bytes(), now)) return;
-    if (way.verdict == mesh::Outbound::Verdict::no_session) return hand_up(table, way.peer->key, *segments);
+    if (way.verdict == mesh::Outbound::Verdict::no_session) {
+        return hand_up(table, way, *segments, header->traffic_class, now);
+    }
     send(table, way, *segments, header->traffic_class, now);
 }
 
@@ -168,10 +172,14 @@ net::Steady OutboundLane::next_deadline(net::Steady now) {
     return shaper_ && !shaper_->empty() ? uplink_->open_at(now) : net::kNever;
 }
 
-void OutboundLane::hand_up(const mesh::ForwardingTable& table, const net::TunnelKey& peer, tun::Splitter& segments) {
+void OutboundLane::hand_up(const mesh::ForwardingTable& table, const mesh::Way& way, tun::Splitter& segments,
+                           std::uint8_t traffic_class, net::Steady now) {
+    std::size_t total = 0;
     while (const auto segment = segments.next()) {
-        upward_.packet({peer, joined(*segment)}, *table.drops);
+        upward_.packet({way.peer->key, joined(*segment), way.carried(), net::is_voice(traffic_class)}, *table.drops);
+        total += segment->bytes() + kCarriedBytes;
     }
+    if (way.carried() && uplink_ != nullptr) uplink_->spend(total, now);
 }
 
 void OutboundLane::share_thread_with_voice() { patience_ = kVoicePatience; }

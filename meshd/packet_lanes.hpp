@@ -89,7 +89,9 @@ private:
     void drain(const mesh::ForwardingTable& table, net::Steady now);
     void send(const mesh::ForwardingTable& table, const mesh::Way& way, tun::Splitter& segments,
               std::uint8_t traffic_class, net::Steady now);
-    void hand_up(const mesh::ForwardingTable& table, const net::TunnelKey& peer, tun::Splitter& segments);
+    /// To the control thread, which has a session made, or sends it where no socket does.
+    void hand_up(const mesh::ForwardingTable& table, const mesh::Way& way, tun::Splitter& segments,
+                 std::uint8_t traffic_class, net::Steady now);
     void flush(const mesh::ForwardingTable& table);
 
     const mesh::Lane lane_;
@@ -128,6 +130,8 @@ public:
     static constexpr std::uint64_t kMostRefused = 8;
     bool joins_tcp() const { return tcp_.load(std::memory_order_relaxed); }
     bool joins_udp() const { return udp_.load(std::memory_order_relaxed); }
+    /// To be called when its queue has refused something, whoever wrote that. Any thread.
+    void give_up_what_is_refused();
 
 private:
     /// What the socket or the burst had no room for.
@@ -143,7 +147,6 @@ private:
     void carry(const mesh::ForwardingTable& table, const loop::ReceiveBurst::Item& item, Waiting waiting, net::Steady now);
     void to_device(const mesh::ForwardingTable& table, const mesh::Inbound& received, std::uint8_t outer_traffic_class,
                    const Waiting& waiting);
-    void give_up_what_is_refused();
 
     const mesh::Lane lane_;
     loop::Datagram& socket_;

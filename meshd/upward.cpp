@@ -21,7 +21,9 @@ void UpwardQueue::frame(Upward::ControlFrame frame, mesh::DropCounters& drops) {
 }
 
 void UpwardQueue::packet(Upward::Packet packet, mesh::DropCounters& drops) {
-    add_of(waiting_.packets, std::move(packet), packets_of_, packet_share_of(max_frames_), drops);
+    if (packet.carried && packet.voice) return add_of(waiting_.voice, std::move(packet), voice_of_, share_of(max_frames_), drops);
+    const auto share = packet.carried ? carried_share_of(max_frames_) : packet_share_of(max_frames_);
+    add_of(waiting_.packets, std::move(packet), packets_of_, share, drops);
 }
 
 void UpwardQueue::handshake(Upward::Handshake handshake, mesh::DropCounters& drops, net::Steady now) {
@@ -57,6 +59,7 @@ Upward UpwardQueue::take(net::Steady now) {
     woken_ = false;
     frames_of_.clear();
     packets_of_.clear();
+    voice_of_.clear();
     waiting_.under_load = now < loaded_until_;
     return std::exchange(waiting_, {});
 }

@@ -1,6 +1,6 @@
 /// What the data threads hand up to the control thread: bounded queues, of members' control frames, of packets that wait
-/// for a session, of strangers' handshakes, so that none starves the other; and of frames and packets no member has more
-/// than its share.
+/// for a session or that it sends itself, of strangers' handshakes, so that none starves the other; and of frames and
+/// packets no member has more than its share.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,10 @@ struct Upward {
     };
     struct Packet {
         net::TunnelKey peer;
-        net::Bytes bytes;  ///< an IP packet that waits for a session
+        net::Bytes bytes;  ///< an IP packet
+        /// Its peer is at a virtual endpoint (mesh/virtual_endpoint.hpp); else it waits for a session.
+        bool carried = false;
+        bool voice = false;
     };
     /// The network, or this machine, says that a datagram was too large.
     struct TooBig {
@@ -34,6 +37,7 @@ struct Upward {
         std::size_t underlay_bytes = 0;  ///< of an IP packet that is not
     };
     std::vector<ControlFrame> frames;
+    std::vector<Packet> voice;  ///< carried; goes before `packets`
     std::vector<Packet> packets;
     std::vector<Handshake> handshakes;
     std::vector<TooBig> too_big;
@@ -50,6 +54,8 @@ public:
     static constexpr std::size_t packet_share_of(std::size_t max_frames) {
         return std::min(share_of(max_frames), mesh::WireGuard::kMaxStagedPackets);
     }
+    /// And the bulk that is carried for it: some superpackets, which one turn of the control thread sends.
+    static constexpr std::size_t carried_share_of(std::size_t max_frames) { return std::max<std::size_t>(max_frames / 2, 1); }
 
     /// `wake` is called on the thread that adds, once until take(): it must be quick and thread safe.
     UpwardQueue(std::size_t max_frames, std::size_t max_handshakes, std::function<void()> wake)
@@ -81,7 +87,7 @@ private:
     std::mutex mutex_;
     Upward waiting_;
     // How many of waiting_'s are whose.
-    std::map<net::TunnelKey, std::size_t> frames_of_, packets_of_;
+    std::map<net::TunnelKey, std::size_t> frames_of_, packets_of_, voice_of_;
     bool woken_ = false;
     net::Steady loaded_until_ = net::Steady::min();
     net::Steady too_big_from_ = net::Steady::min();  ///< when one may wake again

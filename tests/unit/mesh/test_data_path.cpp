@@ -259,3 +259,39 @@ TEST_CASE("every reason for a drop has a name of its own") {
         names.push_back(name);
     }
 }
+
+TEST_CASE("a packet for a peer at a virtual endpoint is the control thread's, which sends it there") {
+    Pair pair;
+    pair.connect();
+    const auto stream = mesh::stream_endpoint(7);
+    pair.alice.wireguard.set_endpoint(pair.bob_key(), stream);
+    const auto packet = ip_packet("10.0.0.1", "10.0.0.2");
+    const auto result = send(pair.alice, packet, pair.wire.now);
+    CHECK(result.verdict == Outbound::Verdict::no_session);
+    CHECK(result.carried());
+    CHECK(result.peer == pair.bob_key());
+
+    auto voice = packet;
+    voice[1] = std::byte{46 << 2};
+    pair.alice.wireguard.send(pair.bob_key(), packet, pair.wire.now);
+    pair.alice.wireguard.send(pair.bob_key(), voice, pair.wire.now);
+    pair.alice.wireguard.send(pair.bob_key(), net::as_bytes("\x01hello"), pair.wire.now);
+    auto datagrams = pair.alice.wireguard.take_datagrams();
+    REQUIRE(datagrams.size() == 3);
+    for (const auto& datagram : datagrams) CHECK(datagram.to == stream);
+    CHECK(datagrams[0].bulk);
+    CHECK_FALSE(datagrams[1].bulk);
+    CHECK_FALSE(datagrams[2].bulk);
+    for (auto& datagram : datagrams) (void)pair.wire.inject(pair.bob, std::move(datagram.bytes), mesh::stream_endpoint(1));
+    REQUIRE(pair.bob.received.size() == 2);
+    CHECK(pair.bob.received[0] == packet);
+    CHECK(pair.bob.control_frames.size() == 1);
+}
+
+TEST_CASE("without a session a packet for a virtual endpoint waits as any other does") {
+    Pair pair;
+    pair.alice.wireguard.set_endpoint(pair.bob_key(), mesh::stream_endpoint(7));
+    const auto result = send(pair.alice, ip_packet("10.0.0.1", "10.0.0.2"), pair.wire.now);
+    CHECK(result.verdict == Outbound::Verdict::no_session);
+    CHECK_FALSE(result.carried());
+}

@@ -1,6 +1,8 @@
 #include <algorithm>
 
 #include "mesh_in_memory.hpp"
+#include "mesh/data_path.hpp"
+#include "net/fill_checksum.hpp"
 
 using namespace mesh;
 using namespace mesh::testing;
@@ -268,4 +270,27 @@ TEST_CASE("an answer that comes after its peer was given up wakes nobody") {
     network.passes = [](const auto&, const auto&) { return false; };  // what is on its way still comes
     network.run(1min);
     CHECK(trento.node->next_deadline() > network.now().steady);
+}
+
+TEST_CASE("what comes by a virtual endpoint comes out with its checksum, though it was left to the receiver") {
+    Pair pair(65);
+    auto& wireguard = pair.trento.node->wireguard();
+    const auto& there = pair.munich.node->self().says;
+    wireguard.allow_aes(there.tunnel_key);
+    auto inner = packet(pair.trento.node->self().says.addresses[1], there.addresses[1], 9);
+    inner.resize(32);
+    inner[3] = std::byte{32};
+    inner[25] = std::byte{12};  // UDP's length; its checksum, two bytes on, is wrong
+    net::Bytes message(kMinDataBytes + inner.size());
+    std::copy(inner.begin(), inner.end(), message.begin() + kDataHeaderBytes);
+    const auto table = wireguard.table();
+    REQUIRE(table->route(there.addresses[1])->session->seal(message, pair.now().steady, Lane::control, kChecksumLeft));
+    pair.munich.packets.clear();
+    pair.munich.node->receive(message, stream_endpoint(3), pair.now());
+    pair.drain(pair.munich);
+    REQUIRE(pair.munich.packets.size() == 1);
+    auto filled = inner;
+    REQUIRE(net::fill_checksum(filled));
+    CHECK(filled != inner);
+    CHECK(pair.munich.packets[0] == filled);
 }

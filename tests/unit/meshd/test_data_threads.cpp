@@ -147,3 +147,47 @@ TEST_CASE("a port that is taken is an error that says what to do") {
     settings.port = first.port();
     CHECK_THROWS_WITH(meshd::DataThreads(settings), Catch::Contains("another program has this port"));
 }
+
+TEST_CASE("packets for a peer at a virtual endpoint reach the control thread, and no socket takes them") {
+    mesh::start_crypto();
+    Two two(false);
+    const auto packet = ip_packet("10.0.0.1", "10.0.0.2", 1420);
+    two.alice.write(packet);
+    REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));
+    two.alice.wireguard.set_endpoint(two.bob.wireguard.own_key(), mesh::stream_endpoint(1));
+    two.alice.turn();
+    auto voice = packet;
+    voice[1] = std::byte{46 << 2};
+    two.alice.write(packet);
+    two.alice.write(voice);
+    meshd::Upward all;
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    while ((all.packets.empty() || all.voice.empty()) && std::chrono::steady_clock::now() < end) {
+        auto upward = two.alice.threads->take();
+        std::move(upward.packets.begin(), upward.packets.end(), std::back_inserter(all.packets));
+        std::move(upward.voice.begin(), upward.voice.end(), std::back_inserter(all.voice));
+    }
+    REQUIRE(all.packets.size() == 1);
+    REQUIRE(all.voice.size() == 1);
+    CHECK(all.packets[0].bytes == packet);
+    CHECK(all.packets[0].carried);
+    CHECK(all.voice[0].bytes == voice);
+
+    const mesh::Datagram datagram{.to = mesh::stream_endpoint(1), .bytes = net::Bytes(100)};
+    CHECK(two.alice.threads->send(datagram));
+    CHECK_FALSE(two.alice.threads->send_train({&datagram, 1}));
+    CHECK(two.alice.wireguard.drops().get(mesh::Drop::no_endpoint) == 2);
+    CHECK(two.alice.wireguard.drops().get(mesh::Drop::socket_error) == 0);
+}
+
+TEST_CASE("what the control thread delivers is written to the device") {
+    mesh::start_crypto();
+    Two two(false);
+    std::vector<net::Bytes> packets{ip_packet("10.0.0.1", "10.0.0.2", 1420), ip_packet("10.0.0.1", "10.0.0.2", 99)};
+    const auto sent = packets;
+    two.bob.threads->deliver(packets);
+    for (const auto& packet : sent) CHECK(two.bob.read() == packet);
+    two.bob.threads->stop();
+    two.bob.threads->deliver(packets);
+    CHECK_FALSE(two.bob.read());
+}

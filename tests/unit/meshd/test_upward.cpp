@@ -86,3 +86,22 @@ TEST_CASE("what is said to be too big wakes at most every 100 ms, and is kept on
     for (std::uint16_t port = 1; port < 100; ++port) queue.too_big({at(port), 1300}, now);
     CHECK(queue.take(now).too_big.size() == 16);
 }
+
+TEST_CASE("what is carried for a member leaves room for its voice, and for others") {
+    meshd::UpwardQueue queue(kFrames, 16, {});
+    mesh::DropCounters drops;
+    const auto share = meshd::UpwardQueue::carried_share_of(kFrames);
+    const auto carried = [](std::uint8_t number, bool voice) {
+        return meshd::Upward::Packet{member(number), net::Bytes(20), true, voice};
+    };
+    for (int turn = 0; turn < 2; ++turn) {  // what has been taken is forgotten
+        for (std::size_t i = 0; i < 2 * kFrames; ++i) queue.packet(carried(1, false), drops);
+        for (std::size_t i = 0; i < 2 * kFrames; ++i) queue.packet(carried(1, true), drops);
+        queue.packet(carried(2, false), drops);
+        queue.packet(packet(3), drops);
+        const auto upward = queue.take({});
+        CHECK(upward.packets.size() == share + 2);
+        CHECK(upward.voice.size() == meshd::UpwardQueue::share_of(kFrames));
+    }
+    CHECK(drops.get(mesh::Drop::control_queue_full) == 2 * (4 * kFrames - share - meshd::UpwardQueue::share_of(kFrames)));
+}
