@@ -58,11 +58,13 @@ Closed closed_by(int error) {
 bool set_options(int fd, const Stream::Limits& limits) {
     const int yes = 1;
     const int user_timeout = static_cast<int>(limits.unacknowledged_timeout.count());
-    const int buffer = limits.receive_buffer_bytes;
+    const int buffer = limits.receive_buffer_bytes, send_buffer = limits.send_buffer_bytes, unsent = limits.unsent_bytes;
     // An urgent byte stays in the stream: aside, where nobody reads it, it would keep the socket's poll awake.
     return ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) == 0 &&
            ::setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes) == 0 &&
            (buffer == 0 || ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer) == 0) &&
+           (send_buffer == 0 || ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer) == 0) &&
+           (unsent == 0 || ::setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent) == 0) &&
            (user_timeout == 0 ||
             ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof user_timeout) == 0);
 }
@@ -339,7 +341,10 @@ std::unique_ptr<Stream> Stream::adopt(Loop& loop, FileDescriptor socket, const L
     return std::unique_ptr<Stream>(new Stream(std::move(inner)));
 }
 
-void Stream::secure(std::unique_ptr<TlsSession> session) { inner_->tls = std::move(session); }
+void Stream::secure(std::unique_ptr<TlsSession> session) {
+    inner_->tls = std::move(session);
+    if (inner_->state == Inner::State::open) inner_->begin_handshake();
+}
 
 void Stream::start(Events events) {
     if (inner_->state != Inner::State::waiting) return;

@@ -35,6 +35,8 @@ public:
         /// TCP_USER_TIMEOUT: how long sent data may stay unacknowledged before the stream is closed; 0: the system's.
         std::chrono::milliseconds unacknowledged_timeout{0};
         int receive_buffer_bytes = 0;  ///< SO_RCVBUF: what the kernel takes before it is read; 0: as the system has it
+        int send_buffer_bytes = 0;     ///< SO_SNDBUF: what it keeps until that is acknowledged; 0: as the system has it
+        int unsent_bytes = 0;          ///< TCP_NOTSENT_LOWAT: of that, what may wait to be sent; 0: as the system has it
         /// Whom it shares the turns of reading with; outlives it. None: it is read as it comes, 64 kB a turn at most.
         ReadTurns* turns = nullptr;
     };
@@ -50,7 +52,8 @@ public:
     Stream& operator=(const Stream&) = delete;
 
     /// From the first byte on it is TLS: what is written and received is what that protects. Before start(), or right after
-    /// connect_tcp().
+    /// connect_tcp(). Or from now on, on a stream that is open, with nothing queued, behind a proxy's answer: `connected` is
+    /// then called once more.
     void secure(std::unique_ptr<TlsSession> session);
     /// For streams from a listener: from now on events are told.
     void start(Events events);

@@ -38,6 +38,24 @@ SslCtx new_ctx(const SSL_METHOD* method) {
 /// A key with a passphrase is refused, not asked about on the terminal.
 int no_passphrase(char*, int, int, void*) { return -1; }
 
+/// RFC 7301 section 3.1: a list of one.
+std::string alpn_list(std::string_view protocol) {
+    if (protocol.empty() || protocol.size() > 255) return {};
+    return static_cast<char>(protocol.size()) + std::string(protocol);
+}
+
+/// Ours if it is offered; else the handshake goes on as without.
+int choose_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* offered, unsigned size, void* list) {
+    const auto& ours = *static_cast<const std::string*>(list);
+    unsigned char* chosen = nullptr;
+    if (SSL_select_next_proto(&chosen, out_size, reinterpret_cast<const unsigned char*>(ours.data()),
+                              static_cast<unsigned>(ours.size()), offered, size) != OPENSSL_NPN_NEGOTIATED) {
+        return SSL_TLSEXT_ERR_NOACK;
+    }
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
 std::string fingerprint_of(const X509* certificate) {
     constexpr std::string_view kHex = "0123456789ABCDEF";
     unsigned char digest[EVP_MAX_MD_SIZE];
@@ -85,7 +103,8 @@ TlsContext::TlsContext(std::unique_ptr<Inner> inner) : inner_(std::move(inner)) 
 
 TlsContext::~TlsContext() = default;
 
-net::Result<std::shared_ptr<const TlsContext>> TlsContext::server(std::string_view certificate, std::string_view key) {
+net::Result<std::shared_ptr<const TlsContext>> TlsContext::server(std::string_view certificate, std::string_view key,
+                                                                  std::string_view alpn) {
     ERR_clear_error();
     auto inner = std::make_unique<Inner>();
     inner->is_server = true;
@@ -116,6 +135,8 @@ net::Result<std::shared_ptr<const TlsContext>> TlsContext::server(std::string_vi
         ERR_clear_error();
         return net::fail("the TLS key is not that of the certificate");
     }
+    inner->alpn = alpn_list(alpn);
+    if (!inner->alpn.empty()) SSL_CTX_set_alpn_select_cb(inner->ctx.get(), choose_alpn, &inner->alpn);
     return std::shared_ptr<const TlsContext>(new TlsContext(std::move(inner)));
 }
 
@@ -140,6 +161,11 @@ net::Result<std::shared_ptr<const TlsContext>> TlsContext::client(const Trust& t
             ERR_clear_error();
             if (known == 0) return net::fail("there is no certificate in what TLS shall trust; it must be PEM");
         }
+    }
+    inner->alpn = alpn_list(trust.alpn);
+    if (!inner->alpn.empty()) {
+        SSL_CTX_set_alpn_protos(inner->ctx.get(), reinterpret_cast<const unsigned char*>(inner->alpn.data()),
+                                static_cast<unsigned>(inner->alpn.size()));
     }
     return std::shared_ptr<const TlsContext>(new TlsContext(std::move(inner)));
 }

@@ -14,11 +14,14 @@ class TlsContext {
 public:
     /// For connections that come in. Both texts are PEM: the certificate, then those that signed it; a key without a
     /// passphrase. The error says what is wrong with which.
-    static net::Result<std::shared_ptr<const TlsContext>> server(std::string_view certificate, std::string_view key);
+    /// `alpn`: the protocol that is agreed on where the client offers it (RFC 7301); empty: none is.
+    static net::Result<std::shared_ptr<const TlsContext>> server(std::string_view certificate, std::string_view key,
+                                                                 std::string_view alpn = {});
 
     struct Trust {
         bool verify = true;
         std::string authorities;  ///< PEM; empty: those that the machine trusts
+        std::string alpn = {};    ///< the protocol to offer; empty: none
     };
     /// For connections that go out.
     static net::Result<std::shared_ptr<const TlsContext>> client(const Trust& trust);

@@ -28,6 +28,7 @@ struct TlsContext::Inner {
     SslCtx ctx;
     bool is_server = false;
     bool verify = false;
+    std::string alpn;  ///< as on the wire: a byte of length before it. The context's callback refers to it
 };
 
 /// What libssl says went wrong last, for people; its queue of errors is empty then.

@@ -86,6 +86,13 @@ void TlsSession::fail(std::string why) {
     waiting_ = {};
 }
 
+std::string TlsSession::alpn() const {
+    const unsigned char* chosen = nullptr;
+    unsigned size = 0;
+    if (inner_->ssl) SSL_get0_alpn_selected(inner_->ssl.get(), &chosen, &size);
+    return size == 0 ? std::string() : std::string(reinterpret_cast<const char*>(chosen), size);
+}
+
 void TlsSession::shake_hands() {
     auto& in = *inner_;
     ERR_clear_error();

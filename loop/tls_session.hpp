@@ -33,6 +33,7 @@ public:
     /// Once failed: why, for people.
     const std::string& why() const { return why_; }
     std::size_t waiting_bytes() const { return waiting_.size(); }  ///< that write() keeps
+    std::string alpn() const;  ///< what both agreed on; empty: nothing
 
 private:
     struct Inner;

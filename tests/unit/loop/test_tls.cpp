@@ -205,3 +205,56 @@ TEST_CASE("a connection that says nothing, or no TLS, does not stay open") {
     CHECK(ground.closed_there.back().reason == loop::Closed::Reason::insecure);
     CHECK(ground.accepted == 0);
 }
+
+TEST_CASE("both ends agree on a protocol where both name it, and shake hands all the same where they do not") {
+    const auto agreed = [](std::string_view at_server, const std::string& at_client) {
+        TlsSession far(*TlsContext::server(own().certificate, own().key, at_server));
+        TlsSession near(*TlsContext::client({false, {}, at_client}));
+        net::Bytes heard;
+        for (int i = 0; i < 10; ++i) {
+            far.feed(near.take_wire(), heard);
+            near.feed(far.take_wire(), heard);
+        }
+        REQUIRE(near.state() == State::open);
+        REQUIRE(far.state() == State::open);
+        CHECK(far.alpn() == near.alpn());
+        return near.alpn();
+    };
+    CHECK(agreed("http/1.1", "http/1.1") == "http/1.1");
+    CHECK(agreed("http/1.1", "h2").empty());
+    CHECK(agreed("http/1.1", "").empty());
+    CHECK(agreed("", "http/1.1").empty());
+}
+
+TEST_CASE("a stream that is open can go on in TLS, behind what was said before it") {
+    loop::Loop loop;
+    loop::Timer watchdog{loop, [] { throw std::runtime_error("nothing came within 10 s"); }};
+    watchdog.after(10s);
+    std::unique_ptr<loop::Stream> far, near;
+    std::string heard, answered;
+    unsigned connected = 0;
+    loop::TcpListener listener(loop, {net::IpAddress::v4(127, 0, 0, 1), 0}, [&](std::unique_ptr<loop::Stream> stream) {
+        far = std::move(stream);
+        far->start({nullptr,
+                    [&](net::ByteView bytes) {
+                        heard += net::as_text(bytes);
+                        if (heard != "please") return;
+                        far->write(net::as_bytes("yes"));
+                        far->secure(std::make_unique<TlsSession>(server()));
+                    },
+                    [](const loop::Closed&) {}, nullptr});
+    });
+    near = loop::Stream::connect_tcp(loop, listener.local(),
+                                     {[&] {
+                                          if (++connected == 1) near->write(net::as_bytes("please"));
+                                          if (connected == 2) near->write(net::as_bytes("secret"));
+                                      },
+                                      [&](net::ByteView bytes) {
+                                          answered += net::as_text(bytes);
+                                          near->secure(std::make_unique<TlsSession>(client(false)));
+                                      },
+                                      [](const loop::Closed&) {}, nullptr});
+    while (heard != "pleasesecret") loop.run_once();
+    CHECK(answered == "yes");
+    CHECK(connected == 2);
+}
