@@ -47,16 +47,41 @@ std::optional<voice::RelayStats> MemoryMediaPorts::stats(voice::RelayId) const {
     return out;
 }
 
-Host::Host(World& world, std::string host_name, net::IpAddress host_address)
-    : name(std::move(host_name)), address(host_address), settings(world.defaults), world_(world) {
+Host::Host(World& world, std::string host_name, StationId host_station, const Place& place)
+    : name(std::move(host_name)), station(host_station), settings(world.defaults), world_(world) {
     settings.listen_port = kUnderlayPort;
-    settings.local_endpoints = {{address, kUnderlayPort}};
+    moved(place);
+}
+
+void Host::moved(const Place& place) {
+    address = place.addresses.empty() ? net::IpAddress() : place.addresses.front();
+    settings.local_endpoints.clear();
+    for (const auto& one : place.addresses) settings.local_endpoints.push_back({one, kUnderlayPort});
+    if (!core_ || asleep_since_) return;
+    node().set_local_endpoints(settings.local_endpoints, now());
+    drain();
 }
 
 net::Now Host::now() const {
     auto now = world_.now();
+    now.steady = asleep_since_.value_or(now.steady) - slept_;
     now.wall += clock_offset;
     return now;
+}
+
+void Host::sleep() {
+    if (!asleep_since_) asleep_since_ = world_.now().steady;
+}
+
+void Host::wake() {
+    if (!asleep_since_) return;
+    slept_ += world_.now().steady - *asleep_since_;
+    asleep_since_.reset();
+    deadline_.reset();
+    for (auto& what : std::exchange(after_wake_, {})) what();
+    if (!core_) return;
+    node().set_local_endpoints(settings.local_endpoints, now());
+    drain();
 }
 
 void Host::start() {
@@ -91,6 +116,8 @@ void Host::start() {
 
 void Host::crash() {
     ++life_;
+    asleep_since_.reset();
+    after_wake_.clear();
     deadline_.reset();
     core_.reset();
     joiner_.reset();
@@ -153,7 +180,8 @@ void Host::receive(const net::Endpoint& from, const net::Endpoint& to, net::Muta
 }
 
 void Host::told_too_big(const net::Endpoint& to, std::size_t mtu_bytes) {
-    if (core_) node().told_too_big(to, mtu_bytes, now());
+    if (!core_ || asleep_since_) return;
+    node().told_too_big(to, mtu_bytes, now());
     drain();
 }
 
@@ -176,16 +204,17 @@ net::Steady Host::next_deadline() const {
 }
 
 net::Steady Host::work_out_deadline() const {
-    if (joiner_) return joiner_->next_deadline();
+    if (asleep_since_) return net::kNever;
+    if (joiner_) return of_world(joiner_->next_deadline());
     if (!core_) return net::kNever;
     const bool waits = shaper_ && !shaper_->empty();
-    return std::min(core_->next_deadline(), waits ? uplink_->open_at(now().steady) : net::kNever);
+    return of_world(std::min(core_->next_deadline(), waits ? uplink_->open_at(now().steady) : net::kNever));
 }
 
 void Host::drain() {
     deadline_.reset();
     if (joiner_) {
-        for (auto& out : joiner_->take_datagrams()) world_.send({address, kUnderlayPort}, out.to, std::move(out.bytes));
+        for (auto& out : joiner_->take_datagrams()) world_.send(*this, kUnderlayPort, out.to, std::move(out.bytes));
         return;
     }
     // Each round's output may be the next round's input: SIP over the mesh to ourselves, a reply to what was delivered.
@@ -198,10 +227,13 @@ void Host::drain() {
         }
         for (auto& out : node().take_datagrams()) {
             if (uplink_) uplink_->spend(out.bytes.size() + 20 + 8, now().steady);
-            world_.send({address, kUnderlayPort}, out.to, std::move(out.bytes), out.never_fragment);
+            world_.send(*this, kUnderlayPort, out.to, std::move(out.bytes), out.never_fragment);
         }
         for (auto& event : core_->take_node_events()) {
-            if (const auto* good = std::get_if<mesh::EndpointGood>(&event)) disk.endpoints.emplace_back(good->key, good->endpoint);
+            if (const auto* good = std::get_if<mesh::EndpointGood>(&event)) {
+                std::erase_if(disk.endpoints, [&](const auto& one) { return one.first == good->key; });
+                disk.endpoints.emplace_back(good->key, good->endpoint);
+            }
             events.push_back(std::move(event));
         }
         for (auto& event : core_->take_voice_events()) {
@@ -237,13 +269,14 @@ void Host::drain() {
             } else if (sip_out) {
                 sip_out(std::move(out));
             } else {
-                world_.send({address, kSipPort}, flow.remote, std::move(out.bytes));
+                world_.send(*this, kSipPort, flow.remote, std::move(out.bytes));
             }
         }
     }
 }
 
 void Host::written(const mesh::DurableBatch& batch, std::uint64_t life) {
+    if (asleep_since_) return after_wake_.push_back([=, this] { written(batch, life); });
     if (life != life_) return;  // it crashed before the disk had it
     for (const auto& record : batch.records) {
         if (record.wire.empty()) {
@@ -258,6 +291,7 @@ void Host::written(const mesh::DurableBatch& batch, std::uint64_t life) {
 }
 
 void Host::written(const voice::MailBatch& batch, std::uint64_t life) {
+    if (asleep_since_) return after_wake_.push_back([=, this] { written(batch, life); });
     if (life != life_) return;
     for (const auto& [key, value] : batch.values) {
         disk.mail[key] = value;
