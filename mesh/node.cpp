@@ -211,8 +211,11 @@ void Node::set_attached(std::vector<net::Prefix> networks, net::Now now) {
 }
 
 void Node::set_offered(std::vector<net::Prefix> subnets, net::Now now) {
+    if (subnets == settings_.offered) return;
     settings_.offered = std::move(subnets);
     next_node_record_ = now.steady;
+    settle_routes();  // what it no longer offers, another may
+    drain(now);
 }
 
 void Node::set_trunks(std::vector<OfferedTrunk> trunks, net::Now now) {

@@ -29,7 +29,7 @@ struct NodeSettings {
     std::vector<net::Prefix> attached;           ///< networks of this machine: they win over routes through the mesh
     std::vector<net::Endpoint> advertise;        ///< told by the person who runs it
     std::vector<net::Endpoint> bootstrap;        ///< where some member may be
-    std::vector<net::Prefix> offered;            ///< of its member record's subnets: those it can route now; empty: all
+    std::optional<std::vector<net::Prefix>> offered;  ///< of its member record's subnets those it can route now; none: all
     bool clock_synchronised = false;             ///< the system says so (NTP)
     bool sends_trains = false;                   ///< many datagrams leave in one send: watch whether that does harm.
                                                  ///< Later: set_sends_trains()
@@ -56,6 +56,8 @@ struct PeerDown { net::NodeKey key; std::string name; };  ///< named, as it may 
 struct RosterChanged {};    ///< members, users, policies or revocations
 struct BindingsChanged {};  ///< somebody's bindings or node record
 struct RoutesChanged {};    ///< device() differs
+/// What goes to a subnet goes through another of its gateways from now on.
+struct OwnerChanged { net::Prefix subnet; net::NodeKey key; std::string name; };
 struct EndpointGood { net::NodeKey key; net::TunnelKey tunnel_key; net::Endpoint endpoint; };  ///< for the endpoint cache
 struct Admitted { net::NodeKey key; std::string name; };  ///< a newcomer spent an invitation of ours
 struct Refused { Refusal why; RecordKey key; };           ///< for the log and the counters
@@ -71,7 +73,7 @@ struct StandingChanged { Standing standing; };
 struct TrainsHarmful { net::NodeKey key; std::string name; };
 /// They do reach it again.
 struct TrainsWork { net::NodeKey key; std::string name; };
-using NodeEvent = std::variant<PeerUp, PeerDown, RosterChanged, BindingsChanged, RoutesChanged, EndpointGood,
+using NodeEvent = std::variant<PeerUp, PeerDown, RosterChanged, BindingsChanged, RoutesChanged, OwnerChanged, EndpointGood,
                                StandingChanged, Admitted, Refused, TrainsHarmful, TrainsWork>;
 
 /// What the TUN device must have.
@@ -195,6 +197,7 @@ public:
     void set_local_endpoints(std::vector<net::Endpoint> endpoints, net::Now now);
     /// What is directly attached has changed.
     void set_attached(std::vector<net::Prefix> networks, net::Now now);
+    /// Of the member record's subnets, those that it can route from now on. What is withdrawn is told at once.
     void set_offered(std::vector<net::Prefix> subnets, net::Now now);
     /// What trunks of this office others may use from now on; at most kMaxTrunks.
     void set_trunks(std::vector<OfferedTrunk> trunks, net::Now now);
@@ -292,6 +295,8 @@ private:
 
     // node_routes.cpp: where packets go
     void settle_routes();
+    PeerLink& choose_owner(const net::Prefix& subnet, const std::vector<PeerLink*>& offering) const;
+    void watch_owners(const std::map<net::Prefix, std::vector<PeerLink*>>& offering);
     std::vector<net::Prefix> subnets_of(const Member& member) const;
     bool routed_through_mesh(const net::IpAddress& address) const;
 
@@ -379,6 +384,7 @@ private:
     std::map<net::TunnelKey, Newcomer> newcomers_;
     std::map<std::uint64_t, Carried> carried_;
     std::vector<net::Prefix> routes_;  ///< subnets of others
+    std::map<net::Prefix, net::NodeKey> owners_;  ///< who has the route to a subnet
 
     struct Held {
         std::uint64_t batch = 0;

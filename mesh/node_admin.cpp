@@ -138,7 +138,7 @@ NodeInfo Node::own_info() const {
     info.phones = phones_;
     for (const auto& subnet : self_.says.subnets) {
         const auto& offered = settings_.offered;
-        if (offered.empty() || std::find(offered.begin(), offered.end(), subnet) != offered.end()) info.offered.push_back(subnet);
+        if (!offered || std::find(offered->begin(), offered->end(), subnet) != offered->end()) info.offered.push_back(subnet);
     }
     return info;
 }
@@ -173,14 +173,28 @@ std::vector<net::Endpoint> Node::own_endpoints() const {
     return out;
 }
 
+namespace {
+
+/// Whether the record as it stands promises a way to a subnet that is none any more.
+bool withdraws_subnet(const Record* standing, const NodeInfo& info) {
+    const auto body = standing == nullptr ? std::nullopt : decode(standing->key, standing->body());
+    const auto* said = body ? std::get_if<NodeInfo>(&*body) : nullptr;
+    return said != nullptr && !std::all_of(said->offered.begin(), said->offered.end(), [&](const net::Prefix& subnet) {
+        return std::find(info.offered.begin(), info.offered.end(), subnet) != info.offered.end();
+    });
+}
+
+}  // namespace
+
 void Node::publish_node_record(net::Now now) {
     next_node_record_ = net::kNever;
     if (standing_ != Standing::member) return;
-    const Body info = own_info();
+    const auto own = own_info();
+    const Body info = own;
     const auto subject = as_subject(key_.view());
     const auto* old = roster_.find({RecordType::node, subject, key_});
     if (old != nullptr && decode(old->key, old->body()) == info) return;
-    if (now.steady < node_record_from_) {  // not now, but soon
+    if (now.steady < node_record_from_ && !withdraws_subnet(old, own)) {  // not now, but soon
         next_node_record_ = node_record_from_;
         return;
     }

@@ -71,10 +71,11 @@ void Node::forget(const net::TunnelKey& key) {
     links_.erase(found);
 }
 
-/// Tunnels to all in a small mesh; in a large one to the next few on the ring of keys, and to others when needed.
+/// Tunnels to all in a small mesh; in a large one to the next few on the ring of keys, to gateways that back each other
+/// up, and to others when needed.
 bool Node::wanted(const PeerLink& peer) const {
     const auto& members = view().members;
-    if (members.size() <= settings_.full_mesh) return true;
+    if (members.size() <= settings_.full_mesh || peer.shares_subnet) return true;
     auto next = members.find(key_);
     for (std::size_t i = 0; i < kRing; ++i) {
         if (next == members.end() || ++next == members.end()) next = members.begin();
@@ -136,8 +137,8 @@ void Node::run_peer(PeerLink& peer, net::Now now) {
 void Node::run_pings(PeerLink& peer, net::Now now) {
     if (peer.stock || now.steady < peer.next_ping) return;
     const bool waits = peer.unanswered_since != net::kNever;
-    if (waits && now.steady - peer.unanswered_since >= PeerLink::kLostAfter) return down(peer, now);
-    if (waits && !peer.tried_elsewhere && now.steady - peer.unanswered_since >= 2 * PeerLink::kPingAgain) {
+    if (waits && now.steady - peer.unanswered_since >= peer.lost_after()) return down(peer, now);
+    if (waits && !peer.tried_elsewhere && now.steady - peer.unanswered_since >= peer.lost_after() / 2) {
         peer.tried_elsewhere = true;
         wireguard_.set_candidates(peer.tunnel_key, endpoints_for(peer));
         wireguard_.rekey(peer.tunnel_key, now);
@@ -150,7 +151,7 @@ void Node::run_pings(PeerLink& peer, net::Now now) {
     } else {
         peer.ping_repeated = true;
     }
-    peer.next_ping = now.steady + PeerLink::kPingAgain;
+    peer.next_ping = peer.ping_again(now.steady, waits);
     send(peer, Ping{peer.ping_token, roster_.summary(), false}, now);
 }
 
@@ -260,7 +261,7 @@ void Node::heard_ping(PeerLink& peer, const Ping& ping, net::Now now) {
         peer.rtt = std::chrono::duration_cast<std::chrono::microseconds>(now.steady - peer.ping_sent);
     }
     peer.answered();
-    peer.next_ping = now.steady + settings_.ping_every;
+    peer.next_ping = peer.ping_after_answer(now.steady, settings_.ping_every);
 }
 
 void Node::heard_path(PeerLink& peer, const PathChallenge& frame, const net::Endpoint& from, net::Now now) {

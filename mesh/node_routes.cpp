@@ -22,12 +22,49 @@ bool Node::routed_through_mesh(const net::IpAddress& address) const {
     return any_contains(routes_, address);
 }
 
+/// Who of those that offer a subnet has its route: who had it as long as it is there, so that nothing moves without need;
+/// else the lowest key that is there, which is everybody's choice.
+PeerLink& Node::choose_owner(const net::Prefix& subnet, const std::vector<PeerLink*>& offering) const {
+    const auto known = owners_.find(subnet);
+    PeerLink* best = nullptr;
+    for (auto* peer : offering) {
+        const auto rank = [&](const PeerLink& one) {
+            return std::pair(one.state == PeerLink::State::up, known != owners_.end() && one.key == known->second);
+        };
+        if (best == nullptr || rank(*peer) > rank(*best)) best = peer;
+    }
+    return *best;
+}
+
+/// Where one gateway can take over from another, that must be there, and the loss of the first must be noticed soon.
+void Node::watch_owners(const std::map<net::Prefix, std::vector<PeerLink*>>& offering) {
+    std::set<const PeerLink*> sharing, backed_up;
+    for (const auto& [subnet, peers] : offering) {
+        if (peers.size() < 2) continue;
+        sharing.insert(peers.begin(), peers.end());
+        const auto up = std::count_if(peers.begin(), peers.end(), [](const auto* one) { return one->state == PeerLink::State::up; });
+        const auto* owner = link(owners_.at(subnet));
+        if (up > 1 && owner->state == PeerLink::State::up) backed_up.insert(owner);
+    }
+    for (auto& [_, peer] : links_) {
+        peer.shares_subnet = sharing.contains(&peer);
+        if (peer.shares_subnet && peer.state == PeerLink::State::idle) {
+            peer.state = PeerLink::State::connecting;
+            peer.next_attempt = seen_.steady;
+        }
+        const bool was_backed_up = std::exchange(peer.backed_up, backed_up.contains(&peer));
+        if (peer.backed_up && !was_backed_up)
+            peer.next_ping = std::min(peer.next_ping, seen_.steady + PeerLink::kBackedUpPingEvery);
+    }
+}
+
 void Node::settle_routes() {
     std::vector<WireGuard::Route> routes;
-    std::map<net::Prefix, const PeerLink*> owners;
+    std::map<net::Prefix, std::vector<PeerLink*>> offering;
+    const auto own = own_info().offered;
     std::vector<net::Prefix> subnets;
     for (const auto& [key, member] : view().members) {
-        const auto* peer = link(key);
+        auto* peer = link(key);
         if (peer == nullptr || standing_ != Standing::member) continue;
         if (peer->stock) {  // WireGuard routes to it by its allowed IPs
             const auto of_stock = subnets_of(member.says);
@@ -40,17 +77,20 @@ void Node::settle_routes() {
             if (!member.node || std::find(member.node->offered.begin(), member.node->offered.end(), subnet) ==
                                     member.node->offered.end())
                 continue;
-            auto& owner = owners[subnet];
-            const bool better = owner == nullptr || (owner->state != PeerLink::State::up && peer->state == PeerLink::State::up);
-            if (better) owner = peer;
+            if (std::find(own.begin(), own.end(), subnet) == own.end()) offering[subnet].push_back(peer);
         }
     }
-    const auto& own = own_info().offered;
-    for (const auto& [subnet, peer] : owners) {
-        if (std::find(own.begin(), own.end(), subnet) != own.end()) continue;
-        routes.push_back({subnet, peer->tunnel_key});
+    std::map<net::Prefix, net::NodeKey> owners;
+    for (const auto& [subnet, peers] : offering) {
+        const auto& owner = choose_owner(subnet, peers);
+        routes.push_back({subnet, owner.tunnel_key});
         subnets.push_back(subnet);
+        owners[subnet] = owner.key;
+        const auto before = owners_.find(subnet);
+        if (before != owners_.end() && before->second != owner.key) events_.push_back(OwnerChanged{subnet, owner.key, owner.name});
     }
+    owners_ = std::move(owners);
+    watch_owners(offering);
     std::sort(subnets.begin(), subnets.end());
     subnets.erase(std::unique(subnets.begin(), subnets.end()), subnets.end());
     if (subnets != routes_) {

@@ -3,7 +3,8 @@
 ///   idle --wanted--> connecting --WireGuard session and both Hellos--> up --no answer to pings, Leaving--> connecting
 ///
 /// connecting: initiations to all candidates at 0, 1, 2, 4, 8, 15, 15... seconds, and at once for a new candidate.
-/// up: a ping every few seconds, unless it was heard since; unanswered, one a second; down after kLostAfter.
+/// up: a ping every few seconds, unless it was heard since; unanswered, one a second; down after kLostAfter. All of it
+/// faster for gateways of one subnet: under 3 s from the death of that which has the route.
 #pragma once
 
 #include "mesh/canary.hpp"
@@ -51,6 +52,9 @@ struct PeerLink {
     net::Steady unanswered_since = net::kNever;       ///< the first ping since the last answer
     bool tried_elsewhere = false;                     ///< a handshake to all candidates went out since
     std::optional<std::chrono::microseconds> rtt;
+    bool shares_subnet = false;  ///< another member offers a subnet of its own, too: a tunnel to it stays up, and a few
+                                 ///< lost packets are not taken for its end
+    bool backed_up = false;      ///< it has such a subnet's route, and the other is there to take it over
 
     Canary canary;  ///< runs while up
     net::Endpoint canary_path;  ///< where its trains went
@@ -69,11 +73,19 @@ struct PeerLink {
     static constexpr unsigned kMaxHellos = 20;  ///< a session that brings no answer by then is left to pings and time
     static constexpr auto kPingAgain = std::chrono::seconds(1);
     static constexpr auto kLostAfter = std::chrono::seconds(4);  ///< from the first ping that got no answer
+    static constexpr auto kBackedUpPingEvery = std::chrono::milliseconds(800);
+    static constexpr auto kSharedPingAgain = std::chrono::milliseconds(100);
+    static constexpr auto kBackedUpLostAfter = std::chrono::seconds(2);  ///< and more where the round trip is long
     static constexpr auto kTrialLasts = std::chrono::seconds(3);
 
     /// How long to wait after attempt number `attempts`.
     static std::chrono::seconds backoff(unsigned attempts);
     void answered();  ///< a ping was
+    /// When the next ping is due: after one that was sent now, without an answer so far (`repeated`: nor to earlier ones);
+    /// after an answer.
+    net::Steady ping_again(net::Steady now, bool repeated) const;
+    net::Steady ping_after_answer(net::Steady now, net::Duration every) const;
+    net::Duration lost_after() const;  ///< since the first ping that got no answer
     net::Steady next_deadline() const;
 };
 

@@ -396,6 +396,8 @@ void LiveNode::on_events() {
             Batch batch;
             batch.endpoints[good->key] = CachedEndpoint{good->tunnel_key, good->endpoint, loop_.now().wall};
             store_.submit(std::move(batch), Durability::written);
+        } else if (const auto* moved = std::get_if<mesh::OwnerChanged>(&event)) {
+            spdlog::info("{} is reached through {} now", moved->subnet.text(), moved->name);
         } else if (const auto* harmful = std::get_if<mesh::TrainsHarmful>(&event)) {
             if (!complained_.insert("trains to " + harmful->name).second) continue;
             spdlog::warn("datagrams sent many at once do not reach {}, those sent alone do: this kernel or a driver does it "
