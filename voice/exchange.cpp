@@ -4,6 +4,7 @@
 #include <array>
 
 #include "net/text.hpp"
+#include "voice/overload.hpp"
 
 namespace voice {
 
@@ -97,7 +98,7 @@ Message Exchange::response_to(ServerId id, int status, std::string_view phrase) 
 void Exchange::answer(ServerId id, int status, net::Now now, std::string_view phrase) {
     if (transactions.request_of(id) == nullptr) return;
     auto response = response_to(id, status, phrase);
-    if (status == 503) response.set("Retry-After", "10");
+    if (status == 503) response.set("Retry-After", retry_after(random));
     transactions.respond(id, response, now);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "net/text.hpp"
+#include "voice/overload.hpp"
 
 namespace voice {
 
@@ -251,7 +252,7 @@ void Forking::finish(Fork& fork, int status, net::Now now, std::string_view reas
     drop_others(fork, nullptr, now, reason);
     if (fork.final_status != 0) return;
     auto response = Message::response(fork.request, status, {}, exchange_.transactions.make_tag());
-    if (status == 503) response.set("Retry-After", "10");
+    if (status == 503) response.set("Retry-After", retry_after(exchange_.random));
     conclude(fork, std::move(response), now);
 }
 

@@ -4,6 +4,10 @@
 
 namespace voice {
 
+std::string retry_after(net::Random& random, std::uint64_t least_s, std::uint64_t most_s) {
+    return std::to_string(least_s + random.below(most_s - least_s + 1));
+}
+
 void Overload::looked(unsigned full_percent, net::Now now) {
     next_look_ = now.steady + kLookEvery;
     if (full_percent < kFullPercent) {

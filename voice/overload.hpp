@@ -3,9 +3,16 @@
 /// lost or old by the time it is read, and it is better to say so (RFC 3261 21.5.4) than to answer everybody too late.
 #pragma once
 
+#include <string>
+
+#include "net/random.hpp"
 #include "net/time.hpp"
 
 namespace voice {
+
+/// The value of a Retry-After, in seconds from `least` to `most`: drawn for each, as those who are refused at the same time are
+/// not to come back at the same time.
+std::string retry_after(net::Random& random, std::uint64_t least_s = 5, std::uint64_t most_s = 15);
 
 class Overload {
 public:

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "voice/overload.hpp"
+
 namespace voice {
 
 namespace {
@@ -181,7 +183,7 @@ Message Registrar::done(int status, const Message& request, const Flow& flow, ne
         return response;
     }
     auto response = reply(request, status);
-    if (status == 503) response.set("Retry-After", "30");
+    if (status == 503) response.set("Retry-After", retry_after(exchange_.random, 30, 60));
     return response;
 }
 

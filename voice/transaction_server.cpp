@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "voice/overload.hpp"
+
 namespace voice {
 namespace {
 
@@ -21,7 +23,6 @@ std::string server_key(const Message& request, const Via& via, std::string_view 
 
 /// The tag of a 503 that no transaction remembers: its ACK comes to nobody.
 constexpr std::string_view kRefusedTag = "meshd-503-";
-constexpr std::uint64_t kRetryAfterLeast_s = 5, kRetryAfterMost_s = 15;  // spread: not all come back at once
 
 bool begins_something(const Message& message) {
     return message.method() != "CANCEL" && message.to_tag().empty();
@@ -88,8 +89,7 @@ void Transactions::State::request_came(Message message, const Flow& flow, net::N
 
 void Transactions::State::refuse(const Message& message, const Flow& reply) {
     auto refusal = Message::response(message, 503, {}, std::string(kRefusedTag) + hex(4));
-    const auto after = kRetryAfterLeast_s + random.u64() % (kRetryAfterMost_s - kRetryAfterLeast_s + 1);
-    refusal.set("Retry-After", std::to_string(after));
+    refusal.set("Retry-After", retry_after(random));
     send(reply, refusal.to_bytes());
 }
 
