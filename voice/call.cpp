@@ -1,6 +1,7 @@
 #include "voice/call.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "net/text.hpp"
 #include "voice/multipart.hpp"
@@ -47,6 +48,11 @@ std::uint64_t packets_of(const Call& call, bool far_only) {
     return sum;
 }
 
+/// Of each office its own: none speaks of what another has been given.
+std::string name_at(const Message& message, const Flow& office) {
+    return std::string(message.call_id()) + '\n' + message.from_tag() + '\n' + office.remote.address.text();
+}
+
 bool has_sdp(const Message& message) { return sdp_part(message.content_type(), message.body()).has_value(); }
 
 }  // namespace
@@ -67,7 +73,7 @@ Call* Calls::open(const Message& invite, const Flow& from, const Aor& caller, co
         return same;
     }
     if (auto* earlier = find(key)) {
-        note_far_end(*earlier, std::nullopt);
+        unlink(*earlier);
         by_key_.erase(key);
     }
     if (full() && !always) return nullptr;
@@ -157,6 +163,27 @@ Call* Calls::other_side(const Call& call) {
     // Two phones of one callee may have been rung each by a call of its own.
     auto* found = only_one(call);
     return found != nullptr && only_one(*found) == &call ? found : nullptr;
+}
+
+void Calls::name_elsewhere(Call& call, const Message& invite, const Flow& from) {
+    by_name_elsewhere_.erase(call.name_elsewhere);
+    auto name = name_at(invite, from);
+    const auto [at, fresh] = by_name_elsewhere_.try_emplace(name, &call);
+    if (!fresh) std::exchange(at->second, &call)->name_elsewhere.clear();
+    call.name_elsewhere = std::move(name);
+}
+
+Call* Calls::named_elsewhere(const Message& request, const Flow& from) {
+    if (from.side != Side::mesh || by_name_elsewhere_.empty()) return nullptr;
+    const auto at = by_name_elsewhere_.find(name_at(request, from));
+    if (at == by_name_elsewhere_.end()) return nullptr;
+    auto& call = *at->second;
+    return call.up && call.answer && call.answer->to_tag() == request.to_tag() ? &call : nullptr;
+}
+
+void Calls::unlink(Call& call) {
+    note_far_end(call, std::nullopt);
+    if (!call.name_elsewhere.empty()) by_name_elsewhere_.erase(call.name_elsewhere);
 }
 
 void Calls::note_far_end(Call& call, const std::optional<net::Endpoint>& end) {
@@ -350,7 +377,7 @@ void Calls::end(const std::string& key, std::string_view why, net::Now now, int 
         keep(call, now);
     }
     if (call.told) exchange_.events.emplace_back(CallEnded{view_of(call), std::string(why)});
-    note_far_end(call, std::nullopt);
+    unlink(call);
     by_key_.erase(at);
 }
 

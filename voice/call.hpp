@@ -41,6 +41,7 @@ struct Call {
     std::uint32_t past_centre_cseq = 0;  ///< of the last INVITE that came past a dead centre
     std::string known_as;                ///< to the phone at the other side of a dead B2BUA, as in Replaces; or empty
     bool handed_over = false;            ///< a B2BUA died before it passed the answer on: it went past it, as all that follows does
+    std::string name_elsewhere;          ///< by which the office that it was handed over to speaks of it; or empty
     std::uint64_t media_seen = 0;  ///< packets in all, when last looked
     net::Steady media_heard;
     std::optional<GatewayLeg> gateway;
@@ -78,6 +79,10 @@ public:
     /// Of a call between phones of this office that a B2BUA has turned back: the one that was placed by a phone, of the one that
     /// the centre has brought, and the other way round, as their media says. Null if there is none, or more than one.
     Call* other_side(const Call& call);
+    /// From now on the office that this INVITE came from is understood when it speaks of the call by the names that the INVITE has.
+    void name_elsewhere(Call& call, const Message& invite, const Flow& from);
+    /// The call that is up, and that an office speaks of by its own name for it; null if there is none.
+    Call* named_elsewhere(const Message& request, const Flow& from);
     static bool from_caller(const Call& call, const Message& request) { return request.from_tag() == call.from_tag; }
 
     /// Takes the SDP of a request on its way through the calls of its fork, that of a response on its way back. False:
@@ -127,6 +132,8 @@ private:
     void keep(Call& call, net::Now now);
     /// Its media has been moved, or ends: it is found by its far end, or `end` by none.
     void note_far_end(Call& call, const std::optional<net::Endpoint>& end);
+    /// Nothing finds it any more but its key, which goes next.
+    void unlink(Call& call);
     void watch(Call& call, net::Now now);
     std::string silence_in_words(const Call& call, Leg leg, bool from_elsewhere) const;
     CallMedia::From media_from(const Call& call, bool from_caller, const Flow& from) const;
@@ -135,6 +142,7 @@ private:
     Exchange& exchange_;
     std::unordered_map<std::string, Call> by_key_;
     std::multimap<net::Endpoint, Call*> by_far_end_;
+    std::unordered_map<std::string, Call*> by_name_elsewhere_;
     CallHistory history_;
     net::Steady next_look_;
     std::uint64_t changes_ = 0;

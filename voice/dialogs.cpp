@@ -8,7 +8,8 @@
 namespace voice {
 
 void Dialogs::arrived(const RequestArrived& event, net::Now now) {
-    if (event.flow.side == Side::mesh && event.message.has(kPastCentre)) return from_past_centre(event, now);
+    auto* brought = brought_past_centre(event.message, event.flow);
+    if (brought != nullptr || (event.flow.side == Side::mesh && event.message.has(kPastCentre))) return from_past_centre(event, brought, now);
     const auto& request = event.message;
     const auto* call = calls_.of(request, event.flow.side == Side::phone);
     const bool past = call != nullptr && call->handed_over;
@@ -20,6 +21,9 @@ void Dialogs::arrived(const RequestArrived& event, net::Now now) {
     fork.request.remove(kPastCentre);
     fork.calls = calls_of(request, event.flow, step && step->past_centre);
     const auto own = fork.calls.size();
+    if (!step && centre_dead && call != nullptr && !call->up && request.is("BYE") && Calls::from_caller(*call, request)) {
+        return give_up(fork, *call, now);
+    }
     if (!step && centre_dead) step = past_centre(fork);
     if (step && !may_go(fork, step->target)) {
         auto* end = moved_end(fork);
@@ -74,9 +78,23 @@ std::optional<Dialogs::Step> Dialogs::past_centre(Fork& fork) {
     return Step{{Path::mesh, *flow, fork.request.uri(), {}, {}}, false};
 }
 
-void Dialogs::from_past_centre(const RequestArrived& event, net::Now now) {
+void Dialogs::give_up(const Fork& bye, const Call& call, net::Now now) {
+    if (!may_speak(bye)) {
+        ++exchange_.counters.forged;
+        return exchange_.answer(bye.id, 403, now, "Not registered here");
+    }
+    const auto invites = forking_.copies_of(*call.invite);  // the call goes with them
+    exchange_.answer(bye.id, 200, now);
+    for (const auto id : invites) forking_.cancelled(id, now);
+}
+
+Call* Dialogs::brought_past_centre(const Message& request, const Flow& from) {
+    if (from.side != Side::mesh) return nullptr;
+    return request.has(kPastCentre) ? spoken_of(exchange_, calls_, request, from) : calls_.named_elsewhere(request, from);
+}
+
+void Dialogs::from_past_centre(const RequestArrived& event, Call* call, net::Now now) {
     Fork fork(event.id, event.message, event.flow, this);
-    auto* call = spoken_of(exchange_, calls_, event.message, event.flow);
     if (const auto name = event.message.get(kKnownAs); name && call != nullptr && event.message.is("OPTIONS")) {
         constexpr std::size_t kLongest = 1000;
         if (name->size() <= kLongest) call->known_as = *name;
@@ -91,11 +109,11 @@ void Dialogs::from_past_centre(const RequestArrived& event, net::Now now) {
 
 void Dialogs::ack(const AckArrived& event, net::Now now) {
     Fork fork(0, event.message, event.flow, this);
-    if (event.flow.side == Side::mesh && event.message.has(kPastCentre)) {
-        auto* call = spoken_of(exchange_, calls_, event.message, event.flow);
-        const auto target = call != nullptr ? into_dialog(exchange_, *call, fork.request) : std::nullopt;
+    auto* brought = brought_past_centre(event.message, event.flow);
+    if (brought != nullptr || (event.flow.side == Side::mesh && event.message.has(kPastCentre))) {
+        const auto target = brought != nullptr ? into_dialog(exchange_, *brought, fork.request) : std::nullopt;
         if (!target) return;
-        fork.calls = {call->key};
+        fork.calls = {brought->key};
         return send_ack(fork, *target, now);
     }
     // It goes where the answer came from.

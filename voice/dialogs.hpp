@@ -46,8 +46,12 @@ private:
     std::optional<Step> next(const Message& request, const Flow& from, bool avoid_centre) const;
     /// Past a dead B2BUA, where next() knows no way. Gives the fork's request its last shape.
     std::optional<Step> past_centre(Fork& fork);
-    /// What another node brings past a dead B2BUA.
-    void from_past_centre(const RequestArrived& event, net::Now now);
+    /// Of what another node brings past a dead B2BUA, the call here that it is of: as its media says, or by the name that the call
+    /// was handed over under, which that office uses when it hangs up by itself. Null if there is none.
+    Call* brought_past_centre(const Message& request, const Flow& from);
+    void from_past_centre(const RequestArrived& event, Call* call, net::Now now);
+    /// No early dialog leads past a dead B2BUA: the caller's BYE in one is for us, and means CANCEL.
+    void give_up(const Fork& bye, const Call& call, net::Now now);
     void send_ack(Fork& fork, const Target& target, net::Now now);
     /// Whether it may go there: the centre judges phones for itself, whom it sends is believed, and so is who is in a
     /// call of ours under the name that the call gave him; of all others a phone must be registered, and a node must

@@ -386,6 +386,7 @@ bool Requests::handed_over(const RequestArrived& event, const Aor& caller, const
     if (rung.empty() || answered != call->up || (!answered && waits)) return false;
     if (answered) std::iter_swap(rung.begin(), winner);
     call->handed_over = true;
+    calls_.name_elsewhere(*call, event.message, event.flow);
     call->past_centre_cseq = call->invite->cseq().number;  // it will want an ACK to that
     call->forks -= static_cast<unsigned>(std::min<std::size_t>(call->forks, rung.size() - 1));
     for (const auto id : rung) merging_.ended(id, false, now);

@@ -419,6 +419,82 @@ TEST_CASE("a call that rings on past its dead B2BUA is given up by the caller, o
     }
 }
 
+TEST_CASE("a caller who gives up as his callee answers past a dead B2BUA leaves nobody in a call, and the callee's phone hears so at once") {
+    for (const bool by_bye : {false, true}) {
+        for (const auto later : {-8ms, -4ms, 0ms, 4ms, 8ms}) {  // than the answer left the callee's phone; 10 ms each way
+            CAPTURE(by_bye, later.count());
+            BackToBack scene;
+            const auto line = scene.ring(scene.fay, scene.gus, "gus");
+            scene.kill_centre();
+            REQUIRE(scene.gus.count("INVITE") == 1);
+            const auto give_up = [&] {
+                if (by_bye) {
+                    scene.fay.hang_up(line);
+                } else {
+                    scene.fay.cancel(line);
+                }
+            };
+            if (later < 0ms) give_up();
+            scene.world.run(later < 0ms ? -later : 0ms);
+            scene.gus.pick_up(0);
+            scene.world.run(later < 0ms ? 0ms : later);
+            if (later >= 0ms) give_up();
+            scene.world.run(1s);
+            CHECK(scene.fay.last("INVITE") == 487);
+            if (by_bye) CHECK(scene.fay.last("BYE") == 200);
+            CHECK(scene.gus.count("CANCEL") == 0);
+            CHECK(scene.gus.count("ACK") == 1);
+            CHECK(scene.gus.count("BYE") == 1);
+            CHECK_FALSE(scene.gus.up(0));
+            for (const auto* method : {"ACK", "BYE"}) {
+                REQUIRE(scene.gus.latest(method) != nullptr);
+                CHECK(scene.gus.latest(method)->call_id() == scene.gus.latest("INVITE")->call_id());
+            }
+            CHECK(scene.gus.latest("ACK")->cseq().number == scene.gus.latest("INVITE")->cseq().number);
+            CHECK(scene.gus.latest("BYE")->cseq().number > scene.gus.latest("INVITE")->cseq().number);
+            CHECK(scene.quiet());
+            CHECK(scene.gus.count("BYE") == 1);
+        }
+    }
+}
+
+TEST_CASE("no other office ends a call by the name that the caller's office has for it") {
+    BackToBack scene;
+    const auto line = scene.ring(scene.fay, scene.gus, "gus");
+    scene.kill_centre();
+    scene.gus.pick_up(0);
+    scene.world.run(2s);
+    REQUIRE(scene.fay.up(line));
+    REQUIRE(scene.gus.up(0));
+    const auto* answer = scene.fay.latest("INVITE", 200);
+    const auto bye_of = [&](const Office& office, const std::string& to_tag) {
+        auto bye = voice::Message::request("BYE", *voice::Uri::parse("sip:gus@acme.example"));
+        bye.set_from(answer->from());
+        auto to = answer->to();
+        to.params.set("tag", to_tag);
+        bye.set_to(to);
+        bye.set("Call-ID", answer->call_id());
+        bye.set("CSeq", "77 BYE");
+        const net::Endpoint at{office.overlay_address(), 5080, 0};
+        voice::Via via;
+        via.host = at.address.text();
+        via.port = at.port;
+        via.params.set("branch", "z9hG4bK" + at.address.text() + to_tag);
+        bye.push_via(via);
+        scene.munich.proxy.receive({voice::Transport::udp, {scene.munich.overlay_address(), 5080, 0}, at, 0, voice::Side::mesh}, bye.to_bytes(),
+                                   scene.world.now);
+        scene.world.flush();
+        scene.world.run(1s);
+    };
+    bye_of(scene.london, answer->to_tag());
+    bye_of(scene.trento, "another");  // of that office, and no dialog of this call
+    CHECK(scene.gus.count("BYE") == 0);
+    CHECK(scene.gus.up(0));
+    bye_of(scene.trento, answer->to_tag());
+    CHECK(scene.gus.count("BYE") == 1);
+    CHECK_FALSE(scene.gus.up(0));
+}
+
 TEST_CASE("a PRACK that a dead B2BUA swallows has an answer, and the call is set up by the mesh") {
     for (const bool alive : {true, false}) {
         CAPTURE(alive);
