@@ -42,6 +42,8 @@ struct Call {
     std::string known_as;                ///< to the phone at the other side of a dead B2BUA, as in Replaces; or empty
     bool handed_over = false;            ///< a B2BUA died before it passed the answer on: it went past it, as all that follows does
     std::string name_elsewhere;          ///< by which the office that it was handed over to speaks of it; or empty
+    bool acknowledged = false;           ///< an ACK to its answer has passed here
+    bool ack_asked = false;              ///< the caller's office is being asked for one: see LateAcks
     std::uint64_t media_seen = 0;  ///< packets in all, when last looked
     net::Steady media_heard;
     std::optional<GatewayLeg> gateway;

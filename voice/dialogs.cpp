@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "voice/late_acks.hpp"
 #include "voice/past_centre.hpp"
 #include "voice/replaces.hpp"
 
@@ -95,6 +96,9 @@ Call* Dialogs::brought_past_centre(const Message& request, const Flow& from) {
 
 void Dialogs::from_past_centre(const RequestArrived& event, Call* call, net::Now now) {
     Fork fork(event.id, event.message, event.flow, this);
+    if (event.message.has(kAckWanted) && event.message.is("OPTIONS")) {
+        return exchange_.answer(event.id, call != nullptr && call->acknowledged ? 200 : 481, now);
+    }
     if (const auto name = event.message.get(kKnownAs); name && call != nullptr && event.message.is("OPTIONS")) {
         constexpr std::size_t kLongest = 1000;
         if (name->size() <= kLongest) call->known_as = *name;
@@ -147,6 +151,8 @@ void Dialogs::send_ack(Fork& fork, const Target& target, net::Now now) {
     shape(fork, target, request, now);
     request.push_via(exchange_.transactions.make_via(target.flow, exchange_.sent_by(target.flow)));
     exchange_.transactions.send(request, target.flow);
+    auto* call = fork.calls.empty() ? nullptr : calls_.find(fork.calls.front());
+    if (call != nullptr && call->answer) call->acknowledged |= call->answer->cseq().number == fork.as_asked().cseq().number;
 }
 
 std::optional<Dialogs::Step> Dialogs::next(const Message& request, const Flow& from, bool avoid_centre) const {

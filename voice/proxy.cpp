@@ -300,7 +300,7 @@ void Proxy::Parts::failed(ClientId id, int status, net::Now now) {
 
 bool Proxy::Parts::is_own(ClientId id, int status, net::Now now) {
     return pager.response(id, status, now) || watching.response(id, status, now) || notifier.response(id, status, now) ||
-           centre_lamps.response(id, status, now);
+           centre_lamps.response(id, status, now) || requests.response(id, status, now);
 }
 
 int Proxy::Parts::refused(const Message& request) const {

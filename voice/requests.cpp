@@ -537,6 +537,7 @@ void Requests::passing(Fork& fork, const Branch& branch, Message& response, net:
         if (call->callee_near) spell_record_route(response);
         if (branch.target.path == Path::outside) hear(response, now);
         if (response.status() < 200) calls_.ringing(*call, branch.target.path, now);
+        if (answers && call->up && fork.from.side == Side::centre) late_acks_.repeated(*call, now);
         if (answers) calls_.answered(*call, branch, response, now);
     }
     if (by_trunk) Trunks::undress(fork.request, response);

@@ -11,6 +11,7 @@
 
 #include "voice/call.hpp"
 #include "voice/credentials.hpp"
+#include "voice/late_acks.hpp"
 #include "voice/lookup.hpp"
 #include "voice/merging.hpp"
 #include "voice/notifier.hpp"
@@ -31,6 +32,7 @@ public:
           notifier_(notifier),
           trunks_(trunks),
           lookup_(exchange),
+          late_acks_(exchange, calls, forking.forsaken()),
           outside_(exchange) {}
 
     void arrived(const RequestArrived& event, net::Now now);
@@ -40,6 +42,8 @@ public:
         held_.erase(id);
         outside_.forget(id);
     }
+    /// The answer to a request of our own, or 408 or 503 where there is none; false if it was not ours.
+    bool response(ClientId id, int status, net::Now now) { return late_acks_.response(id, status, now); }
     /// DNS has led somewhere, or nowhere. False: it was asked for by somebody else.
     bool found(const NameFound& found, net::Now now);
     void tick(net::Now now);
@@ -120,6 +124,7 @@ private:
     Trunks& trunks_;
     Lookup lookup_;
     Merging merging_;
+    LateAcks late_acks_;
     Outside outside_;
     std::unordered_map<ServerId, Held> held_;
 };

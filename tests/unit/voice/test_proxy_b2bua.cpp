@@ -495,6 +495,72 @@ TEST_CASE("no other office ends a call by the name that the caller's office has 
     CHECK_FALSE(scene.gus.up(0));
 }
 
+TEST_CASE("an answer that a centre passed on before it died, and whose ACK it did not, is acknowledged for the caller, once") {
+    for (const bool back_to_back : {true, false}) {
+        for (const bool by_caller : {true, false}) {
+            for (const auto after : {0ms, 15ms}) {  // the ACK is on its way to the caller's office, or to the centre
+                CAPTURE(back_to_back, by_caller, after.count());
+                BackToBack scene;
+                scene.centre.back_to_back = back_to_back;
+                const auto line = scene.ring(scene.fay, scene.gus, "gus");
+                scene.gus.pick_up(0);
+                REQUIRE(scene.world.run_until([&] { return scene.fay.up(line); }));
+                scene.world.run(after);
+                scene.centre.alive = false;
+                REQUIRE(scene.gus.count("ACK") == 0);
+                scene.world.run(12s);
+                CHECK(scene.gus.count("ACK") == 1);
+                CHECK(scene.gus.latest("ACK")->call_id() == scene.gus.latest("INVITE")->call_id());
+                CHECK(scene.gus.latest("ACK")->cseq().number == scene.gus.latest("INVITE")->cseq().number);
+                scene.world.run(40s);
+                CHECK(scene.gus.count("ACK") == 1);
+                CHECK(scene.fay.up(line));
+                CHECK(scene.gus.up(0));
+                auto& one = by_caller ? scene.fay : scene.gus;
+                auto& other = by_caller ? scene.gus : scene.fay;
+                one.hold(0);
+                scene.world.run(2s);
+                CHECK(one.last("INVITE") == 200);
+                one.hang_up(0);
+                scene.world.run(2s);
+                CHECK_FALSE(other.up(0));
+                CHECK(scene.quiet());
+            }
+        }
+    }
+}
+
+TEST_CASE("the ACK that an answer gets past a dead centre may be lost, and the question for it, too") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        CAPTURE(seed);
+        BackToBack scene(seed);
+        const auto line = scene.ring(scene.fay, scene.gus, "gus");
+        scene.gus.pick_up(0);
+        REQUIRE(scene.world.run_until([&] { return scene.fay.up(line); }));
+        scene.centre.alive = false;
+        scene.world.lost_percent = 25;
+        CHECK(scene.world.run_until([&] { return scene.gus.count("ACK") > 0; }));
+        scene.world.lost_percent = 0;
+        scene.world.run(10s);
+        CHECK(scene.gus.count("ACK") <= 2);
+        CHECK(scene.fay.up(line));
+        CHECK(scene.gus.up(0));
+    }
+}
+
+TEST_CASE("an answer that has reached the caller's office and not his phone is not acknowledged for him") {
+    BackToBack scene;
+    const auto line = scene.ring(scene.fay, scene.gus, "gus");
+    scene.gus.pick_up(0);
+    scene.world.cut.insert(scene.fay.at.address);
+    scene.world.run(35ms);
+    REQUIRE(scene.trento.proxy.calls().front().state == "up");
+    scene.centre.alive = false;
+    scene.world.run(20s);
+    CHECK(scene.gus.count("ACK") == 0);
+    CHECK_FALSE(scene.fay.up(line));
+}
+
 TEST_CASE("a PRACK that a dead B2BUA swallows has an answer, and the call is set up by the mesh") {
     for (const bool alive : {true, false}) {
         CAPTURE(alive);
