@@ -186,6 +186,20 @@ Outbound outbound(const ForwardingTable& table, PacketBuffer packet, net::Steady
     return result;
 }
 
+bool can_be_for_us(const ForwardingTable& table, net::ByteView datagram) {
+    if (is_introduction(datagram)) return mac1_valid(datagram, table.mac1_key);
+    const auto type = type_of(datagram);
+    if (!type) return false;
+    switch (*type) {
+        case MessageType::data:
+        case MessageType::aes_data: return table.receivers.contains(index_at(datagram, 4));
+        case MessageType::initiation: return mac1_valid(datagram, table.mac1_key);
+        case MessageType::response: return mac1_valid(datagram, table.mac1_key) && table.awaits(index_at(datagram, 8));
+        case MessageType::cookie_reply: return table.awaits(index_at(datagram, 4));
+    }
+    return false;
+}
+
 Inbound inbound(const ForwardingTable& table, net::MutableBytes datagram, const net::Endpoint& from, net::Steady now,
                 Lane lane) {
     if (is_introduction(datagram)) {

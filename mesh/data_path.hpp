@@ -76,6 +76,8 @@ struct Inbound {
     std::size_t mtu_bytes = 0;  ///< tun: what the peer's path takes
     bool checksum_left = false; ///< tun: fill in the packet's TCP or UDP checksum, or have the kernel do it
 };
+/// Whether inbound() could make something of a datagram: a handshake whose mac1 is valid, an index of ours. Nothing is opened.
+bool can_be_for_us(const ForwardingTable& table, net::ByteView datagram);
 Inbound inbound(const ForwardingTable& table, net::MutableBytes datagram, const net::Endpoint& from, net::Steady now,
                 Lane lane = Lane::control);
 

@@ -232,6 +232,7 @@ void read_top(const Value& value, Config& out) {
         {"data", read_data},
         {"voice", read_voice},
         {"dns", read_dns},
+        {"streams", read_streams},
     });
     value.members(kKeys, out);
 }
@@ -255,6 +256,11 @@ void check_together(const Config& config, std::string_view file, unsigned line) 
         if (port < voice.first_media_port || port > voice.last_media_port) continue;
         refuse("\"voice.media_ports\" holds port " + std::to_string(port) +
                ", which has another use here; move the range, such as to [20000, 29999]");
+    }
+    for (const auto& at : config.streams.listen) {
+        if (at.port == voice.port || (voice.tls.listens && at.port == voice.tls.port) || at.port == kOverlaySipPort) {
+            refuse("\"streams.listen\" has port " + std::to_string(at.port) + ", which carries SIP; choose another");
+        }
     }
     if (voice.outage_expires > voice.expires) {
         refuse("\"voice.outage_expires_s\" is " + std::to_string(voice.outage_expires.count()) +

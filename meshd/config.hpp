@@ -115,6 +115,18 @@ struct DnsConfig {
     DnsConfig();
 };
 
+/// Datagrams on TLS over TCP, where UDP is blocked.
+struct StreamsConfig {
+    std::vector<net::Endpoint> listen;     ///< wildcard addresses included; empty: nowhere
+    std::vector<net::Endpoint> advertise;  ///< where others reach us by it besides, as behind a port that is passed on
+    bool dial = true;                      ///< others, where UDP does not reach them
+    std::string proxy;                     ///< that dialled streams may go through, as parse_http_proxy() takes it; empty: none
+    bool proxy_has_user = false;
+    bool proxy_of_environment = true;      ///< instead: the one that https_proxy names, if it is set
+    std::string proxy_password_file;
+    std::string server_name;               ///< that dialled streams ask for; empty: none
+};
+
 struct Config {
     std::uint16_t listen_port = 51820;
     std::vector<HostPort> bootstrap;
@@ -126,6 +138,7 @@ struct Config {
     DataConfig data;
     VoiceConfig voice;
     DnsConfig dns;
+    StreamsConfig streams;
 };
 
 inline constexpr const char* kDefaultConfigPath = "/etc/meshd/meshd.json";

@@ -14,10 +14,10 @@
 
 namespace meshd {
 
-voice::Password trunk_password(const std::string& path) {
-    const auto refuse = [&](const std::string& why) {
-        throw std::runtime_error("a trunk's password, in " + path + ": " + why);
-    };
+voice::Password trunk_password(const std::string& path) { return password_in(path, "a trunk's password"); }
+
+voice::Password password_in(const std::string& path, const std::string& whose) {
+    const auto refuse = [&](const std::string& why) { throw std::runtime_error(whose + ", in " + path + ": " + why); };
     const loop::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!file.is_open()) refuse(std::string("cannot be read: ") + std::strerror(errno));
     struct stat at = {};

@@ -295,3 +295,27 @@ TEST_CASE("without a session a packet for a virtual endpoint waits as any other 
     CHECK(result.verdict == Outbound::Verdict::no_session);
     CHECK_FALSE(result.carried());
 }
+
+TEST_CASE("what can be for us is told without opening it: a valid mac1, or an index of ours") {
+    Pair pair;
+    std::vector<net::Bytes> said;
+    pair.wire.filter = [&](Wire::Flying& one) {
+        if (one.sender == &pair.alice) {
+            CHECK(mesh::can_be_for_us(*pair.bob.wireguard.table(), one.bytes));
+            CHECK_FALSE(mesh::can_be_for_us(*pair.alice.wireguard.table(), one.bytes));
+            said.push_back(one.bytes);
+        } else {
+            CHECK(mesh::can_be_for_us(*pair.alice.wireguard.table(), one.bytes));
+        }
+        return true;
+    };
+    pair.connect();
+    pair.alice_sends();
+    REQUIRE(said.size() == 3);  // an initiation, the keepalive that confirms, data
+    const auto table = pair.bob.wireguard.table();
+    for (auto bytes : said) {
+        bytes[bytes[0] == std::byte{4} ? 5 : 120] ^= std::byte{1};  // the index, or what mac1 is over
+        CHECK_FALSE(mesh::can_be_for_us(*table, bytes));
+    }
+    for (const std::size_t size : {0, 3, 31, 1000}) CHECK_FALSE(mesh::can_be_for_us(*table, net::Bytes(size)));
+}

@@ -406,3 +406,32 @@ TEST_CASE("a trunk that could not work is refused with its line and what to do")
     CHECK_THAT(trunk(good + R"(}, {"name": "a", "server": "sip:192.0.2.2")"), Contains("two trunks are named"));
     CHECK_THAT(config_refusal(R"({"voice": {"emergency": ["1 1 2"]}})"), Contains("calls for help"));
 }
+
+TEST_CASE("streams are configured by where they listen, what others are told, and the proxy to go through") {
+    const auto none = parse_config("{}", "x").streams;
+    CHECK(none.listen.empty());
+    CHECK(none.dial);
+    CHECK(none.proxy_of_environment);
+    const auto streams = parse_config(R"({"streams": {"listen": ["0.0.0.0:443", "[::]:443"], "advertise": ["198.51.100.7:443"],
+        "dial": false, "proxy": "http://user@proxy.example:3128", "proxy_password_file": "/etc/meshd/proxy",
+        "server_name": "WWW.example"}})", "x").streams;
+    REQUIRE(streams.listen.size() == 2);
+    CHECK(streams.listen[1].text() == "[::]:443");
+    REQUIRE(streams.advertise.size() == 1);
+    CHECK_FALSE(streams.dial);
+    CHECK(streams.proxy == "http://user@proxy.example:3128");
+    CHECK_FALSE(streams.proxy_of_environment);
+    CHECK(streams.server_name == "www.example");
+    CHECK_FALSE(parse_config(R"({"streams": {"proxy": "none"}})", "x").streams.proxy_of_environment);
+    CHECK_THAT(config_refusal("{\"streams\": {\n\"listen\": [\"443\"]}}"),
+               StartsWith("meshd.json:2: \"streams.listen[0]\" must be an ADDRESS:PORT of this machine"));
+    CHECK_THAT(config_refusal("{\"streams\": {\n\"proxy\": \"https://proxy.example:443\"}}"),
+               StartsWith("meshd.json:2: \"streams.proxy\" must be \"auto\", \"none\" or an HTTP proxy"));
+    CHECK_THAT(config_refusal(R"({"streams": {"proxy": "http://user:secret@proxy.example:3128"}})"),
+               Contains("put it into a file") && !Contains("secret@"));
+    CHECK_THAT(config_refusal(R"({"streams": {"proxy": "http://user@proxy.example:3128"}})"), Contains("go together"));
+    CHECK_THAT(config_refusal(R"({"streams": {"proxy_password_file": "/x"}})"), Contains("go together"));
+    CHECK_THAT(config_refusal(R"({"streams": {"advertise": ["0.0.0.0:443"]}})"), Contains("that others can send to"));
+    CHECK_THAT(config_refusal(R"({"streams": {"listen": ["0.0.0.0:5060"]}})"), Contains("which carries SIP"));
+    CHECK_THAT(config_refusal(R"({"streams": {"listens": []}})"), Contains("did you mean \"streams.listen\"?"));
+}
