@@ -94,6 +94,11 @@ struct ToJson {
             if (n.phones.*port != 0) ports[key] = n.phones.*port;
         }
         if (!ports.empty()) out["p"] = std::move(ports);
+        std::vector<std::byte> found;
+        for (const auto one : n.found) found.push_back(static_cast<std::byte>(one));
+        if (!found.empty()) out["f"] = binary(found);
+        put(out, "t", n.streams, endpoint_json);
+        if (n.nat != NatMapping::unknown) out["n"] = static_cast<std::uint8_t>(n.nat);
         return out;
     }
     Json operator()(const Bindings& b) const {
@@ -336,6 +341,13 @@ std::optional<Body> read(const RecordKey& key, Fields& in) {
             n.offered = in.list<net::Prefix>("s", kMaxSubnets, [&](const Json& one) { return in.prefix_of(one); });
             n.trunks = in.list<OfferedTrunk>("k", kMaxTrunks, [&](const Json& one) { return read_trunk(in, one); });
             n.phones = read_phone_ports(in);
+            // What a later version knows more of counts as not said.
+            for (const auto one : in.bytes("f", kMaxEndpoints, false)) {
+                n.found.push_back(one <= static_cast<std::byte>(Found::seen) ? static_cast<Found>(one) : Found::unsaid);
+            }
+            n.streams = in.list<net::Endpoint>("t", kMaxStreams, [&](const Json& one) { return in.endpoint_of(one); });
+            const auto nat = in.number("n", UINT8_MAX, false);
+            if (nat <= static_cast<std::uint8_t>(NatMapping::endpoint_dependent)) n.nat = static_cast<NatMapping>(nat);
             return n;
         }
         case RecordType::bindings: return read_bindings(key, in);

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "mesh/paths.hpp"
 #include "mesh/record.hpp"
 #include "net/address.hpp"
 #include "net/time.hpp"
@@ -87,6 +88,7 @@ struct OfferedTrunk {
     bool emergency = false;             ///< it takes calls for help, too
     bool operator==(const OfferedTrunk&) const = default;
 };
+inline constexpr std::size_t kMaxStreams = 4;
 inline constexpr std::size_t kMaxTrunks = 4, kMaxTrunkPrefixes = 8;  // a record holds 2 kB
 
 /// By which ports phones may come to a node, at its addresses in the overlay; 0: not by that.
@@ -95,12 +97,24 @@ struct PhonePorts {
     bool operator==(const PhonePorts&) const = default;
 };
 
+/// What a node's NAT does with its endpoint toward different members (RFC 4787 4.1), as far as these can tell.
+enum class NatMapping : std::uint8_t {
+    unknown,
+    none,                  ///< it is seen where it is
+    endpoint_independent,  ///< all see it at one endpoint
+    endpoint_dependent,    ///< each sees it at another ("symmetric")
+};
+std::string_view text(NatMapping mapping);
+
 struct NodeInfo {
     std::vector<net::Endpoint> endpoints;  ///< where it may be reached; at most 16
     std::uint32_t capabilities = 0;
     std::vector<net::Prefix> offered;      ///< subnets that it can route now
     std::vector<OfferedTrunk> trunks = {};  ///< that work now; of a node with the voice role
     PhonePorts phones = {};                 ///< of a node with the voice role; earlier versions do not say it
+    std::vector<Found> found = {};            ///< of each endpoint, how the node knows it; shorter where it does not say
+    std::vector<net::Endpoint> streams = {};  ///< where it listens for TLS; at most kMaxStreams
+    NatMapping nat = NatMapping::unknown;     ///< what IPv4 goes through
     bool operator==(const NodeInfo&) const = default;
 };
 

@@ -16,6 +16,7 @@ constexpr std::size_t kPartBytes = kMaxFrameBody - kPartHead;
 enum class FrameType : std::uint8_t {
     hello = 1, ping = 2, path_challenge = 3, leaving = 4, digest = 5, inventory = 6, want = 7, records = 8,
     record_part = 9, join_request = 10, join_reply = 11, mtu_probe = 12, train_probe = 13,
+    punch = 14, relayed = 15,
 };
 
 void put(net::Writer& out, const net::Endpoint& endpoint) {
@@ -60,6 +61,7 @@ struct Put {
     }
     FrameType operator()(const PathChallenge& f) const {
         out.u64be(f.token).u8(f.reply ? 1 : 0);
+        if (f.reply) put(out, f.observed);
         return FrameType::path_challenge;
     }
     FrameType operator()(const TrainProbe& f) const {
@@ -71,6 +73,19 @@ struct Put {
         return FrameType::mtu_probe;
     }
     FrameType operator()(const Leaving&) const { return FrameType::leaving; }
+    FrameType operator()(const Punch& f) const {
+        out.u8(f.answer_wanted ? 1 : 0).u8(static_cast<std::uint8_t>(f.candidates.size()));
+        for (const auto& one : f.candidates) {
+            put(out, one.endpoint);
+            out.u8(one.found);
+        }
+        return FrameType::punch;
+    }
+    FrameType operator()(const Relayed& f) const {
+        out.u8(static_cast<std::uint8_t>(static_cast<unsigned>(f.kind) | (f.never_fragment ? 0x80U : 0U)));
+        out.bytes(f.member.view()).bytes(f.message);
+        return FrameType::relayed;
+    }
     FrameType operator()(const Digest& f) const {
         out.u8(f.depth_bits).u64be(f.prefix);
         for (const auto sum : f.sums) out.u64be(sum);
@@ -144,6 +159,11 @@ std::optional<Frame> get_frame(FrameType type, net::Reader& in) {
             PathChallenge f;
             f.token = in.u64be();
             f.reply = in.u8() == 1;
+            if (f.reply && in.left() > 0) {
+                const auto observed = get_endpoint(in);
+                if (!observed) return std::nullopt;
+                f.observed = *observed;
+            }
             return f;
         }
         case FrameType::mtu_probe: {
@@ -164,6 +184,29 @@ std::optional<Frame> get_frame(FrameType type, net::Reader& in) {
             return f;
         }
         case FrameType::leaving: return Leaving{};
+        case FrameType::punch: {
+            Punch f;
+            f.answer_wanted = in.u8() == 1;
+            const std::size_t count = in.u8();
+            if (count > kMaxPunch) return std::nullopt;
+            for (std::size_t i = 0; i < count; ++i) {
+                const auto endpoint = get_endpoint(in);
+                if (!endpoint) return std::nullopt;
+                f.candidates.push_back({*endpoint, in.u8()});
+            }
+            in.bytes(in.ok() ? in.left() : 0);
+            return f;
+        }
+        case FrameType::relayed: {
+            Relayed f;
+            const auto kind = in.u8();
+            if ((kind & 0x7F) > static_cast<std::uint8_t>(Relayed::Kind::no_way)) return std::nullopt;
+            f.kind = static_cast<Relayed::Kind>(kind & 0x7F);
+            f.never_fragment = (kind & 0x80) != 0;
+            get(in, f.member);
+            f.message = net::copy(in.bytes(in.ok() ? in.left() : 0));
+            return f;
+        }
         case FrameType::digest: {
             Digest f;
             f.depth_bits = in.u8();
@@ -249,10 +292,10 @@ net::Bytes encode(const Frame& frame, std::size_t pad_to) {
     net::Writer body;
     const auto type = std::visit(Put{body}, frame);
     const bool pads = type == FrameType::digest || type == FrameType::inventory || type == FrameType::want ||
-                      type == FrameType::join_request;
+                      type == FrameType::join_request || type == FrameType::punch;
     const std::size_t padded = std::min(pad_to, kMaxFrameBytes);
     if (pads && body.size() + 4 < padded) body.zeros(padded - 4 - body.size());
-    assert(body.size() <= kMaxFrameBody);
+    assert(body.size() <= kMaxFrameBody || type == FrameType::relayed);
     net::Writer out;
     out.u8(kFrameFormat).u8(static_cast<std::uint8_t>(type)).u16be(static_cast<std::uint16_t>(body.size())).bytes(body.view());
     return out.take();
@@ -263,11 +306,16 @@ std::optional<Frame> decode_frame(net::ByteView payload) {
     const auto format = outer.u8();
     const auto type = outer.u8();
     const auto body = outer.bytes(outer.u16be());
-    if (!outer.ok() || format != kFrameFormat || body.size() > kMaxFrameBody) return std::nullopt;
+    const bool too_large = body.size() > kMaxFrameBody && static_cast<FrameType>(type) != FrameType::relayed;
+    if (!outer.ok() || format != kFrameFormat || too_large) return std::nullopt;
     net::Reader in(body);
     auto frame = get_frame(static_cast<FrameType>(type), in);
     if (!frame || !in.at_end()) return std::nullopt;
     return frame;
+}
+
+bool is_relayed(net::ByteView payload) {
+    return payload.size() >= 4 && payload[0] == std::byte{kFrameFormat} && payload[1] == static_cast<std::byte>(FrameType::relayed);
 }
 
 net::MutableBytes probe_in(net::MutableBytes payload) {

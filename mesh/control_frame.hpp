@@ -41,6 +41,7 @@ struct Ping {
 struct PathChallenge {
     std::uint64_t token = 0;
     bool reply = false;
+    net::Endpoint observed = {};  ///< of a reply: where the challenge came from; none if that is no endpoint of UDP
 };
 /// Asks for a reply, which says that a packet of that size has come. Padding behind the frame makes the packet that large.
 struct MtuProbe {
@@ -59,6 +60,32 @@ struct TrainProbe {
 };
 /// The sender is going down: look for another way now.
 struct Leaving {};
+/// "Probe me at these now; I am probing you" (hole punching). Padded, so that what it makes its receiver send stays within
+/// kReplyFactor times what came.
+struct Punch {
+    struct Candidate {
+        net::Endpoint endpoint;
+        std::uint8_t found = 0;  ///< a Found; what is not known counts as unsaid
+    };
+    std::vector<Candidate> candidates;  ///< at most kMaxPunch
+    bool answer_wanted = false;         ///< the sender wants to know the receiver's
+};
+inline constexpr std::size_t kMaxPunch = 8;
+/// A WireGuard message from one member to another, through a third. One hop: who gets it for somebody else passes it on to
+/// him, inside the session with him, and to nobody but him.
+struct Relayed {
+    enum class Kind : std::uint8_t {
+        pass_on,    ///< `member` is who it is for
+        delivered,  ///< `member` is who it comes from
+        no_way,     ///< there is no session with `member` here; without a message
+    };
+    Kind kind = Kind::pass_on;
+    bool never_fragment = false;
+    net::NodeKey member;
+    net::Bytes message;
+};
+/// Of a Relayed frame that carries a message of so many bytes.
+constexpr std::size_t relayed_bytes(std::size_t message_bytes) { return 4 + 1 + 32 + message_bytes; }
 /// Sums over the 64 sub-ranges of the range of record ids that begins with `depth_bits` bits of `prefix`.
 struct Digest {
     std::uint8_t depth_bits = 0;  ///< multiple of 6, at most 54
@@ -115,12 +142,14 @@ struct JoinReply {
 };
 
 using Frame = std::variant<Hello, Ping, PathChallenge, Leaving, Digest, Inventory, Want, Records, RecordPart, JoinRequest,
-                           JoinReply, MtuProbe, TrainProbe>;
+                           JoinReply, MtuProbe, TrainProbe, Punch, Relayed>;
 
 /// The whole frame, at least `pad_to` bytes (within kMaxFrameBytes). The content must fit.
 net::Bytes encode(const Frame& frame, std::size_t pad_to = 0);
 /// Nullopt for anything that is not exactly one frame and its padding. Bounded: allocates no more than it was given.
 std::optional<Frame> decode_frame(net::ByteView payload);
+/// Whether a payload is a Relayed frame, which may be as large as the path takes.
+bool is_relayed(net::ByteView payload);
 /// What of a payload is the frame itself, if that is an MtuProbe or a TrainProbe: all else is padding. Empty if it is none.
 net::MutableBytes probe_in(net::MutableBytes payload);
 /// Whether a decrypted payload is a control frame rather than an IP packet.

@@ -11,7 +11,8 @@ namespace mesh {
 namespace {
 
 // Control frames wait for the control thread in a queue that counts them: none may be larger than any that is sent
-// (control_frame.hpp), padding included. What probes the path is larger, and loses its padding first.
+// (control_frame.hpp), padding included. What probes the path is larger, and loses its padding first; what is passed on for
+// others is as large as a packet.
 constexpr std::size_t kMaxControlBytes = 1280;
 
 template <class Result>
@@ -65,7 +66,8 @@ Inbound judge_payload(const ForwardingTable& table, ForwardingTable::Slot slot, 
     if (version != 4 && version != 6) {
         const auto probe = probe_in(payload);
         result.bytes = probe.empty() ? payload : probe;
-        if (peer.stock || result.bytes.size() > kMaxControlBytes) return drop<Inbound>(table, Drop::bad_inner_packet, wake);
+        const bool too_large = result.bytes.size() > kMaxControlBytes && !is_relayed(result.bytes);
+        if (peer.stock || too_large) return drop<Inbound>(table, Drop::bad_inner_packet, wake);
         result.verdict = Inbound::Verdict::control;
         return result;
     }

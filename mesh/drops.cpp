@@ -22,6 +22,7 @@ std::string_view name_of(Drop reason) {
         case Drop::rate_limited: return "rate_limited";
         case Drop::no_cookie: return "no_cookie";
         case Drop::bad_cookie: return "bad_cookie";
+        case Drop::relay_refused: return "relay_refused";
         case Drop::no_route: return "no_route";
         case Drop::no_endpoint: return "no_endpoint";
         case Drop::underlay_loop: return "underlay_loop";

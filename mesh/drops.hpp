@@ -29,6 +29,7 @@ enum class Drop : std::uint8_t {
     rate_limited,          ///< under load: too many from one source
     no_cookie,             ///< under load: mac2 missing; a cookie was sent instead
     bad_cookie,            ///< a cookie reply that we did not ask for
+    relay_refused,         ///< not passed on for another: over its share, for nobody we have a session with, or a second hop
     // packets from the device
     no_route,              ///< destination belongs to no peer
     no_endpoint,           ///< we do not know where the peer is

@@ -112,7 +112,7 @@ void Node::receive_handshake(net::ByteView datagram, const net::Endpoint& from, 
 void Node::receive_control(const net::TunnelKey& peer, net::ByteView payload, const net::Endpoint& from, net::Now now) {
     drain(now);  // a session that this frame confirms is told first
     if (const auto found = links_.find(peer); found != links_.end()) {
-        if (const auto frame = decode_frame(payload)) heard(found->second, *frame, from, payload.size(), now);
+        if (auto frame = decode_frame(payload)) heard(found->second, *frame, from, payload.size(), now);
     } else if (newcomers_.contains(peer)) {
         newcomer_heard(peer, payload, now);
     }
@@ -126,7 +126,12 @@ void Node::send_ip(net::ByteView packet, net::Now now) {
     const auto out = outbound(*table, {storage, PacketBuffer::kHeadroomBytes, packet.size()}, now.steady);
     if (out.wake) wireguard_.tick(now);
     switch (out.verdict) {
-        case Outbound::Verdict::send: datagrams_.push_back({out.endpoint, net::copy(out.bytes)}); break;
+        case Outbound::Verdict::send: {
+            const Datagram datagram{out.endpoint, net::copy(out.bytes)};
+            const auto way = VirtualEndpoint::of(out.endpoint);
+            way && way->kind == VirtualEndpoint::Kind::relay ? carry(datagram, now) : datagrams_.push_back(datagram);
+            break;
+        }
         case Outbound::Verdict::no_session: {
             // Only where a handshake begins: whoever is behind us may send many packets to a member that is gone.
             const auto status = out.carried() ? std::nullopt : wireguard_.status(out.peer);
@@ -152,6 +157,7 @@ void Node::tick(net::Now now) {
         roster_.set_time(clock_.trusted(now, settings_.clock_synchronised));
         settle_newcomers();
     }
+    if (now.steady >= next_stream_look_) look_at_streams(now);
     if (now.steady >= bindings_deadline()) publish_bindings(now);
     if (now.steady >= next_node_record_) publish_node_record(now);
     drain(now);
@@ -159,7 +165,7 @@ void Node::tick(net::Now now) {
 
 net::Steady Node::next_deadline() const {
     auto next = std::min({wireguard_.next_deadline(), gossip_.next_deadline(), next_clock_look_, next_node_record_,
-                          bindings_deadline()});
+                          next_stream_look_, bindings_deadline()});
     for (const auto& [_, peer] : links_) next = std::min(next, peer.next_deadline());
     for (const auto& [_, carried] : carried_) next = std::min(next, carried.until);
     return next;
@@ -169,10 +175,12 @@ void Node::add_candidate(const std::optional<net::NodeKey>& member, const net::E
                          net::Now now) {
     if (member) {
         auto* peer = link(*member);
-        if (peer == nullptr || !peer->candidates.add(endpoint, source, now.steady)) return;
+        if (peer == nullptr || !Paths::usable(endpoint)) return;
+        if (!peer->paths.add(endpoint, source, source == Source::mdns ? Found::local : Found::unsaid, now.steady)) return;
         if (peer->state == PeerLink::State::connecting && !peer->stock) connect(*peer, now);
+        if (peer->state == PeerLink::State::up && !peer->stock) peer->paths.begin_round(now.steady, true);
     } else {
-        if (anybody_.size() >= kMaxAnybody || !anybody_.emplace(endpoint, source).second) return;
+        if (!Paths::usable(endpoint) || anybody_.size() >= kMaxAnybody || !anybody_.emplace(endpoint, source).second) return;
         for (auto& [_, peer] : links_)
             if (peer.state == PeerLink::State::connecting && !peer.stock) connect(peer, now);
     }
@@ -189,17 +197,7 @@ void Node::set_bootstrap(std::span<const net::Endpoint> endpoints, net::Now now)
 void Node::set_local_endpoints(std::vector<net::Endpoint> endpoints, net::Now now) {
     if (endpoints == settings_.local_endpoints) return;
     settings_.local_endpoints = std::move(endpoints);
-    next_node_record_ = now.steady;
-    for (auto& [key, peer] : links_) {
-        if (peer.stock) continue;
-        peer.observed = {};
-        if (peer.state == PeerLink::State::connecting) {
-            connect(peer, now);
-        } else if (peer.state == PeerLink::State::up) {
-            peer.next_ping = now.steady;  // is it still there, and does it see us elsewhere?
-        }
-    }
-    drain(now);
+    network_changed(now);
 }
 
 void Node::set_attached(std::vector<net::Prefix> networks, net::Now now) {
@@ -324,7 +322,15 @@ void Node::drain(net::Now now) {
             quiet = false;
             after_roster_change(now);
         }
-        for (auto& datagram : wireguard_.take_datagrams()) datagrams_.push_back(std::move(datagram));
+        for (auto& datagram : wireguard_.take_datagrams()) {
+            const auto way = VirtualEndpoint::of(datagram.to);
+            if (way && way->kind == VirtualEndpoint::Kind::relay) {
+                quiet = false;
+                carry(datagram, now);
+            } else {
+                datagrams_.push_back(std::move(datagram));
+            }
+        }
     }
     collect_changes();
 }
@@ -346,6 +352,7 @@ void Node::on_event(const Event& event, net::Now now) {
                        const auto found = links_.find(moved.peer);
                        if (found == links_.end()) return;
                        found->second.endpoint = moved.endpoint;
+                       if (found->second.session) found->second.paths.use(moved.endpoint);
                        find_mtu(found->second, now);
                        watch_trains(found->second, now);
                    },
@@ -446,6 +453,13 @@ std::vector<net::NodeKey> Node::nodes_for(std::string_view aor, net::Wall now) c
         aor, [&](const net::NodeKey& node) { return node == key_ ? now : clock_.clock_of(node, {seen_.steady, now}); });
 }
 
+std::optional<net::NodeKey> Node::relay_at(const net::Endpoint& endpoint) const {
+    const auto is = VirtualEndpoint::of(endpoint);
+    if (!is || is->kind != VirtualEndpoint::Kind::relay) return std::nullopt;
+    const auto* const relay = const_cast<Node*>(this)->link_number(is->relay);
+    return relay == nullptr ? std::nullopt : std::optional(relay->key);
+}
+
 std::vector<PeerReport> Node::peers(net::Now now) const {
     std::vector<PeerReport> out;
     for (const auto& [key, member] : view().members) {
@@ -461,14 +475,18 @@ std::vector<PeerReport> Node::peers(net::Now now) const {
         report.stock = member.says.stock;
         report.rtt = peer->rtt;
         report.mtu_bytes = wireguard_.path_mtu(peer->tunnel_key);
-        report.via = peer->candidates.source_of(peer->endpoint);
+        if (const auto* path = peer->paths.find(peer->endpoint)) {
+            report.via = path->source;
+            if (peer->session) report.rank = path->rank();
+        }
         switch (peer->state) {
             case PeerLink::State::idle: report.state = PeerState::idle; break;
             case PeerLink::State::connecting: report.state = PeerState::connecting; break;
             case PeerLink::State::up: report.state = PeerState::session; break;
         }
         if (const auto status = wireguard_.status(peer->tunnel_key)) {
-            if (!status->endpoint.is_none()) report.endpoint = status->endpoint;
+            if (!status->endpoint.is_none() && !is_virtual(status->endpoint)) report.endpoint = status->endpoint;
+            report.relay = relay_at(status->endpoint);
             if (status->last_handshake)
                 report.last_handshake = std::chrono::duration_cast<std::chrono::seconds>(now.steady - *status->last_handshake);
             report.aes = status->aes;

@@ -6,8 +6,8 @@
 #pragma once
 
 #include <deque>
+#include <unordered_map>
 
-#include "mesh/candidates.hpp"
 #include "mesh/clock_trust.hpp"
 #include "mesh/gossip.hpp"
 #include "mesh/identity.hpp"
@@ -15,13 +15,15 @@
 #include "mesh/peer_link.hpp"
 #include "mesh/roster.hpp"
 #include "mesh/token.hpp"
+#include "mesh/virtual_endpoint.hpp"
 #include "mesh/wireguard.hpp"
 
 namespace mesh {
 
 /// What a node can do, in Hello and node records. aes: it is fast at data of type 5 (all can open it).
-/// mtu_probe, train_probe: it answers such probes. queues: it opens type 5 with the number of a queue in it.
-enum class Capability : std::uint32_t { control = 1, aes = 2, relay = 4, mtu_probe = 8, train_probe = 16, queues = 32 };
+/// mtu_probe, train_probe: it answers such probes. queues: it opens type 5 with the number of a queue in it. relays: it
+/// passes on for others (with the role as much as they like, without it handshakes), and follows calls to probe.
+enum class Capability : std::uint32_t { control = 1, aes = 2, mtu_probe = 8, train_probe = 16, queues = 32, relays = 64 };
 
 struct NodeSettings {
     std::uint16_t listen_port = 51820;
@@ -36,6 +38,7 @@ struct NodeSettings {
     bool aes = false;                            ///< this machine is faster with AES-256-GCM: data of type 5
     std::uint32_t withheld = 0;                  ///< capabilities not to tell of, as an older version has none (simulation)
     std::size_t full_mesh = 64;                  ///< tunnels to all members up to this many
+    std::uint64_t relay_bytes_per_s = 12'500'000;  ///< that each member may have passed on here, if we have the role
     std::chrono::milliseconds ping_every{4000};
 };
 
@@ -51,7 +54,7 @@ struct DurableBatch {
     bool sync = false;            ///< fsync before durable(); else a plain write will do
 };
 
-struct PeerUp { net::NodeKey key; net::Endpoint endpoint; };
+struct PeerUp { net::NodeKey key; net::Endpoint endpoint; };  ///< which may be a virtual one
 struct PeerDown { net::NodeKey key; std::string name; };  ///< named, as it may be in no roster any more
 struct RosterChanged {};    ///< members, users, policies or revocations
 struct BindingsChanged {};  ///< somebody's bindings or node record
@@ -73,8 +76,12 @@ struct StandingChanged { Standing standing; };
 struct TrainsHarmful { net::NodeKey key; std::string name; };
 /// They do reach it again.
 struct TrainsWork { net::NodeKey key; std::string name; };
+/// UDP leads nowhere: dial that member there by TLS, then stream_opened() or stream_failed().
+struct StreamWanted { net::NodeKey member; net::Endpoint to; };
+/// It has not been of use for a while: close it, then stream_closed().
+struct StreamUnwanted { StreamId stream = 0; };
 using NodeEvent = std::variant<PeerUp, PeerDown, RosterChanged, BindingsChanged, RoutesChanged, OwnerChanged, EndpointGood,
-                               StandingChanged, Admitted, Refused, TrainsHarmful, TrainsWork>;
+                               StandingChanged, Admitted, Refused, TrainsHarmful, TrainsWork, StreamWanted, StreamUnwanted>;
 
 /// What the TUN device must have.
 struct DeviceConfig {
@@ -100,6 +107,37 @@ struct PeerReport {
     std::uint64_t rx_bytes = 0, tx_bytes = 0;
     std::size_t mtu_bytes = 0;    ///< the largest packet that its path takes whole, as far as is known
     std::optional<Source> via;  ///< how its endpoint was found
+    std::optional<Rank> rank;     ///< of the way in use, with a session
+    std::optional<net::NodeKey> relay;  ///< that passes on for us both; `endpoint` is none then, and on a stream, too
+};
+
+/// Why the way to a member is as it is.
+struct WayReport {
+    net::NodeKey key;
+    std::string name;
+    PeerState state = PeerState::idle;
+    NatMapping our_nat = NatMapping::unknown, its_nat = NatMapping::unknown;
+    struct Way {
+        Path path;  ///< its endpoint may be virtual
+        std::optional<net::NodeKey> relay;
+        bool used = false;
+        std::optional<double> loss;
+        std::optional<std::chrono::milliseconds> tried_ago, proven_ago, refused_ago;
+    };
+    std::vector<Way> ways;  ///< the best first
+    std::vector<PeerLink::Move> moves;
+    unsigned attempts = 0;  ///< while connecting
+    std::optional<std::chrono::milliseconds> next_attempt_in;
+    bool listens_for_streams = false;
+};
+/// What this node knows of the network that it is in.
+struct NetworkReport {
+    NatMapping v4 = NatMapping::unknown, v6 = NatMapping::unknown;
+    std::vector<net::Endpoint> local;
+    struct Seen { net::NodeKey by; net::Endpoint from, seen; };
+    std::vector<Seen> seen;  ///< by members that are reached by UDP
+    std::size_t direct = 0, by_stream = 0, relayed = 0, connecting = 0;  ///< members
+    bool udp_works = false;
 };
 
 /// What `meshctl` says about a user. A missing password leaves HA1 to the centre.
@@ -195,6 +233,14 @@ public:
     void set_bootstrap(std::span<const net::Endpoint> endpoints, net::Now now);
     /// Own addresses have changed: tells the mesh, and tries every path again at once.
     void set_local_endpoints(std::vector<net::Endpoint> endpoints, net::Now now);
+    /// Links, addresses, a long sleep: everything may have changed. Tries every way again at once.
+    void network_changed(net::Now now);
+    /// A stream to `remote` stands: datagrams to stream_endpoint(id) are its, and what it brings is for receive().
+    void stream_opened(StreamId id, const net::Endpoint& remote, net::Now now);
+    void stream_closed(StreamId id, net::Now now);
+    void stream_failed(const net::Endpoint& to, net::Now now);  ///< of StreamWanted
+    /// Where members may dial us by TLS from now on; at most kMaxStreams.
+    void set_stream_endpoints(std::vector<net::Endpoint> endpoints, net::Now now);
     /// What is directly attached has changed.
     void set_attached(std::vector<net::Prefix> networks, net::Now now);
     /// Of the member record's subnets, those that it can route from now on. What is withdrawn is told at once.
@@ -231,6 +277,9 @@ public:
     const Roster& roster() const { return roster_; }
     std::vector<PeerReport> peers(net::Now now) const;
     bool is_up(const net::NodeKey& key) const;
+    /// Nullopt if it is no member, or a stock peer.
+    std::optional<WayReport> why(const net::NodeKey& key, net::Now now) const;
+    NetworkReport network(net::Now now) const;
     /// To some member that is up, datagrams go one by one, as trains did not reach it.
     bool finds_trains_harmful() const;
     const Gossip::Counters& gossip_counters() const { return gossip_.counters(); }
@@ -303,25 +352,73 @@ private:
     // node_peers.cpp: tunnels and paths
     void settle_peers(net::Now now);
     bool wanted(const PeerLink& peer) const;
-    void connect(PeerLink& peer, net::Now now);
     void run_peer(PeerLink& peer, net::Now now);
     void run_pings(PeerLink& peer, net::Now now);
+    void look_at_traffic(PeerLink& peer, net::Now now);
     void say_hello(PeerLink& peer, net::Now now);
     void session_up(const SessionUp& event, net::Now now);
-    void nominated(const Nominated& event, net::Now now);
-    void heard(PeerLink& peer, const Frame& frame, const net::Endpoint& from, std::size_t bytes, net::Now now);
+    void heard(PeerLink& peer, Frame& frame, const net::Endpoint& from, std::size_t bytes, net::Now now);
     void heard_hello(PeerLink& peer, const Hello& hello, net::Now now);
     void heard_ping(PeerLink& peer, const Ping& ping, net::Now now);
-    void heard_path(PeerLink& peer, const PathChallenge& frame, const net::Endpoint& from, net::Now now);
     void up(PeerLink& peer, net::Now now);
     void down(PeerLink& peer, net::Now now);
     void forget(const net::TunnelKey& key);
-    std::vector<net::Endpoint> endpoints_for(const PeerLink& peer) const;
     void introduce(PeerLink& peer, net::Now now);
     void receive_introduction(net::ByteView datagram, const net::Endpoint& from, net::Now now);
 
+    // node_paths.cpp: which way to each
+    std::vector<net::Endpoint> endpoints_for(const PeerLink& peer) const;
+    void connect(PeerLink& peer, net::Now now);
+    void detour(PeerLink& peer, net::Now now);
+    net::Duration backoff(const PeerLink& peer) const;
+    void hurry_others(net::Now now);
+    void run_paths(PeerLink& peer, net::Now now);
+    void search(PeerLink& peer, net::Now now);
+    void nominated(const Nominated& event, net::Now now);
+    void heard_path(PeerLink& peer, const PathChallenge& frame, const net::Endpoint& from, net::Now now);
+    void choose(PeerLink& peer, net::Now now);
+    void switch_to(PeerLink& peer, const net::Endpoint& to, std::string_view why, net::Now now);
+    void note_move(PeerLink& peer, std::string_view why, net::Now now);
+    void punch(PeerLink& peer, bool answer_wanted, net::Now now);
+    void heard_punch(PeerLink& peer, const Punch& frame, net::Now now);
+    void heard_observed(PeerLink& peer, const net::Endpoint& said, net::Now now);
+    NatMapping nat_mapping(bool v6) const;
+
+    // node_relay.cpp: through other members, and for others
+    bool may_relay(const PeerLink& peer) const;
+    bool is_relayed(const PeerLink& peer) const;
+    std::vector<const PeerLink*> relays_for(const PeerLink& peer) const;
+    void add_relays(PeerLink& peer, net::Now now);
+    static net::Endpoint way_through(const PeerLink& relay, const PeerLink& peer);
+    PeerLink* link_number(std::uint32_t number);
+    std::optional<net::NodeKey> relay_at(const net::Endpoint& endpoint) const;
+    void carry(const Datagram& datagram, net::Now now);
+    void heard_relayed(PeerLink& from, Relayed& frame, const net::Endpoint& at, net::Now now);
+    void pass_on(PeerLink& from, const Relayed& frame, net::Now now);
+    void delivered(PeerLink& relay, Relayed& frame, net::Now now);
+    void no_way(PeerLink& relay, const Relayed& frame, net::Now now);
+    void lost_way(PeerLink& peer, net::Now now);
+    void relay_lost(const PeerLink& relay, net::Now now);
+
+    // node_streams.cpp: TLS where UDP is blocked
+    struct Stream {
+        net::Endpoint remote;
+        bool dialled = false;  ///< by us
+        net::Steady used{};
+    };
+    struct Dial {
+        net::Endpoint to;
+        bool under_way = false;
+        net::Steady until{}, next = net::Steady::min();
+        net::Duration pause{};
+        std::size_t turn = 0;
+    };
+    void look_at_streams(net::Now now);
+    void dial_failed(Dial& dial, net::Now now);
+
     // node_mtu.cpp: how large a packet each path takes
     void find_mtu(PeerLink& peer, net::Now now);
+    std::size_t most_mtu(const PeerLink& peer) const;
     void run_mtu(PeerLink& peer, net::Now now);
     void heard_mtu(PeerLink& peer, const MtuProbe& probe, net::Now now);
     PeerLink* link_at(const net::Endpoint& endpoint);
@@ -351,6 +448,7 @@ private:
     const std::vector<Binding>& signed_bindings(std::uint8_t shard) const;
     net::Steady bindings_deadline() const;
     NodeInfo own_info() const;
+    std::vector<Paths::Told> own_endpoints_told() const;
     net::Result<void> may_administer() const;
     std::vector<net::IpAddress> new_addresses(net::ByteView key) const;
     net::Result<void> check_new_name(const std::string& name) const;
@@ -379,6 +477,13 @@ private:
 
     std::map<net::TunnelKey, PeerLink> links_;
     std::map<net::NodeKey, net::TunnelKey> tunnel_keys_;
+    std::unordered_map<std::uint32_t, net::TunnelKey> by_number_;  ///< of links
+    std::uint32_t last_number_ = 0;
+    Budget probe_budget_;  ///< of probes to where nobody ever answered, not bytes
+    std::map<StreamId, Stream> streams_;
+    std::map<net::NodeKey, Dial> dials_;
+    std::vector<net::Endpoint> stream_endpoints_;
+    net::Steady next_stream_look_{};
     std::map<net::Endpoint, Source> anybody_;  ///< where some member may be
     std::map<net::NodeKey, net::Steady> trains_harmful_;  ///< to whom, and when that was found
     std::map<net::TunnelKey, Newcomer> newcomers_;

@@ -130,10 +130,16 @@ void Node::publish(Record record, net::Now now) {
 NodeInfo Node::own_info() const {
     NodeInfo info;
     info.capabilities = static_cast<std::uint32_t>(Capability::control) | static_cast<std::uint32_t>(Capability::mtu_probe) |
-                        static_cast<std::uint32_t>(Capability::train_probe) | static_cast<std::uint32_t>(Capability::queues);
+                        static_cast<std::uint32_t>(Capability::train_probe) | static_cast<std::uint32_t>(Capability::queues) |
+                        static_cast<std::uint32_t>(Capability::relays);
     if (settings_.aes) info.capabilities |= static_cast<std::uint32_t>(Capability::aes);
     info.capabilities &= ~settings_.withheld;
-    info.endpoints = own_endpoints();
+    for (const auto& own : own_endpoints_told()) {
+        info.endpoints.push_back(own.endpoint);
+        info.found.push_back(own.found);
+    }
+    info.streams = stream_endpoints_;
+    info.nat = nat_mapping(false);
     info.trunks = trunks_;
     info.phones = phones_;
     for (const auto& subnet : self_.says.subnets) {
@@ -144,32 +150,42 @@ NodeInfo Node::own_info() const {
 }
 
 std::vector<net::Endpoint> Node::own_endpoints() const {
-    std::vector<net::Endpoint> all = settings_.advertise;
+    std::vector<net::Endpoint> out;
+    for (const auto& own : own_endpoints_told()) out.push_back(own.endpoint);
+    return out;
+}
+
+/// What is configured, then what the whole Internet may reach, then what only neighbours may.
+std::vector<Paths::Told> Node::own_endpoints_told() const {
+    std::vector<Paths::Told> all;
+    for (const auto& endpoint : settings_.advertise) all.push_back({endpoint, Found::configured});
     std::vector<net::Endpoint> local, observed;
     for (const auto& endpoint : settings_.local_endpoints)
         if (!endpoint.address.is_link_local() && !endpoint.address.is_loopback()) local.push_back(endpoint);
     for (const auto& [_, peer] : links_)
         if (peer.state == PeerLink::State::up && !peer.observed.is_none()) observed.push_back(peer.observed);
     std::sort(observed.begin(), observed.end());
-    const auto put = [&](const std::vector<net::Endpoint>& some, bool global) {
+    const auto put = [&](const std::vector<net::Endpoint>& some, Found found, bool global) {
         for (const auto& endpoint : some)
-            if (!endpoint.address.is_private() == global) all.push_back(endpoint);
+            if (!endpoint.address.is_private() == global) all.push_back({endpoint, found});
     };
-    put(local, true);
-    put(observed, true);
-    put(local, false);
-    put(observed, false);
-    std::vector<net::Endpoint> out;
-    for (const auto& endpoint : all) {
+    put(local, Found::local, true);
+    put(observed, Found::seen, true);
+    put(local, Found::local, false);
+    put(observed, Found::seen, false);
+    std::vector<Paths::Told> out;
+    for (const auto& [endpoint, found] : all) {
         const bool own = overlay_prefix(identity_.mesh_id).contains(endpoint.address) ||
                          (view().mesh && view().mesh->pool.contains(endpoint.address));
-        if (own || !Candidates::usable(endpoint) || out.size() >= kMaxEndpoints) continue;
-        if (std::find(out.begin(), out.end(), endpoint) == out.end()) out.push_back(endpoint);
+        if (own || !Paths::usable(endpoint) || out.size() >= kMaxEndpoints) continue;
+        if (std::none_of(out.begin(), out.end(), [at = &endpoint](const auto& one) { return one.endpoint == *at; }))
+            out.push_back({endpoint, found});
     }
     // Only loopback, as in a test or a demonstration on one machine: better than nothing.
-    if (out.empty()) out.assign(settings_.local_endpoints.begin(), settings_.local_endpoints.end());
-    if (out.size() > kMaxEndpoints) out.resize(kMaxEndpoints);
-    for (auto& endpoint : out) endpoint.scope = 0;
+    if (out.empty())
+        for (const auto& endpoint : settings_.local_endpoints)
+            if (out.size() < kMaxEndpoints) out.push_back({endpoint, Found::local});
+    for (auto& one : out) one.endpoint.scope = 0;
     return out;
 }
 

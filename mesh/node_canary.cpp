@@ -21,7 +21,7 @@ net::Bytes probe_bytes(const TrainProbe& probe, std::size_t path_bytes) {
 /// knows them no more.
 void Node::watch_trains(PeerLink& peer, net::Now now) {
     const bool knows = (peer.capabilities & static_cast<std::uint32_t>(Capability::train_probe)) != 0;
-    if (peer.stock || !knows || !settings_.sends_trains || peer.state != PeerLink::State::up) {
+    if (peer.stock || !knows || !settings_.sends_trains || is_virtual(peer.endpoint) || peer.state != PeerLink::State::up) {
         peer.canary.stop();
     } else {
         const bool begins = peer.canary.next_deadline() == net::kNever;

@@ -33,9 +33,19 @@ void Node::find_mtu(PeerLink& peer, net::Now now) {
     if ((peer.capabilities & static_cast<std::uint32_t>(Capability::mtu_probe)) == 0) {
         peer.mtu.forget();
     } else if (peer.mtu.state() == PathMtu::State::off || peer.mtu.path() != peer.endpoint) {
-        peer.mtu.start(peer.endpoint, wireguard_.mtu(), now.steady);
+        peer.mtu.start(peer.endpoint, most_mtu(peer), now.steady);
     }
     publish_mtu(wireguard_, peer);
+}
+
+/// What the device asks for, or what fits the session with the member that passes it on.
+std::size_t Node::most_mtu(const PeerLink& peer) const {
+    const auto is = VirtualEndpoint::of(peer.endpoint);
+    if (!is || is->kind != VirtualEndpoint::Kind::relay) return wireguard_.mtu();
+    const auto* const relay = const_cast<Node*>(this)->link_number(is->relay);
+    const auto room = relay == nullptr ? wireguard_.mtu() : wireguard_.path_mtu(relay->tunnel_key);
+    constexpr auto kOverhead = relayed_bytes(kMinDataBytes);
+    return std::max(PathMtu::kFloorBytes, std::min(wireguard_.mtu(), room > kOverhead ? room - kOverhead : 0));
 }
 
 void Node::run_mtu(PeerLink& peer, net::Now now) {

@@ -3,14 +3,21 @@
 
 #include "mesh/introduction.hpp"
 #include "mesh/node.hpp"
+#include "mesh/virtual_endpoint.hpp"
 
 namespace mesh {
 namespace {
 
-constexpr std::size_t kOwnCandidates = 6;  // of WireGuard::kMaxCandidates; the rest is for addresses of nobody known
 constexpr unsigned kIntroductionsPerSecond = 5;
 constexpr std::size_t kIntroducedTo = 4;  // endpoints
 constexpr std::size_t kRing = 8;          // neighbours in a mesh too large to be full
+
+std::vector<Paths::Told> told_of(const NodeInfo& node) {
+    std::vector<Paths::Told> out;
+    for (std::size_t i = 0; i < node.endpoints.size(); ++i)
+        out.push_back({node.endpoints[i], i < node.found.size() ? node.found[i] : Found::unsaid});
+    return out;
+}
 
 }  // namespace
 
@@ -30,6 +37,7 @@ void Node::settle_peers(net::Now now) {
         if (!stay.contains(member.says.tunnel_key)) continue;
         const auto [found, is_new] = links_.try_emplace(member.says.tunnel_key);
         auto& peer = found->second;
+        if (is_new) by_number_[peer.number = ++last_number_] = found->first;
         auto allowed = subnets_of(member.says);
         for (const auto& address : member.says.addresses) allowed.push_back(net::Prefix::host(address));
         const bool carries_ip = standing_ == Standing::member;
@@ -46,13 +54,14 @@ void Node::settle_peers(net::Now now) {
         peer.name = member.says.name;
         peer.stock = member.says.stock;
         tunnel_keys_[key] = peer.tunnel_key;
-        const bool news =
-            member.node && peer.candidates.replace(Source::gossip, member.node->endpoints, now.steady);
+        const bool news = member.node && peer.paths.replace(Source::gossip, told_of(*member.node), now.steady);
         if (is_new && !peer.stock && wanted(peer)) {
             peer.state = PeerLink::State::connecting;
             connect(peer, now);
         } else if (news && peer.state == PeerLink::State::connecting) {
             connect(peer, now);
+        } else if (news && peer.state == PeerLink::State::up && !is_direct(peer.paths.used_rank())) {
+            peer.paths.begin_round(now.steady, true);
         }
     }
 }
@@ -68,6 +77,7 @@ void Node::forget(const net::TunnelKey& key) {
     if (const auto known = tunnel_keys_.find(peer.key); known != tunnel_keys_.end() && known->second == key)
         tunnel_keys_.erase(known);
     wireguard_.remove_peer(key);
+    by_number_.erase(peer.number);
     links_.erase(found);
 }
 
@@ -86,43 +96,12 @@ bool Node::wanted(const PeerLink& peer) const {
 
 // Paths.
 
-std::vector<net::Endpoint> Node::endpoints_for(const PeerLink& peer) const {
-    const auto& own = settings_.local_endpoints;
-    std::vector<net::Endpoint> out;
-    const auto add = [&](const net::Endpoint& endpoint) {
-        if (out.size() == WireGuard::kMaxCandidates || routed_through_mesh(endpoint.address)) return;
-        if (std::find(own.begin(), own.end(), endpoint) == own.end() && std::find(out.begin(), out.end(), endpoint) == out.end())
-            out.push_back(endpoint);
-    };
-    for (const auto& endpoint : peer.candidates.best(anybody_.empty() ? WireGuard::kMaxCandidates : kOwnCandidates))
-        add(endpoint);
-    std::vector<net::Endpoint> untried;
-    for (const auto& [endpoint, source] : anybody_) {
-        const bool taken = std::any_of(links_.begin(), links_.end(), [at = &endpoint](const auto& one) {
-            return one.second.state == PeerLink::State::up && one.second.endpoint == *at;
-        });
-        if (!taken) untried.push_back(endpoint);
-    }
-    // There may be room for a few only: each attempt begins with another.
-    for (std::size_t i = 0; i < untried.size(); ++i) add(untried[(peer.attempts + i) % untried.size()]);
-    return out;
-}
-
-void Node::connect(PeerLink& peer, net::Now now) {
-    peer.next_attempt = now.steady + PeerLink::backoff(peer.attempts);
-    const auto endpoints = endpoints_for(peer);
-    if (endpoints.empty()) return;
-    ++peer.attempts;
-    wireguard_.set_candidates(peer.tunnel_key, endpoints);
-    wireguard_.rekey(peer.tunnel_key, now);
-    if (!peer.ever_up && peer.attempts % 2 == 0) introduce(peer, now);
-}
-
 void Node::run_peer(PeerLink& peer, net::Now now) {
     switch (peer.state) {
         case PeerLink::State::idle: break;
         case PeerLink::State::connecting:
             if (now.steady >= peer.next_attempt) connect(peer, now);
+            if (now.steady >= peer.next_detour) detour(peer, now);
             break;
         case PeerLink::State::up:
             run_pings(peer, now);
@@ -131,28 +110,41 @@ void Node::run_peer(PeerLink& peer, net::Now now) {
             break;
     }
     if (now.steady >= peer.next_hello) say_hello(peer, now);
-    if (peer.trial && now.steady >= peer.trial->until) peer.trial.reset();
+    if (now.steady >= peer.paths.next_deadline()) run_paths(peer, now);
 }
 
 void Node::run_pings(PeerLink& peer, net::Now now) {
-    if (peer.stock || now.steady < peer.next_ping) return;
+    if (peer.stock) return;
+    if (now.steady >= peer.next_look) look_at_traffic(peer, now);
+    if (now.steady < peer.next_ping) return;
     const bool waits = peer.unanswered_since != net::kNever;
     if (waits && now.steady - peer.unanswered_since >= peer.lost_after()) return down(peer, now);
-    if (waits && !peer.tried_elsewhere && now.steady - peer.unanswered_since >= peer.lost_after() / 2) {
+    if (!waits) peer.unanswered_since = peer.ping_sent = now.steady;
+    if (waits && ++peer.unanswered_pings == PeerLink::kDoubtAfter) {
+        choose(peer, now);  // what was proven just now
+        if (peer.unanswered_pings != 0) search(peer, now);
+    } else if (waits && !peer.tried_elsewhere && now.steady - peer.unanswered_since >= peer.lost_after() / 2) {
+        // No way answers in this session: it may know nothing of it any more.
         peer.tried_elsewhere = true;
         wireguard_.set_candidates(peer.tunnel_key, endpoints_for(peer));
         wireguard_.rekey(peer.tunnel_key, now);
     }
-    // Those that follow say the same: a path whose round trip takes longer than a second is answered, too.
-    if (!waits) {
-        peer.unanswered_since = peer.ping_sent = now.steady;
-        peer.ping_token = random_.u64() | 1;
-        peer.ping_repeated = false;
-    } else {
-        peer.ping_repeated = true;
-    }
+    const auto token = random_.u64() | 1;
+    peer.paths.probed_used(token, now.steady);
     peer.next_ping = peer.ping_again(now.steady, waits);
-    send(peer, Ping{peer.ping_token, roster_.summary(), false}, now);
+    send(peer, Ping{token, roster_.summary(), false}, now);
+}
+
+/// Whoever sends and gets nothing for a while had better ask.
+void Node::look_at_traffic(PeerLink& peer, net::Now now) {
+    peer.next_look = now.steady + PeerLink::kLookEvery;
+    const auto status = wireguard_.status(peer.tunnel_key);
+    if (!status || peer.unanswered_since != net::kNever) return;
+    if (status->tx_bytes == std::exchange(peer.looked_tx_bytes, status->tx_bytes)) {
+        peer.next_look = net::kNever;  // until the next ping is answered
+    } else if (status->unanswered_since && now.steady - *status->unanswered_since >= PeerLink::kSilence) {
+        peer.next_ping = now.steady;
+    }
 }
 
 void Node::session_up(const SessionUp& event, net::Now now) {
@@ -166,10 +158,13 @@ void Node::session_up(const SessionUp& event, net::Now now) {
     peer.session = true;
     peer.endpoint = event.endpoint;
     if (const auto anybody = anybody_.find(event.endpoint); anybody != anybody_.end())
-        peer.candidates.add(event.endpoint, anybody->second, now.steady);
-    peer.candidates.good(event.endpoint, now.steady);
+        peer.paths.add(event.endpoint, anybody->second, Found::unsaid, now.steady);
+    peer.paths.good(event.endpoint, now.steady);
+    peer.paths.use(event.endpoint);
+    note_move(peer, event.renewed ? "a handshake was answered there first" : "the session began there", now);
     find_mtu(peer, now);
     watch_trains(peer, now);
+    if (!peer.stock) peer.paths.begin_round(now.steady, !event.renewed);
     if (peer.stock) return up(peer, now);
     if (peer.state == PeerLink::State::idle) peer.state = PeerLink::State::connecting;
     peer.hello_nonce = random_.u64() | 1;
@@ -188,25 +183,16 @@ void Node::say_hello(PeerLink& peer, net::Now now) {
     hello.wall = net::unix_seconds(now.wall);
     hello.synchronised = settings_.clock_synchronised;
     hello.answer_wanted = !peer.hello_acknowledged;
-    hello.observed = peer.endpoint;
+    if (!is_virtual(peer.endpoint)) hello.observed = peer.endpoint;
     hello.observed.scope = 0;
     hello.summary = roster_.summary();
     send(peer, hello, now);
     if (!peer.hello_acknowledged && ++peer.hellos < PeerLink::kMaxHellos) peer.next_hello = now.steady + PeerLink::kHelloEvery;
 }
 
-void Node::nominated(const Nominated& event, net::Now now) {
-    const auto found = links_.find(event.peer);
-    if (found == links_.end() || event.endpoint == found->second.endpoint) return;
-    auto& peer = found->second;
-    if (peer.trial || routed_through_mesh(event.endpoint.address)) return;  // one at a time
-    peer.trial = PeerLink::Trial{event.endpoint, random_.u64() | 1, now.steady + PeerLink::kTrialLasts};
-    send(peer, PathChallenge{peer.trial->token, false}, now, event.endpoint);
-}
-
 // What a peer says.
 
-void Node::heard(PeerLink& peer, const Frame& frame, const net::Endpoint& from, std::size_t bytes, net::Now now) {
+void Node::heard(PeerLink& peer, Frame& frame, const net::Endpoint& from, std::size_t bytes, net::Now now) {
     if (const auto* hello = std::get_if<Hello>(&frame)) return heard_hello(peer, *hello, now);
     if (peer.state == PeerLink::State::connecting && peer.session && peer.next_hello == net::kNever) {
         peer.hello_acknowledged = false;  // we had given it up, and there it is
@@ -215,6 +201,8 @@ void Node::heard(PeerLink& peer, const Frame& frame, const net::Endpoint& from, 
     }
     if (const auto* ping = std::get_if<Ping>(&frame)) return heard_ping(peer, *ping, now);
     if (const auto* path = std::get_if<PathChallenge>(&frame)) return heard_path(peer, *path, from, now);
+    if (const auto* call = std::get_if<Punch>(&frame)) return heard_punch(peer, *call, now);
+    if (auto* relayed = std::get_if<Relayed>(&frame)) return heard_relayed(peer, *relayed, from, now);
     if (const auto* probe = std::get_if<MtuProbe>(&frame)) return heard_mtu(peer, *probe, now);
     if (const auto* probe = std::get_if<TrainProbe>(&frame)) return heard_train(peer, *probe, now);
     if (const auto* request = std::get_if<JoinRequest>(&frame)) return join_request(peer, *request, now);
@@ -228,12 +216,7 @@ void Node::heard(PeerLink& peer, const Frame& frame, const net::Endpoint& from, 
 void Node::heard_hello(PeerLink& peer, const Hello& hello, net::Now now) {
     peer.heard_nonce = hello.nonce;
     clock_.witness(peer.key, hello.wall, now);
-    // It goes into our own record, which with an endpoint in it that is none would be refused everywhere.
-    const auto observed = Candidates::usable(hello.observed) ? hello.observed : net::Endpoint{};
-    if (observed != peer.observed) {
-        peer.observed = observed;
-        next_node_record_ = std::min(next_node_record_, now.steady + std::chrono::seconds(1));
-    }
+    heard_observed(peer, hello.observed, now);
     if (hello.acknowledged == peer.hello_nonce && peer.hello_nonce != 0) {
         peer.hello_acknowledged = true;
         peer.next_hello = net::kNever;
@@ -254,58 +237,50 @@ void Node::heard_hello(PeerLink& peer, const Hello& hello, net::Now now) {
 void Node::heard_ping(PeerLink& peer, const Ping& ping, net::Now now) {
     gossip_.heard_summary(peer.key, ping.summary, now);
     if (!ping.reply) return send(peer, Ping{ping.token, roster_.summary(), true}, now);
-    if (ping.token == 0 || ping.token != peer.ping_token) return;
-    peer.ping_token = 0;
-    // Of several, which one has been answered cannot be told: better the time of an earlier one that was alone.
-    if (!peer.ping_repeated || !peer.rtt) {
-        peer.rtt = std::chrono::duration_cast<std::chrono::microseconds>(now.steady - peer.ping_sent);
-    }
+    if (peer.state != PeerLink::State::up) return;  // given up meanwhile
+    // It comes by the peer's own way, which may be another one.
+    if (!peer.paths.answered(ping.token, peer.endpoint, now.steady)) return;
+    peer.rtt = peer.paths.find(peer.endpoint)->rtt;
     peer.answered();
     peer.next_ping = peer.ping_after_answer(now.steady, settings_.ping_every);
-}
-
-void Node::heard_path(PeerLink& peer, const PathChallenge& frame, const net::Endpoint& from, net::Now now) {
-    if (!frame.reply) return send(peer, PathChallenge{frame.token, true}, now, from);
-    if (!peer.trial || peer.trial->token != frame.token || peer.trial->endpoint != from) return;
-    peer.trial.reset();
-    peer.endpoint = from;
-    peer.candidates.good(from, now.steady);
-    wireguard_.set_endpoint(peer.tunnel_key, from);
-    find_mtu(peer, now);
-    watch_trains(peer, now);
-    events_.push_back(EndpointGood{peer.key, peer.tunnel_key, from});
+    if (peer.next_look == net::kNever) peer.next_look = now.steady + PeerLink::kLookEvery;
 }
 
 void Node::up(PeerLink& peer, net::Now now) {
     const bool was_up = peer.state == PeerLink::State::up;
     peer.state = PeerLink::State::up;
     peer.ever_up = true;
+    if (peer.paths.used() != peer.endpoint) peer.paths.use(peer.endpoint);
     peer.attempts = 0;
-    peer.next_attempt = net::kNever;
+    peer.next_attempt = peer.next_detour = net::kNever;
     peer.answered();
     if (was_up) return;
+    if (!peer.stock && !is_direct(peer.paths.used_rank())) punch(peer, true, now);
     if (!peer.stock) {
         peer.next_ping = now.steady + std::chrono::milliseconds(100);  // the first round trip time
         gossip_.peer_up(peer.key, now);
     }
     events_.push_back(PeerUp{peer.key, peer.endpoint});
-    events_.push_back(EndpointGood{peer.key, peer.tunnel_key, peer.endpoint});
+    if (!is_virtual(peer.endpoint)) events_.push_back(EndpointGood{peer.key, peer.tunnel_key, peer.endpoint});
+    hurry_others(now);
     settle_routes();
 }
 
 void Node::down(PeerLink& peer, net::Now now) {
-    peer.next_ping = peer.next_hello = net::kNever;
-    peer.ping_token = 0;  // an answer would set the next one's time
+    peer.next_ping = peer.next_hello = peer.next_look = net::kNever;
     peer.answered();
     peer.rtt.reset();
     peer.mtu.stop();
     peer.canary.stop();
+    peer.paths.stop();
+    peer.observed = {};
     if (peer.state != PeerLink::State::up) return;
     gossip_.peer_down(peer.key);
     events_.push_back(PeerDown{peer.key, peer.name});
     peer.state = peer.stock || !wanted(peer) ? PeerLink::State::idle : PeerLink::State::connecting;
     peer.attempts = 0;
-    if (peer.state == PeerLink::State::connecting) peer.next_attempt = now.steady + PeerLink::backoff(0);
+    if (peer.state == PeerLink::State::connecting) peer.next_attempt = now.steady + backoff(peer);
+    relay_lost(peer, now);
     settle_routes();
 }
 

@@ -4,17 +4,17 @@
 
 namespace mesh {
 
-std::chrono::seconds PeerLink::backoff(unsigned attempts) {
-    return attempts >= 4 ? std::chrono::seconds(15) : std::chrono::seconds(1 << attempts);
-}
-
 void PeerLink::answered() {
     unanswered_since = net::kNever;
+    unanswered_pings = 0;
     tried_elsewhere = false;
 }
 
 net::Steady PeerLink::ping_again(net::Steady now, bool repeated) const {
-    if (!shares_subnet) return now + kPingAgain;
+    if (!shares_subnet) {
+        const auto patience = 2 * rtt.value_or(kMostPatience) + kPingAgain / 3;
+        return now + (repeated ? net::Duration(kPingAgain) : std::clamp<net::Duration>(patience, kPingAgain, kMostPatience));
+    }
     const net::Duration on_its_way = repeated ? net::Duration::zero() : net::Duration(rtt.value_or(std::chrono::microseconds(0)));
     return now + kSharedPingAgain + on_its_way;
 }
@@ -33,9 +33,8 @@ net::Duration PeerLink::lost_after() const {
 }
 
 net::Steady PeerLink::next_deadline() const {
-    auto next = std::min({next_attempt, next_hello, next_ping, mtu.next_deadline(), canary.next_deadline()});
-    if (trial) next = std::min(next, trial->until);
-    return next;
+    return std::min({next_attempt, next_detour, next_hello, next_ping, next_look, mtu.next_deadline(),
+                     canary.next_deadline(), paths.next_deadline()});
 }
 
 }  // namespace mesh

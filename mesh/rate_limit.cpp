@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "mesh/virtual_endpoint.hpp"
+
 namespace mesh {
 
 namespace {
@@ -13,7 +15,9 @@ constexpr net::Duration kIdle = std::chrono::seconds(1);
 }  // namespace
 
 bool RateLimit::allow(const net::IpAddress& source, net::Steady now) {
-    const auto key = source.is_v6() ? net::Prefix(source, 64).address() : source;
+    // What comes through a relay is told apart by relay and sender, which share a prefix.
+    const bool whole = source.is_v4() || is_virtual({source, 1});
+    const auto key = whole ? source : net::Prefix(source, 64).address();
     if (cleaned_ == net::Steady::min() || now - cleaned_ >= kIdle) forget_idle(now);
     auto found = buckets_.find(key);
     if (found == buckets_.end()) {

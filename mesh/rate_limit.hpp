@@ -8,7 +8,7 @@
 
 namespace mesh {
 
-/// A bucket of five tokens per source, refilled at 20 a second. A source is an IPv4 address or an IPv6 /64.
+/// A bucket of five tokens per source, refilled at 20 a second. A source is an IPv4 address, an IPv6 /64, or a virtual endpoint.
 class RateLimit {
 public:
     static constexpr std::size_t kMaxSources = 8192;

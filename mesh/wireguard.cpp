@@ -283,6 +283,7 @@ std::optional<PeerStatus> WireGuard::status(const net::TunnelKey& key) const {
     status.endpoint = peer->endpoint;
     status.last_handshake = peer->last_handshake;
     if (const auto at = peer->activity->last_received(); at != net::Steady::min()) status.last_received = at;
+    if (const auto at = peer->activity->unanswered_since(); at != net::kNever) status.unanswered_since = at;
     status.aes = peer->current && peer->current->sends_aes();
     status.rx_bytes = peer->activity->rx_bytes();
     status.tx_bytes = peer->activity->tx_bytes();

@@ -87,6 +87,7 @@ struct PeerStatus {
     net::Endpoint endpoint;                     ///< none if not known
     std::optional<net::Steady> last_handshake;  ///< when the newest session began
     std::optional<net::Steady> last_received;   ///< anything authenticated
+    std::optional<net::Steady> unanswered_since;  ///< the first data sent since then
     bool aes = false;                           ///< what is sent is of type 5
     std::uint64_t rx_bytes = 0;                 ///< underlay payload, authenticated
     std::uint64_t tx_bytes = 0;

@@ -47,7 +47,7 @@ TEST_CASE("a token that another node has used is refused, and the newcomer reads
     auto& trento = network.create("trento");
     const auto token = invite(network, trento, "munich");
     network.join("munich", token);
-    network.run(5s);
+    network.run(20s);  // what it says of its own endpoints has settled
     const auto before = trento.node->roster().summary();
     CHECK(why_not(network, "thief", token) == text(Refusal::invitation_used));
     CHECK(trento.node->roster().summary() == before);
