@@ -87,21 +87,33 @@ IpAddress IpAddress::unmapped() const {
 }
 
 namespace {
-bool within(const IpAddress& address, std::initializer_list<const char*> prefixes) {
-    return std::any_of(prefixes.begin(), prefixes.end(),
-                       [&](const char* text) { return Prefix::parse(text)->contains(address); });
+
+/// Asked of every datagram: by numbers, not by text. `network` is in host order.
+bool v4_within(const IpAddress& address, std::uint32_t network, unsigned length) {
+    return address.is_v4() && (address.v4_host_order() ^ network) >> (32 - length) == 0;
 }
+/// By its first 16 bits, of which `length` count.
+bool v6_within(const IpAddress& address, unsigned network, unsigned length) {
+    if (!address.is_v6()) return false;
+    const auto bytes = address.bytes();
+    const auto first = std::to_integer<unsigned>(bytes[0]) << 8 | std::to_integer<unsigned>(bytes[1]);
+    return (first ^ network) >> (16 - length) == 0;
+}
+
 }  // namespace
 
 bool IpAddress::is_unspecified() const {
     return !is_none() && std::all_of(bytes_.begin(), bytes_.end(), [](std::byte b) { return b == std::byte{0}; });
 }
-bool IpAddress::is_loopback() const { return within(*this, {"127.0.0.0/8", "::1/128"}); }
-bool IpAddress::is_link_local() const { return within(*this, {"169.254.0.0/16", "fe80::/10"}); }
-bool IpAddress::is_multicast() const { return within(*this, {"224.0.0.0/4", "ff00::/8"}); }
+bool IpAddress::is_loopback() const {
+    constexpr std::array<std::byte, 16> kLoopback{{{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, std::byte{1}}};
+    return v4_within(*this, 0x7F000000, 8) || (is_v6() && bytes_ == kLoopback);
+}
+bool IpAddress::is_link_local() const { return v4_within(*this, 0xA9FE0000, 16) || v6_within(*this, 0xFE80, 10); }
+bool IpAddress::is_multicast() const { return v4_within(*this, 0xE0000000, 4) || v6_within(*this, 0xFF00, 8); }
 bool IpAddress::is_private() const {
-    return within(*this, {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"}) ||
-           is_link_local() || is_loopback();
+    return v4_within(*this, 0x0A000000, 8) || v4_within(*this, 0xAC100000, 12) || v4_within(*this, 0xC0A80000, 16) ||
+           v4_within(*this, 0x64400000, 10) || v6_within(*this, 0xFC00, 7) || is_link_local() || is_loopback();
 }
 
 std::string IpAddress::text() const {
@@ -123,9 +135,11 @@ std::string IpAddress::text() const {
 }
 
 Prefix::Prefix(const IpAddress& address, unsigned length) : length_(static_cast<std::uint8_t>(length)) {
-    Bytes raw = copy(address.bytes());
-    for (unsigned bit = length; bit < address.bits(); ++bit) raw[bit / 8] &= ~(std::byte{0x80} >> (bit % 8));
-    address_ = IpAddress::from_bytes(raw);
+    const auto from = address.bytes();
+    std::array<std::byte, 16> raw{};
+    std::copy_n(from.begin(), (length + 7) / 8, raw.begin());
+    if (length % 8 != 0) raw[length / 8] &= ~(std::byte{0xFF} >> (length % 8));
+    address_ = IpAddress::from_bytes(std::span(raw).first(from.size()));
 }
 
 std::optional<Prefix> Prefix::parse(std::string_view text) {

@@ -130,9 +130,15 @@ void Host::stop() {
 }
 
 std::size_t Host::peers_up() const {
-    std::size_t up = 0;
-    for (const auto& peer : core_->node().peers(now())) up += peer.state == mesh::PeerState::session ? 1 : 0;
-    return up;
+    const auto& node = core_->node();
+    const auto& members = node.view().members;
+    return static_cast<std::size_t>(std::count_if(members.begin(), members.end(), [&](const auto& one) { return node.is_up(one.first); }));
+}
+
+net::IpAddress Host::overlay(bool v6) const {
+    for (const auto& one : core_->node().self().says.addresses)
+        if (one.is_v6() == v6) return one;
+    return {};
 }
 
 void Host::shape(std::uint64_t rate_bytes_per_s) {

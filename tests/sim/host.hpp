@@ -70,8 +70,11 @@ public:
     /// It does nothing and hears nothing, and its steady clock stands still, until wake(): then the wall clock is ahead.
     void sleep();
     void wake();
+    net::Now now() const;  ///< by its own clocks
     /// Members this node has a session with, itself left out.
     std::size_t peers_up() const;
+    bool is_up(const Host& other) const { return core_->node().is_up(other.core_->node().key()); }  ///< both run
+    net::IpAddress overlay(bool v6 = false) const;  ///< its address in the mesh; it runs
     /// SIP from a phone or the centre, which are outside this world; what is for them goes to `sip_out`.
     void receive_sip(const voice::Flow& flow, net::ByteView bytes);
     std::function<void(voice::Outgoing)> sip_out;
@@ -94,12 +97,11 @@ public:
 
 private:
     friend class World;
-    net::Now now() const;
     net::Steady of_world(net::Steady own) const { return own == net::kNever ? own : own + slept_; }
     void receive(const net::Endpoint& from, const net::Endpoint& to, net::MutableBytes bytes);
     void told_too_big(const net::Endpoint& to, std::size_t mtu_bytes);
     void tick();
-    net::Steady next_deadline() const;  ///< by the world's clock; asked of the node once after each input: it goes through all its peers
+    net::Steady next_deadline() const;  ///< by the world's clock; asked of the node once after each input
     net::Steady work_out_deadline() const;
     void drain();
     void moved(const Place& place);

@@ -65,6 +65,7 @@ public:
     std::map<net::IpAddress, Line> lines;  ///< by the first address of the host
     void unplug(const net::IpAddress& address) { unplugged_.insert(at_address(address)); }
     void plug_in(const net::IpAddress& address) { unplugged_.erase(at_address(address)); }
+    void plug_in_all() { unplugged_.clear(); }
     bool connected(const Host& a, const Host& b) const;
 
     void at(net::Steady when, std::function<void()> what);

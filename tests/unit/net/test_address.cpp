@@ -59,6 +59,29 @@ TEST_CASE("private addresses are those that no public route leads to") {
     }
 }
 
+TEST_CASE("an address is of a kind exactly within that kind's prefixes") {
+    const auto within = [](const IpAddress& address, std::initializer_list<const char*> prefixes) {
+        return std::any_of(prefixes.begin(), prefixes.end(), [&](const char* text) { return Prefix::parse(text)->contains(address); });
+    };
+    for (const auto* text : {"126.255.255.255", "127.0.0.0", "127.255.255.255", "128.0.0.0", "169.253.255.255", "169.254.0.0",
+                             "169.254.255.255", "169.255.0.0", "223.255.255.255", "224.0.0.0", "239.255.255.255", "240.0.0.0",
+                             "9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0", "172.15.255.255", "172.16.0.0",
+                             "172.31.255.255", "172.32.0.0", "192.167.255.255", "192.168.0.0", "192.168.255.255", "192.169.0.0",
+                             "100.63.255.255", "100.64.0.0", "100.127.255.255", "100.128.0.0", "0.0.0.0", "255.255.255.255", "::",
+                             "::1", "::2", "1::1", "fe7f:ffff::", "fe80::", "febf::1", "fec0::", "feff::", "ff00::", "ffff::",
+                             "fbff::", "fc00::", "fdff::", "fe00::", "2001:db8::1"}) {
+        CAPTURE(text);
+        const auto address = IpAddress::parse(text).value();
+        CHECK(address.is_loopback() == within(address, {"127.0.0.0/8", "::1/128"}));
+        CHECK(address.is_link_local() == within(address, {"169.254.0.0/16", "fe80::/10"}));
+        CHECK(address.is_multicast() == within(address, {"224.0.0.0/4", "ff00::/8"}));
+        CHECK(address.is_private() ==
+              within(address, {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "127.0.0.0/8",
+                               "::1/128", "169.254.0.0/16", "fe80::/10"}));
+    }
+    CHECK_FALSE(IpAddress().is_private());
+}
+
 TEST_CASE("an IP header that claims more than it holds is refused") {
     net::Bytes packet(20);
     packet[0] = std::byte{0x45};
