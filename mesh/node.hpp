@@ -380,7 +380,7 @@ private:
     void switch_to(PeerLink& peer, const net::Endpoint& to, std::string_view why, net::Now now);
     void note_move(PeerLink& peer, std::string_view why, net::Now now);
     void punch(PeerLink& peer, bool answer_wanted, net::Now now);
-    void heard_punch(PeerLink& peer, const Punch& frame, net::Now now);
+    void heard_punch(PeerLink& peer, const Punch& frame, std::size_t bytes, net::Now now);
     void heard_observed(PeerLink& peer, const net::Endpoint& said, net::Now now);
     NatMapping nat_mapping(bool v6) const;
 

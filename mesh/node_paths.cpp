@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kOwnEndpoints = 5;  // of WireGuard::kMaxCandidates; the rest is for other members and addresses of nobody known
 constexpr auto kPunchEvery = std::chrono::seconds(1);  // that one member may ask for
+constexpr std::size_t kBytesPerCandidate = 4 * 108;          // what a round of probes to it costs at most, headers included
 constexpr double kProbesPerSecond = 100, kMostProbes = 400;  // to endpoints that never answered, of all members
 
 }  // namespace
@@ -196,15 +197,17 @@ void Node::punch(PeerLink& peer, bool answer_wanted, net::Now now) {
     wireguard_.send(peer.tunnel_key, encode(frame, kMaxFrameBytes), now);
 }
 
-void Node::heard_punch(PeerLink& peer, const Punch& frame, net::Now now) {
+void Node::heard_punch(PeerLink& peer, const Punch& frame, std::size_t bytes, net::Now now) {
     if (peer.punched != net::Steady::min() && now.steady - peer.punched < kPunchEvery) return;
     peer.punched = now.steady;
+    std::size_t paid = bytes * kReplyFactor / kBytesPerCandidate;
     for (const auto& one : frame.candidates) {
+        if (paid-- == 0) break;
         if (!Paths::usable(one.endpoint) || routed_through_mesh(one.endpoint.address)) continue;
         const auto found = one.found <= static_cast<std::uint8_t>(Found::seen) ? static_cast<Found>(one.found) : Found::unsaid;
         peer.paths.add(one.endpoint, Source::told, found, now.steady);
     }
-    if (frame.answer_wanted) punch(peer, false, now);
+    if (frame.answer_wanted && bytes * kReplyFactor >= kMaxFrameBytes) punch(peer, false, now);
     peer.paths.begin_round(now.steady, false);
     run_paths(peer, now);
 }

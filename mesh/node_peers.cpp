@@ -201,7 +201,7 @@ void Node::heard(PeerLink& peer, Frame& frame, const net::Endpoint& from, std::s
     }
     if (const auto* ping = std::get_if<Ping>(&frame)) return heard_ping(peer, *ping, now);
     if (const auto* path = std::get_if<PathChallenge>(&frame)) return heard_path(peer, *path, from, now);
-    if (const auto* call = std::get_if<Punch>(&frame)) return heard_punch(peer, *call, now);
+    if (const auto* call = std::get_if<Punch>(&frame)) return heard_punch(peer, *call, bytes, now);
     if (auto* relayed = std::get_if<Relayed>(&frame)) return heard_relayed(peer, *relayed, from, now);
     if (const auto* probe = std::get_if<MtuProbe>(&frame)) return heard_mtu(peer, *probe, now);
     if (const auto* probe = std::get_if<TrainProbe>(&frame)) return heard_train(peer, *probe, now);

@@ -28,6 +28,7 @@ struct Machine {
     std::vector<NodeEvent> events;
     std::vector<net::Bytes> packets;
     std::uint64_t sent_datagrams = 0, sent_bytes = 0;
+    std::map<net::IpAddress, std::uint64_t> bytes_to = {};  ///< IP packets
     bool loses_trains = false;  ///< what leaves in one send with others
     bool splits_trains = false;  ///< they leave one by one, and the node is told
     std::uint64_t trains = 0;   ///< datagrams that left so
@@ -226,6 +227,7 @@ private:
     void send(Machine& from, Datagram datagram) {
         ++from.sent_datagrams;
         from.sent_bytes += datagram.bytes.size();
+        from.bytes_to[datagram.to.address] += datagram.bytes.size() + 28;
         const auto* to = find(datagram.to);
         if (datagram.train != 0) {
             ++from.trains;

@@ -77,7 +77,12 @@ TEST_CASE("every control frame is read back, behind any padding") {
     reply.admitted = true;
     reply.reason = "why\x1b[2J";
     reply.wires = {net::Bytes(300, std::byte{1}), net::Bytes(2, std::byte{2})};
-    const std::vector<Frame> frames{hello, Ping{1, 2, true}, PathChallenge{3, true}, Leaving{}, digest, inventory, Want{{1, 2}},
+    Relayed relayed;
+    relayed.kind = Relayed::Kind::delivered;
+    relayed.never_fragment = true;
+    relayed.message = net::Bytes(100, std::byte{4});
+    const Punch punch{{{*net::Endpoint::parse("203.0.113.1:7"), 4}, {*net::Endpoint::parse("[2001:db8::2]:8"), 1}}, true};
+    const std::vector<Frame> frames{hello, punch, relayed, PathChallenge{3, true, *net::Endpoint::parse("192.0.2.9:5")}, Ping{1, 2, true}, PathChallenge{3, false, {}}, Leaving{}, digest, inventory, Want{{1, 2}},
                                     Records{reply.wires}, RecordPart{1, 1, 2, net::Bytes(9)}, JoinRequest{}, reply};
     for (const auto& frame : frames) {
         auto bytes = encode(frame);
@@ -89,7 +94,7 @@ TEST_CASE("every control frame is read back, behind any padding") {
             const auto read = decode_frame(padded);
             REQUIRE(read);
             CHECK(read->index() == frame.index());
-            if (frame.index() != 10) CHECK(encode(*read) == bytes);
+            if (!std::holds_alternative<JoinReply>(frame)) CHECK(encode(*read) == bytes);
         }
         for (std::size_t size = 0; size < bytes.size(); ++size) CHECK_FALSE(decode_frame(net::ByteView(bytes).first(size)));
     }
