@@ -10,7 +10,7 @@ namespace sim {
 /// Members that have joined and were stopped. Made once, for many runs.
 struct ChaosMembers {
     explicit ChaosMembers(std::size_t count);
-    std::vector<Disk> disks;  ///< the first is the admin's
+    std::vector<Disk> disks;  ///< the first is the admin's, who listens for streams at the first open place of Sites
 };
 
 struct ChaosResult {

@@ -1,4 +1,4 @@
-// Random runs for as long as one likes: chaos --seconds N, from a seed of its own; or chaos --seed S, that one run, told.
+// Random runs for as long as one likes: chaos --seconds N, from a seed of its own or (--from) that one; or chaos --seed S, that one run, told.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -16,11 +16,12 @@ double seconds(net::Duration time) { return std::chrono::duration<double>(time).
 
 int main(int argc, char** argv) {
     double limit_s = 60;
-    std::optional<std::uint64_t> only;
+    std::optional<std::uint64_t> only, first;
     for (int i = 1; i + 1 < argc; i += 2) {
         const std::string_view option = argv[i];
         if (option == "--seconds") limit_s = std::atof(argv[i + 1]);
         if (option == "--seed") only = std::strtoull(argv[i + 1], nullptr, 10);
+        if (option == "--from") first = std::strtoull(argv[i + 1], nullptr, 10);
     }
     const sim::ChaosMembers members(8);
     if (only) {
@@ -29,7 +30,7 @@ int main(int argc, char** argv) {
         return result.violated.empty() ? 0 : 1;
     }
     std::random_device device;
-    std::uint64_t seed = std::uint64_t{device()} << 20;
+    auto seed = first.value_or(std::uint64_t{device()} << 20);
     const auto began = std::chrono::steady_clock::now();
     std::vector<double> found_s;
     double node_hours = 0;

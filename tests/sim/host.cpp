@@ -8,7 +8,6 @@
 namespace sim {
 namespace {
 
-constexpr std::uint16_t kUnderlayPort = 51820;
 constexpr std::uint16_t kSipPort = 5060;
 constexpr auto kDiskWrite = std::chrono::milliseconds(3);
 
@@ -49,16 +48,47 @@ std::optional<voice::RelayStats> MemoryMediaPorts::stats(voice::RelayId) const {
 
 Host::Host(World& world, std::string host_name, StationId host_station, const Place& place)
     : name(std::move(host_name)), station(host_station), settings(world.defaults), world_(world) {
-    settings.listen_port = kUnderlayPort;
+    settings.listen_port = kPort;
     moved(place);
 }
 
 void Host::moved(const Place& place) {
     address = place.addresses.empty() ? net::IpAddress() : place.addresses.front();
     settings.local_endpoints.clear();
-    for (const auto& one : place.addresses) settings.local_endpoints.push_back({one, kUnderlayPort});
+    stream_endpoints_.clear();
+    for (const auto& one : place.addresses) {
+        settings.local_endpoints.push_back({one, kPort});
+        stream_endpoints_.push_back({one, Streams::kPort});
+    }
     if (!core_ || asleep_since_) return;
     node().set_local_endpoints(settings.local_endpoints, now());
+    tell_streams();
+    drain();
+}
+
+void Host::tell_streams() {
+    if (listens) node().set_stream_endpoints(stream_endpoints_, now());
+}
+
+void Host::stream_opened(mesh::StreamId id, const net::Endpoint& remote) {
+    node().stream_opened(id, remote, now());
+    drain();
+}
+
+void Host::stream_closed(mesh::StreamId id) {
+    if (asleep_since_) return after_wake_.push_back([this, id] { stream_closed(id); });
+    if (!core_) return;
+    node().stream_closed(id, now());
+    drain();
+}
+
+void Host::stream_failed(const net::Endpoint& to) {
+    node().stream_failed(to, now());
+    drain();
+}
+
+void Host::stream_brings(mesh::StreamId id, net::MutableBytes bytes) {
+    node().receive(bytes, mesh::stream_endpoint(id), now());
     drain();
 }
 
@@ -81,6 +111,7 @@ void Host::wake() {
     for (auto& what : std::exchange(after_wake_, {})) what();
     if (!core_) return;
     node().set_local_endpoints(settings.local_endpoints, now());
+    tell_streams();
     drain();
 }
 
@@ -110,12 +141,14 @@ void Host::start() {
         for (const auto& [number, record] : disk.calls) calls.push_back(record);
         core_->proxy()->restore_calls(std::move(calls), now());
     }
+    tell_streams();
     for (const auto& [key, endpoint] : disk.endpoints) node().add_candidate(key, endpoint, mesh::Source::cache, now());
     drain();
 }
 
 void Host::crash() {
     ++life_;
+    world_.streams_.forget(*this);
     asleep_since_.reset();
     after_wake_.clear();
     deadline_.reset();
@@ -177,7 +210,7 @@ void Host::send_overlay(const net::IpAddress& to, std::uint16_t from_port, std::
 void Host::receive(const net::Endpoint& from, const net::Endpoint& to, net::MutableBytes bytes) {
     if (joiner_) {
         joiner_->receive(bytes, from, now());
-    } else if (core_ && to.port == kUnderlayPort) {
+    } else if (core_ && to.port == kPort) {
         node().receive(bytes, from, now());
     } else if (core_ && core_->proxy() != nullptr && to.port == kSipPort) {
         core_->proxy()->receive({voice::Transport::udp, to, from, 0, voice::Side::phone}, bytes, now());
@@ -220,7 +253,7 @@ net::Steady Host::work_out_deadline() const {
 void Host::drain() {
     deadline_.reset();
     if (joiner_) {
-        for (auto& out : joiner_->take_datagrams()) world_.send(*this, kUnderlayPort, out.to, std::move(out.bytes));
+        for (auto& out : joiner_->take_datagrams()) world_.send(*this, kPort, out.to, std::move(out.bytes));
         return;
     }
     // Each round's output may be the next round's input: SIP over the mesh to ourselves, a reply to what was delivered.
@@ -232,13 +265,23 @@ void Host::drain() {
             world_.at(world_.now().steady + delay, [this, life = life_, batch = std::move(*batch)] { written(batch, life); });
         }
         for (auto& out : node().take_datagrams()) {
+            if (const auto way = mesh::VirtualEndpoint::of(out.to)) {
+                world_.streams_.send(*this, way->id, std::move(out.bytes));
+                continue;
+            }
             if (uplink_) uplink_->spend(out.bytes.size() + 20 + 8, now().steady);
-            world_.send(*this, kUnderlayPort, out.to, std::move(out.bytes), out.never_fragment);
+            world_.send(*this, kPort, out.to, std::move(out.bytes), out.never_fragment);
         }
         for (auto& event : core_->take_node_events()) {
             if (const auto* good = std::get_if<mesh::EndpointGood>(&event)) {
                 std::erase_if(disk.endpoints, [&](const auto& one) { return one.first == good->key; });
                 disk.endpoints.emplace_back(good->key, good->endpoint);
+            }
+            if (const auto* wanted = std::get_if<mesh::StreamWanted>(&event)) world_.streams_.dial(*this, wanted->to);
+            if (const auto* unwanted = std::get_if<mesh::StreamUnwanted>(&event)) {
+                world_.at(world_.now().steady, [this, life = life_, id = unwanted->stream] {
+                    if (life == life_) world_.streams_.close(*this, id);
+                });
             }
             events.push_back(std::move(event));
         }

@@ -47,6 +47,7 @@ struct Disk {
 
 class Host {
 public:
+    static constexpr std::uint16_t kPort = 51820;  ///< of its underlay socket
     /// Its number on the network is the world's to give.
     Host(World& world, std::string name, StationId station, const Place& place);
 
@@ -57,6 +58,7 @@ public:
     mesh::NodeSettings settings;              ///< for the next start
     std::optional<voice::ProxySettings> voice;  ///< for the next start; none: no proxy
     net::Duration clock_offset{};             ///< of the wall clock
+    bool listens = false;                     ///< for streams, from its next start or move on
     MemoryMediaPorts media;
 
     bool running() const { return core_ != nullptr; }
@@ -97,6 +99,7 @@ public:
 
 private:
     friend class World;
+    friend class Streams;
     net::Steady of_world(net::Steady own) const { return own == net::kNever ? own : own + slept_; }
     void receive(const net::Endpoint& from, const net::Endpoint& to, net::MutableBytes bytes);
     void told_too_big(const net::Endpoint& to, std::size_t mtu_bytes);
@@ -105,6 +108,11 @@ private:
     net::Steady work_out_deadline() const;
     void drain();
     void moved(const Place& place);
+    void tell_streams();
+    void stream_opened(mesh::StreamId id, const net::Endpoint& remote);
+    void stream_closed(mesh::StreamId id);
+    void stream_failed(const net::Endpoint& to);
+    void stream_brings(mesh::StreamId id, net::MutableBytes bytes);
     void written(const mesh::DurableBatch& batch, std::uint64_t life);
     void written(const voice::MailBatch& batch, std::uint64_t life);
     void deliver(net::ByteView packet);
@@ -119,6 +127,7 @@ private:
     std::optional<net::Steady> asleep_since_;  ///< of the world's clock
     net::Duration slept_{};                    ///< by so much its steady clock is behind the world's
     std::vector<std::function<void()>> after_wake_;  ///< what its disk has done meanwhile
+    std::vector<net::Endpoint> stream_endpoints_;
     std::uint64_t life_ = 0;  ///< counts starts: what was under way in an earlier life is void
 };
 

@@ -135,6 +135,14 @@ bool World::fits(Host& sender, const Host& end, const net::Endpoint& to, std::si
     return false;
 }
 
+bool World::is_lost() { return static_cast<double>(random_.below(1'000'000)) / 1e6 < weather.loss; }
+
+net::Duration World::travel_time(const Network::Transit& transit) {
+    if (!transit.crosses_internet) return kLanDelay;
+    if (weather.jitter.count() == 0) return weather.delay;
+    return weather.delay + net::Duration(random_.below(static_cast<std::uint64_t>(weather.jitter.count())));
+}
+
 void World::send(Host& from, std::uint16_t from_port, const net::Endpoint& to, net::Bytes bytes, bool never_fragment) {
     auto transit = network_.send(Transport::udp, from.station, from_port, to, now_.steady);
     if (tap) tap({transit.inside, from_port}, to, bytes);
@@ -146,13 +154,8 @@ void World::send(Host& from, std::uint16_t from_port, const net::Endpoint& to, n
     const auto packet_bytes = bytes.size() + 8 + (to.address.is_v4() ? 20 : 40);
     if (transit.fate != Network::Fate::under_way) return trace_.ended(number, now_.steady, transit, nullptr);
     if (never_fragment && !fits(from, from, to, packet_bytes)) return lost(Network::Fate::too_big);
-    auto delay = kLanDelay;
-    if (transit.crosses_internet) {
-        const auto unit = [this] { return static_cast<double>(random_.below(1'000'000)) / 1e6; };
-        if (unit() < weather.loss) return lost(Network::Fate::lost);
-        delay = weather.delay;
-        if (weather.jitter.count() != 0) delay += net::Duration(random_.below(static_cast<std::uint64_t>(weather.jitter.count())));
-    }
+    if (transit.crosses_internet && is_lost()) return lost(Network::Fate::lost);
+    const auto delay = travel_time(transit);
     auto leaves = now_.steady;
     if (const auto line = lines.find(from.address); line != lines.end() && line->second.rate_bytes_per_s != 0) {
         const auto time_of = [rate = line->second.rate_bytes_per_s](std::size_t size) {
@@ -206,6 +209,9 @@ bool World::step(net::Steady limit) {
     if (next > now_.steady) {
         now_.wall += next - now_.steady;
         now_.steady = next;
+        steps_ = 0;
+    } else if (++steps_ == kMaxStepsAtOnce) {
+        throw std::runtime_error(report((due_host == nullptr ? std::string("it") : due_host->name) + " never comes to rest"));
     }
     if (due_host != nullptr) {
         due_host->tick();

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "tests/sim/host.hpp"
+#include "tests/sim/streams.hpp"
 #include "tests/sim/trace.hpp"
 
 namespace sim {
@@ -66,9 +67,11 @@ public:
     void unplug(const net::IpAddress& address) { unplugged_.insert(at_address(address)); }
     void plug_in(const net::IpAddress& address) { unplugged_.erase(at_address(address)); }
     void plug_in_all() { unplugged_.clear(); }
+    const Streams& streams() const { return streams_; }
     bool connected(const Host& a, const Host& b) const;
 
     void at(net::Steady when, std::function<void()> what);
+    /// Throws with a report if some node wants to be woken at once for ever.
     void run_for(net::Duration time);
     /// True as soon as `holds`; false if it does not within `limit`.
     bool run_until(const std::function<bool()>& holds, net::Duration limit);
@@ -81,6 +84,10 @@ public:
     void note(std::string what) { trace_.note(now_.steady, std::move(what)); }  ///< among the packets
 
 private:
+    friend class Host;
+    friend class Streams;
+    net::Duration travel_time(const Network::Transit& transit);  ///< drawn anew each time
+    bool is_lost();
     const Host* at_address(const net::IpAddress& address) const;  ///< the host whose first address it is, or null
     bool fits(Host& sender, const Host& end, const net::Endpoint& to, std::size_t packet_bytes);
     Network::Fate fate_at(const Host& sender, const Host& receiver) const;
@@ -88,6 +95,7 @@ private:
     void forget_deadlines();  ///< a test may have kept a node or a proxy by reference
 
     static constexpr net::Duration kLanDelay = std::chrono::milliseconds(1);
+    static constexpr unsigned kMaxStepsAtOnce = 100'000;  ///< without the clock going on; more is an endless loop
     struct Event {
         net::Steady when;
         std::uint64_t order;
@@ -102,10 +110,12 @@ private:
     net::Steady began_ = now_.steady;
     std::priority_queue<Event> events_;
     std::uint64_t order_ = 0;
+    unsigned steps_ = 0;  ///< at this time
     std::map<std::string, std::unique_ptr<Host>> hosts_;
     std::vector<Host*> stations_;
     Network network_;
     Trace trace_{400};
+    Streams streams_{*this};
     std::vector<std::set<const Host*>> sets_;
     std::set<const Host*> unplugged_;
     std::map<const Host*, net::Steady> busy_until_;  ///< lines with a rate
