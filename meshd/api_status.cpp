@@ -87,6 +87,17 @@ json counters_json(LiveNode& live) {
         out["sip_unsent"] = sockets->unsent;
         out["sip_beside_device"] = sockets->beside_device;
     }
+    const auto streams = live.streams().counters();
+    out["stream_refused"] = streams.refused;
+    out["stream_tls_failed"] = streams.tls_failed;
+    out["stream_strangers"] = streams.strangers;
+    out["stream_broken"] = streams.broken;
+    out["stream_dials_failed"] = streams.dials_failed;
+    out["stream_idle"] = streams.idle;
+    out["stream_not_for_us"] = streams.not_for_us;
+    out["stream_handshakes_over_rate"] = streams.handshakes_over_rate;
+    out["stream_dropped_bulk"] = streams.dropped_bulk;
+    out["stream_dropped_urgent"] = streams.dropped_urgent;
     put_dns_counters(live, out);
     if (const auto* media = live.media()) {
         const auto drops = media->drops();

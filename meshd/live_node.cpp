@@ -187,6 +187,8 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     }
     discovery_ = std::make_unique<LiveDiscovery>(loop_, config_, core_->node(), random_, *resolver_, threads_->port(),
                                                  device_->name(), [this] { pump(); });
+    streams_ = std::make_unique<LiveStreams>(loop_, config_.streams, core_->node(), random_, *resolver_, [this] { pump(); });
+    streams_->network_changed(own_addresses(device_->name(), threads_->port()));
     for (const auto& [key, cached] : state.endpoints) {
         core_->node().add_candidate(key, cached.endpoint, mesh::Source::cache, loop_.now());
     }
@@ -242,7 +244,11 @@ LiveNode::~LiveNode() {
     *alive_ = false;
     store_untold_phones();
     core_->node().leave(loop_.now());
-    for (const auto& datagram : core_->node().take_datagrams()) threads_->send(datagram);
+    if (streams_) {
+        send(core_->node().take_datagrams());
+        streams_->flush();
+        streams_.reset();
+    }
     dns_.reset();
     discovery_.reset();
     threads_->stop();
@@ -322,18 +328,7 @@ void LiveNode::pump() {
         table_ = table;
         threads_->swap_table(std::move(table));
     }
-    const auto datagrams = node.take_datagrams();
-    for (auto i = datagrams.begin(); i != datagrams.end();) {
-        const auto train = i->train;
-        if (train == 0) {
-            if (!threads_->send(*i)) node.refused(*i, now);  // what follows from it is due in the next turn
-            ++i;
-            continue;
-        }
-        const auto end = std::find_if(i, datagrams.end(), [&](const auto& one) { return one.train != train; });
-        if (!threads_->send_train({i, end})) node.not_in_one_send(*i, now);
-        i = end;
-    }
+    send(node.take_datagrams());
     auto packets = node.take_packets();
     if (!packets.empty()) threads_->deliver(packets);
     if (const bool unstored = node.stamps_are_unstored(); unstored != std::exchange(stamps_unstored_, unstored)) {
@@ -358,6 +353,23 @@ void LiveNode::pump() {
     look_at_offloads();
     pumping_ = false;
     timer_.at(core_->next_deadline());
+}
+
+void LiveNode::send(std::span<const mesh::Datagram> datagrams) {
+    const auto now = loop_.now();
+    auto& node = core_->node();
+    for (auto i = datagrams.begin(); i != datagrams.end();) {
+        const auto train = i->train;
+        if (train == 0) {
+            const bool fits = mesh::is_virtual(i->to) ? streams_->send(*i) : threads_->send(*i);
+            if (!fits) node.refused(*i, now);  // what follows from it is due in the next turn
+            ++i;
+            continue;
+        }
+        const auto end = std::find_if(i, datagrams.end(), [&](const auto& one) { return one.train != train; });
+        if (mesh::is_virtual(i->to) || !threads_->send_train({i, end})) node.not_in_one_send(*i, now);
+        i = end;
+    }
 }
 
 void LiveNode::store_durable() {
@@ -403,6 +415,10 @@ void LiveNode::on_events() {
             spdlog::warn("datagrams sent many at once do not reach {}, those sent alone do: this kernel or a driver does it "
                          "wrong. To {} they go one by one from now on; meshctl data --udp-offloads on tries again",
                          harmful->name, harmful->name);
+        } else if (const auto* wanted = std::get_if<mesh::StreamWanted>(&event)) {
+            streams_->wanted(*wanted);
+        } else if (const auto* unwanted = std::get_if<mesh::StreamUnwanted>(&event)) {
+            streams_->unwanted(*unwanted);
         } else if (const auto* work = std::get_if<mesh::TrainsWork>(&event)) {
             complained_.erase("trains to " + work->name);
             spdlog::info("datagrams sent many at once reach {} again", work->name);
@@ -493,6 +509,7 @@ void LiveNode::network_changed() {
     const auto ours = own_addresses(device_->name(), threads_->port());
     core_->node().set_local_endpoints(ours.endpoints, now);
     discovery_->network_changed(ours);
+    streams_->network_changed(ours);
     if (dns_) dns_->follow_addresses();
     if (config_.voice.enabled) resolve_centre();
     pump();

@@ -11,6 +11,7 @@
 #include "meshd/core.hpp"
 #include "meshd/data_threads.hpp"
 #include "meshd/live_discovery.hpp"
+#include "meshd/live_streams.hpp"
 #include "meshd/media_thread.hpp"
 #include "meshd/name_service.hpp"
 #include "meshd/saved_answers.hpp"
@@ -61,6 +62,7 @@ public:
     const MediaThread* media() const { return media_.get(); }
     const tun::Device& device() const { return *device_; }
     const DataThreads& data() const { return *threads_; }
+    const Streams& streams() const { return streams_->streams(); }
     const DataConfig& data_config() const { return config_.data; }
     /// To some member datagrams go one by one, as those sent at once did not reach it.
     bool trains_harmful() const { return core_->node().finds_trains_harmful(); }
@@ -70,6 +72,7 @@ public:
 private:
     void start_voice();
     void take_upward();
+    void send(std::span<const mesh::Datagram> datagrams);
     void store_durable();
     void on_events();
     void tell_who_is_gone();
@@ -108,6 +111,7 @@ private:
     SavedAnswers saved_answers_;
     std::unique_ptr<CallAccounts> accounts_;
     std::unique_ptr<LiveDiscovery> discovery_;
+    std::unique_ptr<LiveStreams> streams_;
     std::unique_ptr<DnsService> dns_;
     loop::Timer timer_;
     loop::Timer network_timer_;  ///< several changes at once are one

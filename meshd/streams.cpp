@@ -295,13 +295,16 @@ void Streams::pump(Connection& connection) {
 void Streams::pump_later(ConnectionId id) {
     if (to_pump_.empty()) {
         loop_.defer([this, alive = alive_] {
-            if (!*alive) return;
-            for (const auto one : std::exchange(to_pump_, {})) {
-                if (const auto found = connections_.find(one); found != connections_.end()) pump(found->second);
-            }
+            if (*alive) flush();
         });
     }
     to_pump_.insert(id);
+}
+
+void Streams::flush() {
+    for (const auto one : std::exchange(to_pump_, {})) {
+        if (const auto found = connections_.find(one); found != connections_.end()) pump(found->second);
+    }
 }
 
 void Streams::sweep_later() {
@@ -351,9 +354,11 @@ Streams::Counters Streams::counters() const {
     return out;
 }
 
-bool Streams::is_proxied(mesh::StreamId id) const {
+bool Streams::is_open(mesh::StreamId id) const {
     const auto found = pairs_.find(id);
-    return found != pairs_.end() && found->second.told && found->second.way == Way::proxied;
+    return found != pairs_.end() && found->second.told;
 }
+
+bool Streams::is_proxied(mesh::StreamId id) const { return is_open(id) && pairs_.at(id).way == Way::proxied; }
 
 }  // namespace meshd

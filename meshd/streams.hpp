@@ -38,8 +38,8 @@ public:
         std::size_t most_unproven = 128;  ///< of which nothing has come that is for us, handshakes of TLS among them
         net::Duration proven_within = std::chrono::seconds(10);
         // Of what we open.
-        net::Duration dialled_within = std::chrono::seconds(4);   ///< TCP, and as long for TLS
-        net::Duration proxied_within = std::chrono::seconds(12);  ///< all of it, through the proxy
+        net::Duration dialled_within = std::chrono::seconds(3);  ///< TCP, and as long for TLS
+        net::Duration proxied_within = std::chrono::seconds(6);  ///< all of it, through the proxy
         // Of all.
         net::Duration idle = std::chrono::minutes(3);  ///< nothing has come for so long: closed
     };
@@ -93,8 +93,10 @@ public:
     Counters counters() const;
     /// Where it listens: the ports are known here, had any been 0.
     std::vector<net::Endpoint> listens() const;
-    /// Through the proxy, not straight. Of a stream that is not open: false.
-    bool is_proxied(mesh::StreamId id) const;
+    bool is_open(mesh::StreamId id) const;
+    bool is_proxied(mesh::StreamId id) const;  ///< open, and through the proxy
+    /// Writes what the kernel takes of what was sent, now and not at this turn's end.
+    void flush();
 
 private:
     using ConnectionId = std::uint64_t;

@@ -43,7 +43,7 @@ struct Proxy {
 };
 
 struct Behind : Ground {
-    explicit Behind(const std::string& user = {}, net::Duration within = 12s) {
+    explicit Behind(const std::string& user = {}, net::Duration within = 6s) {
         meshd::Streams::Settings settings;
         const auto& at = proxy.listener.local();
         settings.proxy = meshd::parse_http_proxy("http://" + user + at.text());
