@@ -53,7 +53,8 @@ std::optional<MessageType> type_of(net::ByteView datagram) {
 std::uint32_t index_at(net::ByteView datagram, std::size_t at) { return net::Reader(datagram.subspan(at, 4)).u32le(); }
 
 // What a decrypted payload is, and whether its peer may send it.
-Inbound judge_payload(const ForwardingTable& table, ForwardingTable::Slot slot, net::MutableBytes payload, bool wake) {
+Inbound judge_payload(const ForwardingTable& table, ForwardingTable::Slot slot, net::MutableBytes payload, bool wake,
+                      bool checksum_left) {
     const auto& peer = *table.peers[slot];
     Inbound result;
     result.wake = wake;
@@ -78,6 +79,12 @@ Inbound judge_payload(const ForwardingTable& table, ForwardingTable::Slot slot, 
     result.verdict = Inbound::Verdict::tun;
     result.mtu_bytes = peer.mtu_bytes;
     result.bytes = payload.first(header->total_bytes);
+    result.checksum_left = checksum_left;
+    if (table.subnet_map) {
+        using Checksum = SubnetMap::Checksum;
+        if (!table.subnet_map->out_of_mesh(result.bytes, checksum_left ? Checksum::left : Checksum::complete))
+            return drop<Inbound>(table, Drop::bad_inner_packet, wake);
+    }
     return result;
 }
 
@@ -102,10 +109,9 @@ Inbound receive_data(const ForwardingTable& table, net::MutableBytes datagram, c
             wake = true;
         }
     }
-    auto result = judge_payload(table, found->second.slot, payload, wake);
     // Authentic by now. Type 4 has a zero there.
-    result.checksum_left = (std::to_integer<std::uint8_t>(datagram[1]) & kChecksumLeft) != 0;
-    return result;
+    const bool checksum_left = (std::to_integer<std::uint8_t>(datagram[1]) & kChecksumLeft) != 0;
+    return judge_payload(table, found->second.slot, payload, wake, checksum_left);
 }
 
 // The answer to the packet that confirmed a session may come before the control thread has a new table out. The peer
@@ -167,7 +173,28 @@ bool sent(const Way& way, std::size_t bytes, net::Steady now) {
     return wake;
 }
 
+std::optional<Outbound::Verdict> translate(const ForwardingTable& table, net::MutableBytes packet, bool partial) {
+    if (!table.subnet_map) return std::nullopt;
+    const auto header = net::parse_ip(packet);
+    if (!header) return std::nullopt;
+    const auto checksum = partial ? SubnetMap::Checksum::partial : SubnetMap::Checksum::complete;
+    const bool comes_back = table.subnet_map->is_ours(header->destination);
+    if (!table.subnet_map->into_mesh(packet, checksum) ||
+        (comes_back && !table.subnet_map->out_of_mesh(packet, checksum))) {
+        table.drops->add(Drop::bad_inner_packet);
+        return Outbound::Verdict::drop;
+    }
+    return comes_back ? std::optional(Outbound::Verdict::device) : std::nullopt;
+}
+
 Outbound outbound(const ForwardingTable& table, PacketBuffer packet, net::Steady now) {
+    if (const auto verdict = translate(table, packet.packet(), false)) {
+        Outbound result;
+        result.verdict = *verdict;
+        result.reason = Drop::bad_inner_packet;
+        if (*verdict == Outbound::Verdict::device) result.bytes = packet.packet();
+        return result;
+    }
     const auto header = net::parse_ip(packet.packet());
     if (!header) return drop<Outbound>(table, Drop::bad_inner_packet);
     const auto way = find_way(table, *header, now);

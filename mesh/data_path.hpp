@@ -25,13 +25,15 @@ struct Outbound {
         no_session,  ///< hand the packet, unchanged, to WireGuard::send(peer, ...) on the control thread: no session,
                      ///< the endpoint is about to change, or it is virtual (carried())
         drop,        ///< for `reason`, which has been counted
+        device,      ///< the packet, translated where it lies, is for a subnet of this machine's under its own other name:
+                     ///< write it to the device
     };
     Verdict verdict = Verdict::drop;
     bool wake = false;          ///< have the control thread call WireGuard::tick
     Drop reason = Drop::no_route;
     net::TunnelKey peer;        ///< send, no_session
     net::Endpoint endpoint;     ///< send; no_session: virtual, if there is a session after all, else none
-    net::ByteView bytes;        ///< send: in the packet's buffer
+    net::ByteView bytes;        ///< send, device: in the packet's buffer
     bool carried() const { return verdict == Verdict::no_session && is_virtual(endpoint); }
 };
 Outbound outbound(const ForwardingTable& table, PacketBuffer packet, net::Steady now);
@@ -52,6 +54,9 @@ struct Way {
     bool tells_queue = false;              ///< and with kQueueMask
 };
 Way find_way(const ForwardingTable& table, const net::IpHeader& header, net::Steady now);
+/// Before anything else: a packet from the device as the mesh shall see it, where subnets are mapped. `partial`: its
+/// checksum is one. `device`: as in Outbound, else nullopt; or `drop`, which has been counted.
+std::optional<Outbound::Verdict> translate(const ForwardingTable& table, net::MutableBytes packet, bool partial);
 /// The datagram, in the packet's buffer; empty if it does not fit there, which has been counted, or if the session's
 /// last message went by just now. `flags`: kChecksumLeft, kQueueMask, where the way allows it.
 net::ByteView seal(const ForwardingTable& table, const Way& way, PacketBuffer packet, net::Steady now,

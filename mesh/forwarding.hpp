@@ -8,6 +8,7 @@
 #include "mesh/activity.hpp"
 #include "mesh/routes.hpp"
 #include "mesh/session.hpp"
+#include "mesh/subnet_map.hpp"
 
 namespace mesh {
 
@@ -44,6 +45,7 @@ public:
     std::shared_ptr<const RouteTable> routes;                      ///< destination to slot
     std::shared_ptr<const RouteTable> stock_owners;                ///< a stock peer's source to slot
     std::shared_ptr<const std::vector<net::Prefix>> overlay;       ///< no underlay endpoint may lie in here
+    std::shared_ptr<const SubnetMap> subnet_map;                   ///< null: no subnet has another name
     std::unordered_map<std::uint32_t, Receiver> receivers;         ///< local index to session
 
     std::unordered_set<std::uint32_t> handshakes;                  ///< our indices of handshakes under way

@@ -72,6 +72,7 @@ Node::Node(NodeIdentity identity, std::span<const net::Bytes> records, std::opti
     next_bindings_ = now.steady + kBindingsEvery;
     for (unsigned shard = 0; shard < kShards; ++shard)
         if (!signed_bindings(static_cast<std::uint8_t>(shard)).empty()) shards_to_sign_.insert(static_cast<std::uint8_t>(shard));
+    if (!settings_.mapped.empty()) wireguard_.set_subnet_map(std::make_shared<SubnetMap>(settings_.mapped));
     seen_ = now;
     after_roster_change(now);
     drain(now);
@@ -141,6 +142,7 @@ void Node::send_ip(net::ByteView packet, net::Now now) {
             wireguard_.send(out.peer, packet, now);
             break;
         }
+        case Outbound::Verdict::device: packets_.push_back(net::copy(out.bytes)); break;
         case Outbound::Verdict::drop: break;
     }
     drain(now);
@@ -292,6 +294,8 @@ DeviceConfig Node::device() const {
     if (view().mesh) out.routes.push_back(view().mesh->pool);
     for (const auto& route : routes_)
         if (!attached_covers(settings_.attached, route)) out.routes.push_back(route);
+    for (const auto& mapped : settings_.mapped)
+        if (std::find(out.routes.begin(), out.routes.end(), mapped.as) == out.routes.end()) out.routes.push_back(mapped.as);
     return out;
 }
 

@@ -32,6 +32,7 @@ struct NodeSettings {
     std::vector<net::Endpoint> advertise;        ///< told by the person who runs it
     std::vector<net::Endpoint> bootstrap;        ///< where some member may be
     std::optional<std::vector<net::Prefix>> offered;  ///< of its member record's subnets those it can route now; none: all
+    std::vector<MappedSubnet> mapped;            ///< of those, what the mesh knows under another name (`as`)
     bool clock_synchronised = false;             ///< the system says so (NTP)
     bool sends_trains = false;                   ///< many datagrams leave in one send: watch whether that does harm.
                                                  ///< Later: set_sends_trains()
@@ -86,7 +87,8 @@ using NodeEvent = std::variant<PeerUp, PeerDown, RosterChanged, BindingsChanged,
 /// What the TUN device must have.
 struct DeviceConfig {
     std::vector<net::Prefix> addresses;  ///< own: one /128, one /32
-    std::vector<net::Prefix> routes;     ///< the mesh's /48, its IPv4 pool, other members' subnets
+    std::vector<net::Prefix> routes;     ///< the mesh's /48, its IPv4 pool, other members' subnets; what is mapped here,
+                                         ///< which comes back by the device under its own addresses
     bool operator==(const DeviceConfig&) const = default;
 };
 

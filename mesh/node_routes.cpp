@@ -100,6 +100,7 @@ void Node::settle_routes() {
     wireguard_.set_routes(std::move(routes));
     std::vector<net::Prefix> overlay{overlay_prefix(identity_.mesh_id)};
     if (view().mesh) overlay.push_back(view().mesh->pool);
+    for (const auto& mapped : settings_.mapped) overlay.push_back(mapped.as);
     for (const auto& route : routes_) {
         const auto rest = without_attached(route, settings_.attached);
         overlay.insert(overlay.end(), rest.begin(), rest.end());

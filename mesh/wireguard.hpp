@@ -126,6 +126,8 @@ public:
     void set_routes(std::vector<Route> routes);
     /// Where no underlay endpoint may lie: what would be sent there would come back through the tunnel.
     void set_overlay(std::vector<net::Prefix> overlay);
+    /// Subnets of this machine that the mesh knows under another name; null: none.
+    void set_subnet_map(std::shared_ptr<const SubnetMap> map);
     void set_mtu(std::size_t mtu_bytes);  ///< of the device
     std::size_t mtu() const;
     /// The largest packet that the peer's path takes whole, which bounds padding; 0: not known, the device's. `proven`: by

@@ -31,6 +31,7 @@ std::shared_ptr<const ForwardingTable> WireGuardCore::table() {
     table->routes = routes_;
     table->stock_owners = stock_owners_;
     table->overlay = overlay_;
+    table->subnet_map = subnet_map_;
     table->peers.resize(slots_.size());
     for (auto* const peer : slots_) {
         if (peer == nullptr) continue;

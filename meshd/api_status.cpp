@@ -115,7 +115,8 @@ json status_json(Daemon& daemon) {
     auto& live = *daemon.live();
     const auto& node = live.core().node();
     const auto& self = node.self();
-    json warnings = warnings_of(node, {daemon.store_trouble(), ip_forwarding()});
+    json warnings = warnings_of(
+        node, {daemon.store_trouble(), ip_forwarding(), live.offered_subnets().not_allowed(node.self().says.subnets)});
     return {{"mesh", {{"name", node.mesh_name()}, {"id", net::to_base64(node.identity().mesh_id.view())}}},
             {"node",
              {{"name", self.says.name},

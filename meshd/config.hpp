@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "mesh/subnet_map.hpp"
 #include "meshd/json_tree.hpp"
 #include "net/address.hpp"
 #include "net/traffic_class.hpp"
@@ -134,6 +135,8 @@ struct Config {
     std::string device = "mesh0";
     unsigned mtu_bytes = 1420;
     std::vector<net::Endpoint> advertise;
+    std::optional<std::vector<mesh::MappedSubnet>> subnets;  ///< `lan` and `as` are equal where it is not mapped; absent: all of
+                                                             ///< the member record
     LogLevel log = LogLevel::info;
     DataConfig data;
     VoiceConfig voice;

@@ -90,7 +90,8 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
              }),
       network_timer_(loop, [this] { network_changed(); }),
       centre_timer_(loop, [this] { resolve_centre(); }),
-      segments_timer_(loop, [this] { retry_segments(); }) {
+      segments_timer_(loop, [this] { retry_segments(); }),
+      offered_subnets_(config.subnets) {
     DataThreads::Settings underlay;
     underlay.port = config_.listen_port;
     const std::size_t processors = std::thread::hardware_concurrency();
@@ -117,6 +118,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     settings.listen_port = threads_->port();
     settings.local_endpoints = own_addresses(device_->name(), threads_->port()).endpoints;
     settings.attached = attached();
+    settings.mapped = offered_subnets_.mapped();
     settings.advertise = config_.advertise;
     settings.sends_trains = config_.data.udp_offloads;
     settings.aes = config_.data.aes && mesh::has_aes_hardware();
@@ -165,6 +167,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
                                    stamp == mesh::Tai64n{} ? std::nullopt : std::optional(stamp), random_, settings,
                                    std::move(voice), loop_.now());
     core_->node().wireguard().set_mtu(config_.mtu_bytes);
+    settle_offer();
     for (const auto& [key, says] : core_->node().view().gone) gone_.insert(key);
     settle_device();
     const auto offloads = device_->offloads();
@@ -192,7 +195,8 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     for (const auto& [key, cached] : state.endpoints) {
         core_->node().add_candidate(key, cached.endpoint, mesh::Source::cache, loop_.now());
     }
-    for (const auto& warning : warnings_of(core_->node(), {{}, ip_forwarding()})) {
+    const auto not_allowed = offered_subnets_.not_allowed(core_->node().self().says.subnets);
+    for (const auto& warning : warnings_of(core_->node(), {{}, ip_forwarding(), not_allowed})) {
         if (warning != standing_in_words(core_->node())) spdlog::warn("{}", warning);  // that one is told as it changes
     }
     core_->tick(loop_.now());
@@ -401,6 +405,7 @@ void LiveNode::on_events() {
         } else if (std::holds_alternative<mesh::RoutesChanged>(event)) {
             settle_device();
         } else if (std::holds_alternative<mesh::RosterChanged>(event)) {
+            if (core_->node().self().says.subnets != allowed_) settle_offer();
             if (discovery_) discovery_->follow_key();
             tell_who_is_gone();
         } else if (const auto* good = std::get_if<mesh::EndpointGood>(&event)) {
@@ -506,6 +511,7 @@ void LiveNode::network_changed() {
     retry_segments();  // what leaves may leave by another interface now
     settle_device();
     core_->node().set_attached(attached(), now);
+    settle_offer();
     const auto ours = own_addresses(device_->name(), threads_->port());
     core_->node().set_local_endpoints(ours.endpoints, now);
     discovery_->network_changed(ours);
@@ -521,6 +527,22 @@ std::vector<net::Prefix> LiveNode::attached() const {
     // The device's own look at the same networks, in settle_device(), still keeps routes to them out of the kernel.
     spdlog::warn("{}", networks.error().message);
     return {};
+}
+
+void LiveNode::settle_offer() {
+    const auto networks = tun::networks(device_->index());
+    if (!networks) return spdlog::warn("{}", networks.error().message);  // it stays as it was
+    allowed_ = core_->node().self().says.subnets;
+    auto offered = offered_subnets_.now(allowed_, *networks);
+    for (const auto& subnet : allowed_) {
+        if (std::find(offered.begin(), offered.end(), subnet) == offered.end()) {
+            if (!withdrawn_.insert(subnet).second) continue;
+            spdlog::warn("{} is not offered to the mesh: its network is not attached, or \"subnets\" leaves it out", subnet.text());
+        } else if (withdrawn_.erase(subnet) > 0) {
+            spdlog::info("{} is offered to the mesh again", subnet.text());
+        }
+    }
+    core_->node().set_offered(std::move(offered), loop_.now());
 }
 
 void LiveNode::resolve_centre() {

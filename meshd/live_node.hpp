@@ -14,6 +14,7 @@
 #include "meshd/live_streams.hpp"
 #include "meshd/media_thread.hpp"
 #include "meshd/name_service.hpp"
+#include "meshd/offered_subnets.hpp"
 #include "meshd/saved_answers.hpp"
 #include "meshd/sip_sockets.hpp"
 #include "meshd/sip_tls.hpp"
@@ -61,6 +62,7 @@ public:
     bool sip_overloaded() const { return sip_ && sip_->overload().is_overloaded(); }
     const MediaThread* media() const { return media_.get(); }
     const tun::Device& device() const { return *device_; }
+    const OfferedSubnets& offered_subnets() const { return offered_subnets_; }
     const DataThreads& data() const { return *threads_; }
     const Streams& streams() const { return streams_->streams(); }
     const DataConfig& data_config() const { return config_.data; }
@@ -82,6 +84,7 @@ private:
     void network_changed();
     std::vector<net::Prefix> attached() const;
     void set_sip_overlay();
+    void settle_offer();
     void resolve_centre();
     net::IpAddress local_toward(const net::IpAddress& remote);
     void restore_calls(const std::map<std::string, net::Bytes>& values);
@@ -120,6 +123,9 @@ private:
     bool segments_wait_ = false;
     std::shared_ptr<const mesh::ForwardingTable> table_;
     std::optional<mesh::DeviceConfig> device_config_;
+    OfferedSubnets offered_subnets_;
+    std::vector<net::Prefix> allowed_;  ///< subnets of the own member record, as last looked at
+    std::set<net::Prefix> withdrawn_;   ///< as told
     std::map<net::IpAddress, net::IpAddress> toward_;  ///< until the network changes
     std::set<std::string> complained_;  ///< once each
     std::set<net::NodeKey> gone_;       ///< revoked members that have been told of

@@ -71,6 +71,11 @@ Turn OutboundLane::run(net::Steady now) {
             if (!wait_.keeps(packet, clock.now() - came->at, came->bytes_behind, clock.now(), *table->drops)) continue;
             clock.worked(received->size);
         }
+        if (const auto verdict = mesh::translate(*table, packet, received->offload.needs_checksum)) {
+            const net::ByteView piece(packet);
+            if (*verdict == mesh::Outbound::Verdict::device) queue_.write(received->offload, {&piece, 1});
+            continue;
+        }
         // Where the device has one queue, voice comes by it too, and does not wait either; unless it is more than voice
         // can be.
         const bool waits = shaper_ && !(is_voice(packet) && uplink_->admits_voice(packet.size(), now));
@@ -106,7 +111,9 @@ bool OutboundLane::fits_path(const mesh::ForwardingTable& table, const mesh::For
                              std::size_t largest_bytes, net::Steady now) {
     if (largest_bytes <= peer.mtu_bytes || !mesh::is_too_big(packet, largest_bytes, peer.mtu_bytes)) return true;
     table.drops->add(mesh::Drop::path_mtu);
-    const auto reply = too_big_.reply(packet, peer.mtu_bytes, now);
+    auto reply = too_big_.reply(packet, peer.mtu_bytes, now);
+    // To whoever sent it, by the addresses that it knows.
+    if (table.subnet_map && !reply.empty() && !table.subnet_map->out_of_mesh(reply, mesh::SubnetMap::Checksum::complete)) return false;
     const net::ByteView piece(reply);
     if (!reply.empty()) queue_.write({}, {&piece, 1});
     return false;

@@ -51,6 +51,10 @@ std::vector<std::string> warnings_of(const mesh::Node& node, const Surroundings&
     }
     if (!around.store_trouble.empty()) out.push_back(around.store_trouble);
     if (node.stamps_are_unstored()) out.push_back(kStampsAreUnstored);
+    for (const auto& subnet : around.subnets_not_allowed) {
+        out.push_back("\"subnets\" in meshd.json names " + subnet.text() + ", which the mesh does not let this node route: " +
+                      "take it out there, or have this node invited anew with --subnet " + subnet.text());
+    }
     const auto& subnets = node.self().says.subnets;
     if (!around.forwarding.v4) put_forwarding(subnets, true, "net.ipv4.ip_forward", out);
     if (!around.forwarding.v6) put_forwarding(subnets, false, "net.ipv6.conf.all.forwarding", out);

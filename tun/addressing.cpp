@@ -166,7 +166,7 @@ net::Result<Outcome> Addressing::reconcile(const Wanted& wanted) {
     return outcome;
 }
 
-net::Result<std::vector<net::Prefix>> attached_networks(int except_index) {
+net::Result<std::vector<Network>> networks(int except_index) {
     const auto socket = open_netlink();
     if (!socket) return tl::unexpected(socket.error());
     nl_cache* raw = nullptr;
@@ -178,19 +178,47 @@ net::Result<std::vector<net::Prefix>> attached_networks(int except_index) {
         return tl::unexpected(netlink_error("list this machine's addresses", code));
     }
     const Cache addresses(raw);
-    std::set<net::Prefix> networks;
-    for_each<rtnl_addr>(addresses, [&](rtnl_addr* entry) {
-        const int index = rtnl_addr_get_ifindex(entry);
-        if (index == except_index || rtnl_addr_get_local(entry) == nullptr) return;
-        const auto address = address_of(rtnl_addr_get_local(entry));
-        const auto length = static_cast<unsigned>(rtnl_addr_get_prefixlen(entry));
-        if (address.is_none() || address.is_loopback() || address.is_link_local()) return;
-        if (length == 0 || length >= address.bits()) return;
+    if (const int code = rtnl_route_alloc_cache(socket->get(), AF_INET6, 0, &raw); code < 0) {
+        return tl::unexpected(netlink_error("list this machine's routes", code));
+    }
+    const Cache routes(raw);
+
+    std::set<Network> networks;
+    const auto add = [&](int index, const net::IpAddress& address, unsigned length) {
+        if (index == except_index || address.is_none() || address.is_loopback() || address.is_link_local()) return;
+        if (address.is_multicast() || length == 0 || length >= address.bits()) return;
         const Link link(rtnl_link_get(links.get(), index));
-        if (!link || (rtnl_link_get_flags(link.get()) & IFF_UP) == 0) return;
-        networks.insert({address, length});
+        if (!link) return;
+        const auto flags = rtnl_link_get_flags(link.get());
+        const bool up = (flags & IFF_UP) != 0;
+        networks.insert({{address, length}, up, up && (flags & IFF_RUNNING) != 0});
+    };
+    for_each<rtnl_addr>(addresses, [&](rtnl_addr* entry) {
+        if (rtnl_addr_get_local(entry) == nullptr) return;
+        add(rtnl_addr_get_ifindex(entry), address_of(rtnl_addr_get_local(entry)), static_cast<unsigned>(rtnl_addr_get_prefixlen(entry)));
+    });
+    // An address by DHCPv6 is a single one, or the prefix is told of apart from it (RFC 4861 section 6.3.4).
+    for_each<rtnl_route>(routes, [&](rtnl_route* entry) {
+        const auto protocol = rtnl_route_get_protocol(entry);
+        if (protocol != RTPROT_KERNEL && protocol != RTPROT_RA) return;
+        if (rtnl_route_get_table(entry) != RT_TABLE_MAIN || rtnl_route_get_type(entry) != RTN_UNICAST) return;
+        if (rtnl_route_get_nnexthops(entry) != 1) return;
+        auto* const hop = rtnl_route_nexthop_n(entry, 0);
+        const auto* const destination = rtnl_route_get_dst(entry);
+        if (rtnl_route_nh_get_gateway(hop) != nullptr) return;
+        add(rtnl_route_nh_get_ifindex(hop), address_of(destination), nl_addr_get_prefixlen(destination));
     });
     return std::vector(networks.begin(), networks.end());
+}
+
+net::Result<std::vector<net::Prefix>> attached_networks(int except_index) {
+    const auto all = networks(except_index);
+    if (!all) return tl::unexpected(all.error());
+    std::set<net::Prefix> attached;
+    for (const auto& network : *all) {
+        if (network.up) attached.insert(network.prefix);
+    }
+    return std::vector(attached.begin(), attached.end());
 }
 
 }  // namespace tun

@@ -48,8 +48,16 @@ private:
     int device_ = 0;
 };
 
-/// The networks that are directly attached to this machine by an interface that is up and is not `except_index`:
-/// not loopback, not link-local, no single addresses.
+/// A network that an interface of this machine has an address in: not loopback, not link-local, no single address.
+struct Network {
+    net::Prefix prefix;
+    bool up = false;       ///< the interface is: the kernel sends what is for this network there
+    bool carries = false;  ///< and has a carrier, as far as the kernel can tell
+    auto operator<=>(const Network&) const = default;
+};
+/// Those of all interfaces but `except_index`, and those that IPv6 routers say are on a link.
+net::Result<std::vector<Network>> networks(int except_index);
+/// Of those, the ones that are up.
 net::Result<std::vector<net::Prefix>> attached_networks(int except_index);
 
 }  // namespace tun

@@ -100,3 +100,38 @@ TEST_CASE("a member on the attached LAN is reached there, although another membe
         20s));
     CHECK(offices.run_until([&] { return offices.trento.node->is_up(laptop.node->key()); }, 20s));
 }
+
+TEST_CASE("whatever is attached and routed, an address on an attached network is never reached through the mesh") {
+    net::SeededRandom random(7);
+    // A small corner of each address space, so that prefixes meet.
+    const auto some_prefix = [&](bool v6) {
+        std::array<std::byte, 16> bytes{std::byte{v6 ? std::uint8_t{0xfd} : std::uint8_t{10}}};
+        bytes[1] = static_cast<std::byte>(random.below(4) << 6);
+        bytes[2] = static_cast<std::byte>(random.below(4) << 6 | random.below(4));
+        bytes[3] = static_cast<std::byte>(random.below(256));
+        const auto address = net::IpAddress::from_bytes(net::ByteView(bytes).first(v6 ? 16 : 4));
+        return net::Prefix(address, 6 + static_cast<unsigned>(random.below(v6 ? 40 : 27)));
+    };
+    for (int i = 0; i < 2000; ++i) {
+        const bool v6 = i % 2 == 1;
+        std::vector<net::Prefix> lans, routes;
+        for (std::uint64_t n = random.below(5); n > 0; --n) lans.push_back(some_prefix(v6));
+        for (int n = 0; n < 5; ++n) routes.push_back(some_prefix(v6));
+        // As the device gets them; the kernel takes the longest prefix, and of equals the one of the interface.
+        std::vector<net::Prefix> device;
+        for (const auto& route : routes)
+            if (!attached_covers(lans, route)) device.push_back(route);
+        for (int n = 0; n < 50; ++n) {
+            const auto one = some_prefix(v6).address();
+            const auto longest = [&](const std::vector<net::Prefix>& prefixes) {
+                int length = -1;
+                for (const auto& prefix : prefixes)
+                    if (prefix.contains(one)) length = std::max(length, static_cast<int>(prefix.length()));
+                return length;
+            };
+            if (any_contains(lans, one)) REQUIRE(longest(lans) >= longest(device));
+            for (const auto& route : routes)  // and no endpoint there is taken for one in the tunnel
+                REQUIRE(any_contains(without_attached(route, lans), one) == (route.contains(one) && !any_contains(lans, one)));
+        }
+    }
+}
