@@ -81,8 +81,7 @@ public:
         machine->settings.local_endpoints = {machine->endpoint};
         return *machine;
     }
-    /// Not inlined: g++ 12 then warns of a wiped secret in the branch that holds an error.
-    [[gnu::noinline]] Machine& create(const std::string& name, std::vector<net::Prefix> subnets = {}) {
+    Machine& create(const std::string& name, std::vector<net::Prefix> subnets = {}) {
         auto& machine = add(name);
         auto made = Node::create_mesh({"acme", name, *net::Prefix::parse("10.73.0.0/16"), std::move(subnets)}, machine.random, now_);
         REQUIRE(made);
