@@ -11,6 +11,7 @@ namespace mesh {
 namespace {
 
 constexpr std::size_t kRelaysTried = 3;
+constexpr auto kRefusalIsNewsAfter = std::chrono::seconds(1);
 // Without the role a member passes on handshakes and calls to probe, not what people send.
 constexpr double kTrickleBytesPerSecond = 4096, kTrickleBurst = 16384;
 constexpr double kHandshakesPerSecond = 20, kHandshakeBurst = 60;
@@ -125,6 +126,10 @@ void Node::no_way(PeerLink& relay, const Relayed& frame, net::Now now) {
     auto* const peer = link(frame.member);
     if (peer == nullptr) return;
     const auto way = way_through(relay, *peer);
+    const auto* const path = peer->paths.find(way);
+    // What is probed then goes that way, too: its refusals are no news.
+    const bool again = path != nullptr && path->refused != net::Steady::min() && now.steady - path->refused < kRefusalIsNewsAfter;
+    if (again) return;
     peer->paths.refused(way, now.steady);
     if (peer->endpoint == way) lost_way(*peer, now);
 }
