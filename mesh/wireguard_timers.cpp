@@ -102,8 +102,11 @@ net::Steady WireGuardCore::deadline(const Peer& peer) const {
     auto next = std::min(after(activity.unanswered_since(), kNewHandshakeTime + peer.silence_jitter),
                          after(activity.unconfirmed_since(), kKeepaliveTimeout));
     next = std::min(next, peer.begin_at);
-    if (peer.waits_for_stamp) next = std::min(next, stamps_.patience_ends());
-    if (peer.attempt) next = std::min(next, peer.attempt->retry_at);
+    if (peer.waits_for_stamp) {
+        next = std::min(next, stamps_.patience_ends());
+    } else if (peer.attempt) {
+        next = std::min(next, peer.attempt->retry_at);
+    }
     // An attempt under way does what a keepalive would: it keeps the mapping open, and brings a session or an end.
     if (peer.settings.persistent_keepalive.count() > 0 && !handshake_is_wanted(peer)) {
         next = std::min(next, after(last_traversal(peer), peer.settings.persistent_keepalive));

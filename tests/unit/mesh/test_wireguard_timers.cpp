@@ -361,3 +361,30 @@ TEST_CASE("a node that starts on a disk that fills up begins its handshakes afte
     CHECK(pair.alice.wireguard.status(pair.bob_key())->state == PeerStatus::State::session);
     CHECK(pair.alice.wireguard.stamps_are_unstored());
 }
+
+TEST_CASE("an attempt whose next stamp waits for the disk asks for no tick before it may go on") {
+    net::SeededRandom random(1);
+    const auto other = mesh::public_key(mesh::make_tunnel_secret(random));
+    mesh::WireGuard wireguard(mesh::make_tunnel_secret(random), random, {});
+    mesh::PeerSettings settings;
+    settings.key = other;
+    wireguard.set_peer(settings);
+    wireguard.set_endpoint(other, *net::Endpoint::parse("192.0.2.1:51820"));
+    const auto store = [&] {
+        for (const auto& event : wireguard.take_events())
+            if (const auto* stamp = std::get_if<mesh::StampToPersist>(&event)) wireguard.stamp_persisted(stamp->stamp);
+    };
+    net::Now now{net::Steady(1h), net::from_unix_seconds(1'800'000'000)};
+    wireguard.connect(other, now);
+    store();
+    wireguard.tick(now);
+    REQUIRE(wireguard.take_datagrams().size() == 1);
+    now.steady += 6s;
+    now.wall += 24h;  // set forward, past the mark on the disk
+    wireguard.tick(now);
+    CHECK(wireguard.take_datagrams().empty());
+    CHECK(wireguard.next_deadline() > now.steady);
+    store();
+    wireguard.tick(now);
+    CHECK(wireguard.take_datagrams().size() == 1);
+}
