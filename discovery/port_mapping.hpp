@@ -1,0 +1,56 @@
+/// Asks one gateway to pass what comes to a port of it on to our UDP port, and to go on doing so. Passive.
+#pragma once
+
+#include "discovery/pcp_client.hpp"
+
+namespace discovery {
+
+/// What is known of one gateway, for people.
+struct MappingReport {
+    const char* method = "";                ///< "PCP", "NAT-PMP"; of what stands, or else of what was tried last
+    net::IpAddress gateway;
+    net::IpAddress local;                   ///< ours, on its side
+    std::optional<net::Endpoint> external;  ///< that the gateway maps, as it says
+    std::chrono::seconds lifetime_left{0};
+    bool published = false;                 ///< others are told of `external`
+    std::string trouble;                    ///< why there is none, why it is not published, or why it may end; or empty
+};
+
+class PortMapping {
+public:
+    struct Settings {
+        net::Endpoint gateway;    ///< the port does not matter; with its scope if it is link-local
+        net::IpAddress local;     ///< ours, that datagrams to the gateway leave from
+        std::uint16_t port = 0;   ///< UDP, of this machine
+        net::Bytes secret;        ///< of this node, the same after a restart: at least 16 bytes, at most 64
+    };
+
+    /// Asks at once. `random` must outlive this.
+    PortMapping(Settings settings, net::Random& random, net::Now now);
+
+    void receive(net::ByteView datagram, const net::Endpoint& from, net::Now now);
+    /// The network says that nobody listens where our datagrams went to.
+    void unreachable(const net::Endpoint& to, net::Now now);
+    /// Something near has changed: the gateway may be another one under the same address.
+    void network_changed(net::Now now) { pcp_.ask_again(now); }
+    void tick(net::Now now);
+    net::Steady next_deadline() const;
+    std::vector<GatewayDatagram> take_datagrams();
+
+    /// Deletes what stands. Over when released(), within kReleaseWithin.
+    void release(net::Now now) { pcp_.release(now); }
+    bool released() const { return pcp_.released(); }
+
+    /// Where others can reach our port; nullopt if nowhere. An external address that nobody out there could send to, as
+    /// it is private, is not told: it is one of a network in between, or a lie.
+    std::optional<net::Endpoint> external() const;
+    MappingReport report(net::Now now) const;
+
+    static constexpr auto kReleaseWithin = PcpClient::kReleaseWithin;
+
+private:
+    Settings settings_;
+    PcpClient pcp_;
+};
+
+}  // namespace discovery
