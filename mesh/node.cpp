@@ -202,6 +202,13 @@ void Node::set_local_endpoints(std::vector<net::Endpoint> endpoints, net::Now no
     network_changed(now);
 }
 
+void Node::set_mapped(std::vector<net::Endpoint> endpoints, net::Now now) {
+    if (endpoints == mapped_) return;
+    mapped_ = std::move(endpoints);
+    next_node_record_ = now.steady;
+    drain(now);
+}
+
 void Node::set_attached(std::vector<net::Prefix> networks, net::Now now) {
     if (networks == settings_.attached) return;
     settings_.attached = std::move(networks);

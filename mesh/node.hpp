@@ -243,6 +243,8 @@ public:
     void stream_failed(const net::Endpoint& to, net::Now now);  ///< of StreamWanted
     /// Where members may dial us by TLS from now on; at most kMaxStreams.
     void set_stream_endpoints(std::vector<net::Endpoint> endpoints, net::Now now);
+    /// Endpoints of ours by port mappings: a gateway passes on what comes there. Told to the mesh when they have changed.
+    void set_mapped(std::vector<net::Endpoint> endpoints, net::Now now);
     /// What is directly attached has changed.
     void set_attached(std::vector<net::Prefix> networks, net::Now now);
     /// Of the member record's subnets, those that it can route from now on. What is withdrawn is told at once.
@@ -467,6 +469,7 @@ private:
     net::TunnelKey tunnel_key_;
     net::Random& random_;
     NodeSettings settings_;
+    std::vector<net::Endpoint> mapped_;
     std::vector<OfferedTrunk> trunks_;
     PhonePorts phones_;
     Roster roster_;

@@ -159,6 +159,7 @@ std::vector<net::Endpoint> Node::own_endpoints() const {
 std::vector<Paths::Told> Node::own_endpoints_told() const {
     std::vector<Paths::Told> all;
     for (const auto& endpoint : settings_.advertise) all.push_back({endpoint, Found::configured});
+    for (const auto& endpoint : mapped_) all.push_back({endpoint, Found::mapped});
     std::vector<net::Endpoint> local, observed;
     for (const auto& endpoint : settings_.local_endpoints)
         if (!endpoint.address.is_link_local() && !endpoint.address.is_loopback()) local.push_back(endpoint);
