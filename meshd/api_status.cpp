@@ -108,6 +108,20 @@ json counters_json(LiveNode& live) {
     return out;
 }
 
+json port_mappings_json(const LiveNode& live) {
+    json out = json::array();
+    for (const auto& mapping : live.port_mappings()) {
+        out.push_back({{"method", mapping.method},
+                       {"gateway", mapping.gateway.text()},
+                       {"local", mapping.local.text()},
+                       {"external", or_null(mapping.external, [](const auto& endpoint) { return endpoint.text(); })},
+                       {"lifetime_left_s", mapping.lifetime_left.count()},
+                       {"published", mapping.published},
+                       {"trouble", mapping.trouble}});
+    }
+    return out;
+}
+
 json status_json(Daemon& daemon) {
     if (daemon.live() == nullptr) {
         return {{"mesh", nullptr}, {"node", nullptr}, {"state", daemon.is_joining() ? "joining" : "in no mesh"}};
@@ -130,6 +144,7 @@ json status_json(Daemon& daemon) {
               {"up_s", seconds(live.up_for())}}},
             {"state", name_of(node.standing())},
             {"peers", peers_json(daemon)},
+            {"port_mappings", port_mappings_json(live)},
             {"data", data_json(live)},
             {"voice", voice_json(daemon)},
             {"dns", dns_json(live)},

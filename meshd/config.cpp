@@ -229,6 +229,7 @@ void read_top(const Value& value, Config& out) {
              for (const auto& entry : v.list(0, kMaxAdvertised)) c.advertise.push_back(entry.endpoint());
          }},
         {"subnets", read_subnets},
+        {"port_mapping", [](const Value& v, Config& c) { c.port_mapping = v.boolean(); }},
         {"log", [](const Value& v, Config& c) { c.log = static_cast<LogLevel>(v.choice(kLogLevels)); }},
         {"data", read_data},
         {"voice", read_voice},

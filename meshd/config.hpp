@@ -137,6 +137,7 @@ struct Config {
     std::vector<net::Endpoint> advertise;
     std::optional<std::vector<mesh::MappedSubnet>> subnets;  ///< `lan` and `as` are equal where it is not mapped; absent: all of
                                                              ///< the member record
+    bool port_mapping = true;
     LogLevel log = LogLevel::info;
     DataConfig data;
     VoiceConfig voice;

@@ -102,7 +102,7 @@ Daemon::Daemon(Config config, const DaemonPaths& paths, net::Random& random)
       signals_(loop_, {SIGTERM, SIGINT},
                [this](int number) {
                    spdlog::info("{}: leaving", number == SIGTERM ? "SIGTERM" : "SIGINT");
-                   loop_.stop();
+                   leave();
                }),
       store_(paths.state, {[this](Store::Task task) { loop_.post(std::move(task)); },
                            [this](const std::string& why) {
@@ -125,6 +125,12 @@ Daemon::Daemon(Config config, const DaemonPaths& paths, net::Random& random)
 }
 
 Daemon::~Daemon() = default;
+
+/// A second signal does not wait for what the first began.
+void Daemon::leave() {
+    if (!live_ || std::exchange(leaving_, true)) return loop_.stop();
+    live_->release_port_mappings([this] { loop_.stop(); });
+}
 
 void Daemon::run() {
     spdlog::info("ready");

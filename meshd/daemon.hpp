@@ -47,12 +47,14 @@ public:
               std::function<void(net::Result<void>)> done);
 
 private:
+    void leave();
     class Joining;
 
     Config config_;
     net::Random& random_;
     loop::Loop loop_;
     loop::Signals signals_;
+    bool leaving_ = false;
     std::string store_trouble_, failure_;
     std::function<void(const std::string&)> tell_joiner_;  ///< while a new membership is on its way to the disk
     Store store_;

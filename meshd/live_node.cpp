@@ -9,6 +9,7 @@
 #include "meshd/saved_phones.hpp"
 #include "meshd/trunk_password.hpp"
 #include "meshd/warnings.hpp"
+#include "tun/gateways.hpp"
 
 namespace meshd {
 namespace {
@@ -19,6 +20,8 @@ constexpr auto kResolveCentreEvery = std::chrono::minutes(5);
 constexpr auto kResolveCentreAgain = std::chrono::seconds(10);
 constexpr const char* kStampValue = "stamp";
 constexpr const char* kCentreValue = "centre";
+constexpr const char* kMappingSecretValue = "port mapping secret";
+constexpr std::size_t kMappingSecretBytes = 32;
 constexpr std::string_view kPhonePrefix = "phone:";
 
 voice::Transport transport_of(const Centre& centre) {
@@ -192,6 +195,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
                                                  device_->name(), [this] { pump(); });
     streams_ = std::make_unique<LiveStreams>(loop_, config_.streams, core_->node(), random_, *resolver_, [this] { pump(); });
     streams_->network_changed(own_addresses(device_->name(), threads_->port()));
+    if (config_.port_mapping) map_port(state);
     for (const auto& [key, cached] : state.endpoints) {
         core_->node().add_candidate(key, cached.endpoint, mesh::Source::cache, loop_.now());
     }
@@ -254,6 +258,7 @@ LiveNode::~LiveNode() {
         streams_.reset();
     }
     dns_.reset();
+    port_mapping_.reset();
     discovery_.reset();
     threads_->stop();
     if (addressing_) {
@@ -516,9 +521,51 @@ void LiveNode::network_changed() {
     core_->node().set_local_endpoints(ours.endpoints, now);
     discovery_->network_changed(ours);
     streams_->network_changed(ours);
+    if (port_mapping_) follow_gateways();
     if (dns_) dns_->follow_addresses();
     if (config_.voice.enabled) resolve_centre();
     pump();
+}
+
+/// A gateway that knew us before a restart must see the same secret, or it keeps the mapping for a program that is gone.
+void LiveNode::map_port(const StoredState& state) {
+    net::Bytes secret;
+    if (const auto known = state.values.find(kMappingSecretValue); known != state.values.end()) secret = known->second;
+    if (secret.size() != kMappingSecretBytes) {
+        secret.resize(kMappingSecretBytes);
+        random_.fill(secret);
+        Batch batch;
+        batch.values[kMappingSecretValue] = secret;
+        store_.submit(std::move(batch), Durability::written);
+    }
+    port_mapping_ = std::make_unique<LivePortMapping>(loop_, random_, threads_->port(), std::move(secret),
+                                                      [this](std::vector<net::Endpoint> endpoints) {
+                                                          core_->node().set_mapped(std::move(endpoints), loop_.now());
+                                                          pump();
+                                                      });
+    follow_gateways();
+}
+
+void LiveNode::follow_gateways() {
+    std::vector<net::Endpoint> endpoints;
+    const auto gateways = tun::default_gateways(device_->index());
+    if (!gateways) {
+        if (complained_.insert(gateways.error().message).second) spdlog::warn("{}", gateways.error().message);
+        return;
+    }
+    for (const auto& [address, interface] : *gateways) {
+        endpoints.push_back({address, 0, address.is_v6() && address.is_link_local() ? interface : 0});
+    }
+    port_mapping_->set_gateways(endpoints);
+}
+
+std::vector<discovery::MappingReport> LiveNode::port_mappings() const {
+    return port_mapping_ ? port_mapping_->reports() : std::vector<discovery::MappingReport>();
+}
+
+void LiveNode::release_port_mappings(std::function<void()> done) {
+    if (!port_mapping_) return done();
+    port_mapping_->release(std::move(done));
 }
 
 std::vector<net::Prefix> LiveNode::attached() const {

@@ -11,6 +11,7 @@
 #include "meshd/core.hpp"
 #include "meshd/data_threads.hpp"
 #include "meshd/live_discovery.hpp"
+#include "meshd/live_port_mapping.hpp"
 #include "meshd/live_streams.hpp"
 #include "meshd/media_thread.hpp"
 #include "meshd/name_service.hpp"
@@ -56,6 +57,10 @@ public:
     /// The names that this node serves; nullptr where that is off.
     DnsService* dns() { return dns_.get(); }
     const DnsService* dns() const { return dns_.get(); }
+    /// Of the gateways of this machine; none where that is off.
+    std::vector<discovery::MappingReport> port_mappings() const;
+    /// Deletes them, as this node is about to end; then calls `done`, perhaps from here, a second later at most.
+    void release_port_mappings(std::function<void()> done);
     const SipSockets::Counters* sip_counters() const { return sip_ ? &sip_->counters() : nullptr; }
     const SipSockets* sip() const { return sip_.get(); }
     const SipTls* sip_tls() const { return sip_tls_.get(); }  ///< null where phones have no TLS
@@ -82,6 +87,8 @@ private:
     void retry_segments();
     void settle_device();
     void network_changed();
+    void map_port(const StoredState& state);
+    void follow_gateways();
     std::vector<net::Prefix> attached() const;
     void set_sip_overlay();
     void settle_offer();
@@ -115,6 +122,7 @@ private:
     std::unique_ptr<CallAccounts> accounts_;
     std::unique_ptr<LiveDiscovery> discovery_;
     std::unique_ptr<LiveStreams> streams_;
+    std::unique_ptr<LivePortMapping> port_mapping_;  ///< null where it is off
     std::unique_ptr<DnsService> dns_;
     loop::Timer timer_;
     loop::Timer network_timer_;  ///< several changes at once are one

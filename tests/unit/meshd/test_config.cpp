@@ -30,6 +30,7 @@ TEST_CASE("an empty object is the default configuration") {
     CHECK(config.mdns.enabled);
     CHECK(config.device == "mesh0");
     CHECK(config.mtu_bytes == 1420);
+    CHECK(config.port_mapping);
     CHECK(config.log == meshd::LogLevel::info);
     CHECK_FALSE(config.data.single_thread);
     CHECK_FALSE(config.data.queues);
@@ -61,6 +62,7 @@ TEST_CASE("every setting is read, with comments between") {
   "mdns": {"interfaces": ["eth0", "br-lan.1"]},
   "device": "acme", "mtu": 1400,
   "advertise": ["198.51.100.7:51820", "[2001:db8::7]:51820"],
+  "port_mapping": false,
   "log": "debug",
   "data": {"threads": "one", "tun_offloads": false, "udp_offloads": false, "aes": false, "dscp": "copy",
            "uplink_rate": "9500kbit"},
@@ -89,6 +91,7 @@ TEST_CASE("every setting is read, with comments between") {
     REQUIRE(config.advertise.size() == 2);
     CHECK(config.advertise[1].text() == "[2001:db8::7]:51820");
     CHECK(config.log == meshd::LogLevel::debug);
+    CHECK_FALSE(config.port_mapping);
     CHECK(config.data.single_thread);
     CHECK_FALSE(config.data.tun_offloads);
     CHECK_FALSE(config.data.udp_offloads);
@@ -184,6 +187,7 @@ TEST_CASE("a value of the wrong kind or range is refused with what it must be an
     CHECK_THAT(config_refusal("{\"log\": \"loud\"}"),
                Contains("must be one of trace, debug, info, warn, error, not \"loud\""));
     CHECK_THAT(config_refusal("{\"voice\": true}"), Contains("\"voice\" must be an object, in braces, not true"));
+    CHECK_THAT(config_refusal("{\n\"port_mapping\": \"no\"}"), Contains("meshd.json:2") && Contains("\"port_mapping\" must be true or false"));
     CHECK_THAT(config_refusal("{\"voice\": {\"enabled\": 1}}"), Contains("must be true or false, not 1"));
     CHECK_THAT(config_refusal("{\"voice\": {\"domain\": \"acme example\"}}"), Contains("must be a domain name"));
     CHECK_THAT(config_refusal("{\"voice\": {\"expires_s\": 1}}"), Contains("a whole number of seconds from 5 to 86400"));

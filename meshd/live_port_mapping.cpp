@@ -1,0 +1,152 @@
+#include "meshd/live_port_mapping.hpp"
+
+#include <algorithm>
+#include <spdlog/spdlog.h>
+
+#include "loop/interfaces.hpp"
+
+namespace meshd {
+namespace {
+
+constexpr std::size_t kLargestAnswerBytes = discovery::pcp::kLargestBytes + 1;
+
+/// Ours, that a gateway must see requests come from: towards a link-local gateway, the one that goes out beyond it. None if
+/// nothing from out there could ever come to it.
+net::IpAddress local_toward(const net::IpAddress& gateway) {
+    if (gateway.is_v4()) return loop::local_address_toward(gateway);
+    const auto local = loop::local_address_toward(*net::IpAddress::parse("2000::1"));
+    return local.is_private() ? net::IpAddress() : local;
+}
+
+}  // namespace
+
+struct LivePortMapping::Asked {
+    net::Endpoint gateway;
+    net::IpAddress local;
+    discovery::PortMapping mapping;
+    std::unique_ptr<loop::UdpSocket> socket;
+    std::string told;  ///< in the log
+
+    void send() {
+        for (const auto& datagram : mapping.take_datagrams()) (void)socket->send(datagram.to, datagram.bytes);
+    }
+};
+
+LivePortMapping::LivePortMapping(loop::Loop& loop, net::Random& random, std::uint16_t port, net::Bytes secret,
+                                 std::function<void(std::vector<net::Endpoint>)> changed)
+    : loop_(loop), random_(random), port_(port), secret_(std::move(secret)), changed_(std::move(changed)), timer_(loop, [this] { pump(); }) {}
+
+LivePortMapping::~LivePortMapping() = default;
+
+/// A gateway that has begun anew says so there. Where another program has the port, the next renewal finds it out.
+void LivePortMapping::listen_for_announcements(const net::IpAddress& family) {
+    for (const auto& socket : announcements_) {
+        if (socket->local().address.bits() == family.bits()) return;
+    }
+    const auto any = *net::IpAddress::parse(family.is_v6() ? "::" : "0.0.0.0");
+    loop::UdpOptions options;
+    options.reuse_port = true;
+    auto socket = loop::Datagram::open({any, discovery::pcp::kClientPort, 0}, options);
+    if (!socket) {
+        spdlog::debug("port mapping: {}", socket.error().message);
+        return;
+    }
+    announcements_.push_back(std::make_unique<loop::UdpSocket>(
+        loop_, std::move(*socket), loop::UdpSocket::Events{[this](const loop::Received& datagram) { heard(datagram); }, {}},
+        kLargestAnswerBytes));
+}
+
+void LivePortMapping::ask(const net::Endpoint& gateway, const net::IpAddress& local) {
+    auto socket = loop::Datagram::open({local, 0, 0});
+    if (!socket) {
+        spdlog::debug("port mapping: {}", socket.error().message);
+        return;
+    }
+    auto asked = std::make_unique<Asked>(
+        Asked{gateway, local, discovery::PortMapping({gateway, local, port_, secret_}, random_, loop_.now()), nullptr, {}});
+    asked->socket = std::make_unique<loop::UdpSocket>(
+        loop_, std::move(*socket),
+        loop::UdpSocket::Events{[this](const loop::Received& datagram) { heard(datagram); },
+                                [this, mapping = &asked->mapping](const loop::Undelivered& what) {
+                                    if (what.reason != loop::Undelivered::Reason::port_unreachable) return;
+                                    mapping->unreachable(what.to, loop_.now());
+                                    pump();
+                                }},
+        kLargestAnswerBytes);
+    listen_for_announcements(gateway.address);
+    asked_.push_back(std::move(asked));
+}
+
+void LivePortMapping::set_gateways(const std::vector<net::Endpoint>& gateways) {
+    if (released_) return;
+    std::vector<std::pair<net::Endpoint, net::IpAddress>> wanted;
+    for (const auto& gateway : gateways) {
+        if (const auto local = local_toward(gateway.address); !local.is_none()) wanted.emplace_back(gateway, local);
+    }
+    std::erase_if(asked_, [&](const auto& one) {
+        if (std::ranges::count(wanted, std::pair(one->gateway, one->local)) > 0) return false;
+        one->mapping.release(loop_.now());  // it may still be reached, and is told once
+        one->send();
+        return true;
+    });
+    for (const auto& [gateway, local] : wanted) {
+        const auto is_it = [&](const auto& one) { return one->gateway == gateway && one->local == local; };
+        if (const auto known = std::ranges::find_if(asked_, is_it); known != asked_.end()) {
+            (*known)->mapping.network_changed(loop_.now());
+        } else {
+            ask(gateway, local);
+        }
+    }
+    pump();
+}
+
+void LivePortMapping::heard(const loop::Received& datagram) {
+    for (const auto& one : asked_) one->mapping.receive(datagram.bytes, datagram.from, loop_.now());
+    pump();
+}
+
+void LivePortMapping::pump() {
+    auto deadline = net::kNever;
+    std::vector<net::Endpoint> endpoints;
+    bool all_released = true;
+    for (const auto& one : asked_) {
+        one->mapping.tick(loop_.now());
+        one->send();
+        tell(*one);
+        all_released &= one->mapping.released();
+        deadline = std::min(deadline, one->mapping.next_deadline());
+        const auto external = one->mapping.external();
+        if (external && std::ranges::count(endpoints, *external) == 0) endpoints.push_back(*external);
+    }
+    timer_.at(deadline);
+    if (released_) {
+        if (all_released) std::exchange(released_, nullptr)();
+    } else if (endpoints != told_) {
+        told_ = endpoints;
+        changed_(std::move(endpoints));
+    }
+}
+
+void LivePortMapping::tell(Asked& asked) {
+    const auto report = asked.mapping.report(loop_.now());
+    auto text = report.external ? "port mapping: " + report.external->text() + " by " + report.method : std::string();
+    if (!report.trouble.empty()) text += (text.empty() ? "port mapping: " : ", but ") + report.trouble;
+    if (text.empty() || text == asked.told) return;
+    asked.told = text;
+    spdlog::log(report.published ? spdlog::level::info : spdlog::level::debug, "{}", text);
+}
+
+void LivePortMapping::release(std::function<void()> done) {
+    // Only what holds a mapping is waited for.
+    released_ = std::move(done);
+    for (const auto& one : asked_) one->mapping.release(loop_.now());
+    pump();
+}
+
+std::vector<discovery::MappingReport> LivePortMapping::reports() const {
+    std::vector<discovery::MappingReport> out;
+    for (const auto& one : asked_) out.push_back(one->mapping.report(loop_.now()));
+    return out;
+}
+
+}  // namespace meshd
