@@ -1,13 +1,19 @@
 /// Asks one gateway to pass what comes to a port of it on to our UDP port, and to go on doing so. Passive.
+///
+/// PCP is asked for first, with NAT-PMP behind it. Where that is in vain, and we have a private IPv4 address, UPnP is tried as
+/// well; PCP goes on being asked for, and wins as soon as it works.
 #pragma once
 
+#include <algorithm>
+
 #include "discovery/pcp_client.hpp"
+#include "discovery/upnp_client.hpp"
 
 namespace discovery {
 
 /// What is known of one gateway, for people.
 struct MappingReport {
-    const char* method = "";                ///< "PCP", "NAT-PMP"; of what stands, or else of what was tried last
+    const char* method = "";                ///< "PCP", "NAT-PMP", "UPnP"; of what stands, or else of what was tried last
     net::IpAddress gateway;
     net::IpAddress local;                   ///< ours, on its side
     std::optional<net::Endpoint> external;  ///< that the gateway maps, as it says
@@ -32,25 +38,34 @@ public:
     /// The network says that nobody listens where our datagrams went to.
     void unreachable(const net::Endpoint& to, net::Now now);
     /// Something near has changed: the gateway may be another one under the same address.
-    void network_changed(net::Now now) { pcp_.ask_again(now); }
+    void network_changed(net::Now now);
     void tick(net::Now now);
     net::Steady next_deadline() const;
     std::vector<GatewayDatagram> take_datagrams();
+    /// A request to the gateway on a TCP connection; one before it is given up. answered() tells what has come of it.
+    std::optional<UpnpClient::Exchange> take_exchange();
+    /// As UpnpClient::answered().
+    bool answered(std::uint64_t id, net::ByteView bytes, bool ended, net::Now now);
 
     /// Deletes what stands. Over when released(), within kReleaseWithin.
-    void release(net::Now now) { pcp_.release(now); }
-    bool released() const { return pcp_.released(); }
+    void release(net::Now now);
+    bool released() const { return pcp_.released() && (!upnp_ || upnp_->released()); }
 
     /// Where others can reach our port; nullopt if nowhere. An external address that nobody out there could send to, as
     /// it is private, is not told: it is one of a network in between, or a lie.
     std::optional<net::Endpoint> external() const;
     MappingReport report(net::Now now) const;
 
-    static constexpr auto kReleaseWithin = PcpClient::kReleaseWithin;
+    static constexpr auto kReleaseWithin = std::max(PcpClient::kReleaseWithin, UpnpClient::kReleaseWithin);
 
 private:
+    const std::optional<PcpClient::Mapping>& mapping() const;
+
     Settings settings_;
+    net::Random& random_;
     PcpClient pcp_;
+    std::optional<UpnpClient> upnp_;
+    bool releasing_ = false;
 };
 
 }  // namespace discovery

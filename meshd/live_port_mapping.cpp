@@ -25,11 +25,10 @@ struct LivePortMapping::Asked {
     net::IpAddress local;
     discovery::PortMapping mapping;
     std::unique_ptr<loop::UdpSocket> socket;
-    std::string told;  ///< in the log
-
-    void send() {
-        for (const auto& datagram : mapping.take_datagrams()) (void)socket->send(datagram.to, datagram.bytes);
-    }
+    std::string told = {};  ///< in the log
+    std::uint64_t exchange = 0;  ///< that the stream is for
+    std::unique_ptr<loop::Stream> stream = nullptr;
+    net::Bytes answer = {};      ///< as far as it has come
 };
 
 LivePortMapping::LivePortMapping(loop::Loop& loop, net::Random& random, std::uint16_t port, net::Bytes secret,
@@ -63,7 +62,7 @@ void LivePortMapping::ask(const net::Endpoint& gateway, const net::IpAddress& lo
         return;
     }
     auto asked = std::make_unique<Asked>(
-        Asked{gateway, local, discovery::PortMapping({gateway, local, port_, secret_}, random_, loop_.now()), nullptr, {}});
+        Asked{gateway, local, discovery::PortMapping({gateway, local, port_, secret_}, random_, loop_.now()), nullptr});
     asked->socket = std::make_unique<loop::UdpSocket>(
         loop_, std::move(*socket),
         loop::UdpSocket::Events{[this](const loop::Received& datagram) { heard(datagram); },
@@ -86,7 +85,7 @@ void LivePortMapping::set_gateways(const std::vector<net::Endpoint>& gateways) {
     std::erase_if(asked_, [&](const auto& one) {
         if (std::ranges::count(wanted, std::pair(one->gateway, one->local)) > 0) return false;
         one->mapping.release(loop_.now());  // it may still be reached, and is told once
-        one->send();
+        send(*one);
         return true;
     });
     for (const auto& [gateway, local] : wanted) {
@@ -105,13 +104,34 @@ void LivePortMapping::heard(const loop::Received& datagram) {
     pump();
 }
 
+void LivePortMapping::send(Asked& asked) {
+    for (const auto& datagram : asked.mapping.take_datagrams()) (void)asked.socket->send(datagram.to, datagram.bytes);
+    const auto exchange = asked.mapping.take_exchange();
+    if (!exchange) return;
+    asked.exchange = exchange->id;
+    asked.answer.clear();
+    loop::Stream::Events events;
+    events.received = [this, &asked](net::ByteView bytes) { heard(asked, bytes, false); };
+    events.closed = [this, &asked](const loop::Closed&) { heard(asked, {}, true); };
+    asked.stream = loop::Stream::connect_tcp(loop_, exchange->to, std::move(events), {}, asked.local);
+    (void)asked.stream->write(exchange->request);
+}
+
+void LivePortMapping::heard(Asked& asked, net::ByteView bytes, bool ended) {
+    const auto room = discovery::UpnpClient::kLargestAnswerBytes + 1 - asked.answer.size();
+    bytes = bytes.first(std::min(bytes.size(), room));
+    asked.answer.insert(asked.answer.end(), bytes.begin(), bytes.end());
+    if (asked.mapping.answered(asked.exchange, asked.answer, ended, loop_.now()) && asked.stream) asked.stream->close();
+    pump();
+}
+
 void LivePortMapping::pump() {
     auto deadline = net::kNever;
     std::vector<net::Endpoint> endpoints;
     bool all_released = true;
     for (const auto& one : asked_) {
         one->mapping.tick(loop_.now());
-        one->send();
+        send(*one);
         tell(*one);
         all_released &= one->mapping.released();
         deadline = std::min(deadline, one->mapping.next_deadline());

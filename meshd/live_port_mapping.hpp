@@ -3,6 +3,7 @@
 #pragma once
 
 #include "discovery/port_mapping.hpp"
+#include "loop/stream.hpp"
 #include "loop/timer.hpp"
 #include "loop/udp.hpp"
 
@@ -32,6 +33,8 @@ private:
     void listen_for_announcements(const net::IpAddress& family);
     void ask(const net::Endpoint& gateway, const net::IpAddress& local);
     void heard(const loop::Received& datagram);
+    void send(Asked& asked);
+    void heard(Asked& asked, net::ByteView bytes, bool ended);
     void pump();
     void tell(Asked& asked);
 

@@ -11,17 +11,46 @@ void require(bool holds) {
     if (!holds) std::abort();
 }
 
+const net::Endpoint kGateway{net::IpAddress::v4(192, 168, 1, 1), discovery::pcp::kServerPort, 0};
+const net::IpAddress kLocal = net::IpAddress::v4(192, 168, 1, 7);
+
+/// As the whole of what UPnP reads: an answer to a search, a description, an answer to a call.
+void run_upnp(net::ByteView bytes) {
+    const discovery::upnp::Url from{kGateway, "/a/b"};
+    for (const auto& service : discovery::upnp::services_of(net::as_text(bytes), from)) require(service.control.host.port != 0);
+    bool broken = false;
+    const auto answer = discovery::upnp::parse_http(bytes, false, broken);
+    require(!(answer && broken));
+    if (answer) require(answer->body.size() <= bytes.size());
+    broken = false;
+    require(discovery::upnp::parse_http(bytes, true, broken).has_value() != broken);
+
+    net::SeededRandom random(1);
+    net::Now now{net::Steady(std::chrono::hours(1)), {}};
+    discovery::UpnpClient client({kGateway.address, kLocal, 51820}, random, now);
+    client.receive(bytes, kGateway, now);
+    client.receive(net::as_bytes("HTTP/1.1 200 OK\r\nLOCATION: http://192.168.1.1:5000/x\r\n\r\n"), kGateway, now);
+    for (int i = 0; i < 8; ++i) {
+        const auto exchange = client.take_exchange();
+        if (!exchange) break;
+        require(exchange->to.address == kGateway.address && exchange->request.size() < 4096);
+        client.answered(exchange->id, bytes, true, now);
+    }
+    require(!client.take_exchange());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     net::Reader in({reinterpret_cast<const std::byte*>(data), size});
     (void)discovery::pcp::parse(in.rest());
     (void)discovery::nat_pmp::parse(in.rest());
+    run_upnp(in.rest());
 
     net::SeededRandom random(1);
     net::Now now{net::Steady(std::chrono::hours(1)), net::Wall(std::chrono::hours(1))};
-    const net::Endpoint gateway{net::IpAddress::v4(192, 168, 1, 1), discovery::pcp::kServerPort, 0};
-    discovery::PcpClient::Settings settings{gateway, net::IpAddress::v4(192, 168, 1, 7), 51820, {}};
+    const auto& gateway = kGateway;
+    discovery::PcpClient::Settings settings{gateway, kLocal, 51820, {}};
     settings.nonce.fill(std::byte{7});
     discovery::PcpClient client(settings, random, now);
     discovery::PortMapping mapping({gateway, settings.local, 51820, net::Bytes(32)}, random, now);

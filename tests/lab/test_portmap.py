@@ -73,6 +73,9 @@ class PortMapTest(harness.LabTest):
     def test_nat_pmp(self):
         self.reached_by("NAT-PMP", "nat-pmp")
 
+    def test_upnp(self):
+        self.reached_by("UPnP", "upnp")
+
     def test_a_router_and_a_meshd_that_fall_over_have_the_mapping_again(self):
         self.start("pcp")
         self.wait_mapped()
