@@ -35,6 +35,7 @@ std::vector<Interface> interfaces() {
             interface.name = entry->ifa_name;
             interface.index = ::if_nametoindex(entry->ifa_name);
             interface.up = (entry->ifa_flags & IFF_UP) != 0;
+            interface.running = (entry->ifa_flags & IFF_RUNNING) != 0;
             interface.loopback = (entry->ifa_flags & IFF_LOOPBACK) != 0;
             interface.multicast = (entry->ifa_flags & IFF_MULTICAST) != 0;
             interface.point_to_point = (entry->ifa_flags & IFF_POINTOPOINT) != 0;

@@ -17,6 +17,7 @@ struct Interface {
     std::string name;
     std::uint32_t index = 0;
     bool up = false;
+    bool running = false;  ///< up, and with a carrier
     bool loopback = false;
     bool multicast = false;
     bool point_to_point = false;

@@ -218,7 +218,7 @@ void read_top(const Value& value, Config& out) {
         {"listen_port", [](const Value& v, Config& c) { c.listen_port = v.port(); }},
         {"bootstrap",
          [](const Value& v, Config& c) {
-             for (const auto& entry : v.list(0, kMaxBootstrap)) c.bootstrap.push_back(entry.host_port());
+             for (const auto& entry : v.list(0, kMaxBootstrap)) c.bootstrap.push_back(entry.bootstrap());
          }},
         {"mdns", read_mdns},
         {"device", [](const Value& v, Config& c) { c.device = v.interface_name(); }},

@@ -130,7 +130,7 @@ struct StreamsConfig {
 
 struct Config {
     std::uint16_t listen_port = 51820;
-    std::vector<HostPort> bootstrap;
+    std::vector<HostPort> bootstrap;  ///< port 0: a domain, by its SRV records
     MdnsConfig mdns;
     std::string device = "mesh0";
     unsigned mtu_bytes = 1420;

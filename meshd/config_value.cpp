@@ -4,6 +4,7 @@
 #include <array>
 #include <numeric>
 
+#include "discovery/bootstrap.hpp"
 #include "net/text.hpp"
 
 namespace meshd {
@@ -209,6 +210,17 @@ HostPort ConfigValue::host_port() const {
     const auto parsed = value == nullptr ? std::nullopt : parse_host_port(*value);
     if (!parsed) must_be("HOST:PORT, such as \"hq.example:51820\", \"192.0.2.1:51820\" or \"[2001:db8::1]:51820\"");
     return *parsed;
+}
+
+HostPort ConfigValue::bootstrap() const {
+    const auto* value = node_->as<std::string>();
+    const auto parsed = value == nullptr ? std::nullopt : discovery::BootstrapEntry::parse(*value);
+    const bool good = parsed && (net::IpAddress::parse(parsed->host) || parse_host_port(parsed->host + ":1"));
+    if (!good) {
+        must_be("HOST:PORT, an address or a domain, such as \"hq.example:51820\", \"192.0.2.1\", \"[2001:db8::1]:51820\" or "
+                "\"acme.example\"");
+    }
+    return {parsed->host, parsed->domain ? std::uint16_t{0} : parsed->port};
 }
 
 net::Endpoint ConfigValue::endpoint() const {

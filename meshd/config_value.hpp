@@ -38,6 +38,8 @@ public:
     std::string domain_name() const;                                    ///< in lower case
     std::string interface_name() const;
     HostPort host_port() const;
+    /// A host or an address with its port; or an address without, which has the usual one; or a domain, whose port is 0.
+    HostPort bootstrap() const;
     net::Endpoint endpoint() const;
     net::IpAddress own_address() const;  ///< that a socket may be bound to: of one machine, and none that needs a zone
     net::Prefix prefix() const;

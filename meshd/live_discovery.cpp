@@ -3,13 +3,16 @@
 #include <spdlog/spdlog.h>
 
 #include "loop/interfaces.hpp"
+#include "voice/dns.hpp"
 
 namespace meshd {
 namespace {
 
 std::vector<discovery::BootstrapEntry> entries_of(const Config& config) {
     std::vector<discovery::BootstrapEntry> out;
-    for (const auto& [host, port] : config.bootstrap) out.push_back({host, port});
+    for (const auto& [host, port] : config.bootstrap) {
+        out.push_back({host, port == 0 ? discovery::kDefaultPort : port, port == 0});
+    }
     return out;
 }
 
@@ -19,6 +22,7 @@ OwnAddresses own_addresses(const std::string& own_device, std::uint16_t port) {
     OwnAddresses out;
     for (const auto& interface : loop::interfaces()) {
         if (!interface.up || interface.loopback || interface.name == own_device) continue;
+        if (!interface.running) out.without_carrier.push_back(interface.index);
         for (const auto& [address, length] : interface.addresses) {
             out.on_links.push_back({interface.index, address});
             if (!address.is_link_local()) out.endpoints.push_back({address, port});
@@ -95,14 +99,17 @@ void LiveDiscovery::network_changed(const OwnAddresses& now_ours) {
 }
 
 void LiveDiscovery::resolve_bootstrap() {
-    for (const auto& name : bootstrap_.take_questions()) {
-        resolver_.resolve(name, [this, alive = alive_, name](const net::Result<loop::Addresses>& answer) {
+    for (const auto& question : bootstrap_.take_questions()) {
+        if (question.kind == discovery::Bootstrap::Question::Kind::services) {
+            ask_services(question);
+            continue;
+        }
+        resolver_.resolve(question.name, [this, alive = alive_, question](const net::Result<loop::Addresses>& answer) {
             if (!*alive) return;
             if (answer) {
-                bootstrap_.resolved(name, answer->addresses, answer->ttl, loop_.now());
+                bootstrap_.resolved(question.name, answer->addresses, answer->ttl, loop_.now());
             } else {
-                if (complained_.insert(name).second) spdlog::warn("bootstrap: {}: {}", name, answer.error().message);
-                bootstrap_.failed(name, loop_.now());
+                bootstrap_failed(question, answer.error().message);
             }
             resolve_bootstrap();
         });
@@ -112,6 +119,27 @@ void LiveDiscovery::resolve_bootstrap() {
         found_();
     }
     bootstrap_timer_.at(bootstrap_.next_deadline());
+}
+
+void LiveDiscovery::ask_services(const discovery::Bootstrap::Question& question) {
+    const voice::DnsQuestion asked{"_meshd._udp." + question.name, voice::DnsType::srv};
+    resolver_.ask(asked.name, static_cast<std::uint16_t>(asked.type), [this, alive = alive_, question, asked](const net::Result<net::Bytes>& message) {
+        if (!*alive) return;
+        const auto answer = message ? voice::parse_dns_answer(asked, *message) : std::nullopt;
+        if (answer) {
+            std::vector<discovery::BootstrapService> services;
+            for (const auto& srv : answer->srvs) services.push_back({srv.priority, srv.weight, srv.port, srv.target});
+            bootstrap_.served(question.name, services, answer->ttl, loop_.now());
+        } else {
+            bootstrap_failed(question, message ? "no answer that could be read for " + asked.name : message.error().message);
+        }
+        resolve_bootstrap();
+    });
+}
+
+void LiveDiscovery::bootstrap_failed(const discovery::Bootstrap::Question& question, const std::string& why) {
+    if (complained_.insert(why).second) spdlog::warn("bootstrap: {}: {}", question.name, why);
+    bootstrap_.failed(question, loop_.now());
 }
 
 }  // namespace meshd

@@ -18,6 +18,7 @@ namespace meshd {
 struct OwnAddresses {
     std::vector<net::Endpoint> endpoints;          ///< without link-local ones, which mean nothing elsewhere
     std::vector<discovery::LocalAddress> on_links; ///< with them: mDNS tells those who can use them
+    std::vector<std::uint32_t> without_carrier;    ///< of these interfaces, those whose cable leads nowhere, by index
 };
 OwnAddresses own_addresses(const std::string& own_device, std::uint16_t port);
 
@@ -39,6 +40,8 @@ public:
 private:
     void start_mdns();
     void resolve_bootstrap();
+    void ask_services(const discovery::Bootstrap::Question& question);
+    void bootstrap_failed(const discovery::Bootstrap::Question& question, const std::string& why);
 
     loop::Loop& loop_;
     const Config& config_;
@@ -55,7 +58,7 @@ private:
     mesh::DiscoveryKey mdns_key_;  ///< that mdns_ seals with
     discovery::Bootstrap bootstrap_;
     loop::Timer bootstrap_timer_;
-    std::set<std::string> complained_;  ///< names that do not resolve, once each
+    std::set<std::string> complained_;  ///< of names that do not resolve, once each
 };
 
 }  // namespace meshd

@@ -58,7 +58,7 @@ TEST_CASE("every setting is read, with comments between") {
 {
   "listen_port": 51821, /* not the
                            default */
-  "bootstrap": ["HQ.example:51820", "192.0.2.1:1", "[2001:db8::1]:51820"],
+  "bootstrap": ["HQ.example:51820", "192.0.2.1:1", "[2001:db8::1]:51820", "Acme.Example", "192.0.2.2", "2001:db8::2"],
   "mdns": {"interfaces": ["eth0", "br-lan.1"]},
   "device": "acme", "mtu": 1400,
   "advertise": ["198.51.100.7:51820", "[2001:db8::7]:51820"],
@@ -81,10 +81,13 @@ TEST_CASE("every setting is read, with comments between") {
 // the end)",
                                      "x");
     CHECK(config.listen_port == 51821);
-    REQUIRE(config.bootstrap.size() == 3);
+    REQUIRE(config.bootstrap.size() == 6);
     CHECK(config.bootstrap[0] == meshd::HostPort{"hq.example", 51820});
     CHECK(config.bootstrap[1] == meshd::HostPort{"192.0.2.1", 1});
     CHECK(config.bootstrap[2] == meshd::HostPort{"2001:db8::1", 51820});
+    CHECK(config.bootstrap[3] == meshd::HostPort{"acme.example", 0});
+    CHECK(config.bootstrap[4] == meshd::HostPort{"192.0.2.2", 51820});
+    CHECK(config.bootstrap[5] == meshd::HostPort{"2001:db8::2", 51820});
     CHECK(config.mdns.interfaces == std::vector<std::string>{"eth0", "br-lan.1"});
     CHECK(config.device == "acme");
     CHECK(config.mtu_bytes == 1400);
@@ -195,8 +198,11 @@ TEST_CASE("a value of the wrong kind or range is refused with what it must be an
 }
 
 TEST_CASE("an entry of a list is refused on its own line") {
-    CHECK_THAT(config_refusal("{\"bootstrap\": [\n\"a.example:1\",\n\"b.example\"]}"),
-               StartsWith("meshd.json:3: \"bootstrap[1]\" must be HOST:PORT"));
+    CHECK_THAT(config_refusal("{\"bootstrap\": [\n\"a.example:1\",\n\"b.example:0\"]}"),
+               StartsWith("meshd.json:3: \"bootstrap[1]\" must be HOST:PORT, an address or a domain"));
+    for (const auto* bad : {"", "192.0.2.300", "a..example", "-.example:1", "10.1", "hq.example:", "sip:hq.example:1"}) {
+        CHECK_THAT(config_refusal("{\"bootstrap\": [\"" + std::string(bad) + "\"]}"), Contains("must be HOST:PORT"));
+    }
     CHECK_THAT(config_refusal("{\"advertise\": [\"0.0.0.0:51820\"]}"), Contains("that others can send to"));
     CHECK_THAT(config_refusal("{\"advertise\": [\"hq.example:51820\"]}"), Contains("ADDRESS:PORT"));
     CHECK_THAT(config_refusal("{\"voice\": {\"phones\": [\"192.168.1.7/24\"]}}"),
