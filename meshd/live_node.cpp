@@ -9,12 +9,13 @@
 #include "meshd/saved_phones.hpp"
 #include "meshd/trunk_password.hpp"
 #include "meshd/warnings.hpp"
-#include "tun/gateways.hpp"
 
 namespace meshd {
 namespace {
 
-constexpr auto kSettleNetwork = std::chrono::milliseconds(150);
+// What belongs together comes within this, and a network that never rests is looked at this often.
+constexpr auto kGatherChanges = std::chrono::milliseconds(10);
+constexpr auto kLookEvery = std::chrono::milliseconds(150);
 constexpr auto kRetrySegmentsEvery = std::chrono::minutes(5);
 constexpr auto kResolveCentreEvery = std::chrono::minutes(5);
 constexpr auto kResolveCentreAgain = std::chrono::seconds(10);
@@ -113,13 +114,14 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     addressing_ = unwrap(tun::Addressing::open(device_->index()));
     watch_ = unwrap(tun::NetworkWatch::open(device_->index()));
     watch_fd_ = std::make_unique<loop::FdWatch>(loop_, watch_->fd(), [this](loop::Readiness) {
-        if (watch_->take().any()) network_timer_.after(kSettleNetwork);
+        if (watch_->take().any()) look_at_network();
     });
     watch_fd_->want(true, false);
+    clock_watch_ = std::make_unique<loop::ClockWatch>(loop_, [this](const loop::ClockChange& change) { clock_changed(change); });
 
     mesh::NodeSettings settings;
     settings.listen_port = threads_->port();
-    settings.local_endpoints = own_addresses(device_->name(), threads_->port()).endpoints;
+    settings.local_endpoints = local_endpoints_ = own_addresses(device_->name(), threads_->port()).endpoints;
     settings.attached = attached();
     settings.mapped = offered_subnets_.mapped();
     settings.advertise = config_.advertise;
@@ -195,6 +197,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
                                                  device_->name(), [this] { pump(); });
     streams_ = std::make_unique<LiveStreams>(loop_, config_.streams, core_->node(), random_, *resolver_, [this] { pump(); });
     streams_->network_changed(own_addresses(device_->name(), threads_->port()));
+    surroundings_ = surroundings();
     if (config_.port_mapping) map_port(state);
     for (const auto& [key, cached] : state.endpoints) {
         core_->node().add_candidate(key, cached.endpoint, mesh::Source::cache, loop_.now());
@@ -509,19 +512,54 @@ void LiveNode::settle_device() {
     if (addresses_changed && dns_) dns_->follow_addresses();
 }
 
+LiveNode::Surroundings LiveNode::surroundings() {
+    auto gateways = tun::default_gateways(device_->index());
+    if (!gateways && complained_.insert(gateways.error().message).second) spdlog::warn("{}", gateways.error().message);
+    auto ours = own_addresses(device_->name(), threads_->port());
+    return {std::move(ours.on_links), std::move(ours.without_carrier), gateways ? std::move(*gateways) : std::vector<tun::Gateway>()};
+}
+
+/// Soon, but a network that changes all the time does not put it off.
+void LiveNode::look_at_network() {
+    if (std::exchange(network_news_, true)) return;
+    network_timer_.at(std::max(loop_.now().steady + kGatherChanges, looked_at_network_ + kLookEvery));
+}
+
+/// While it slept its peers, and the gateways, went on without it.
+void LiveNode::clock_changed(const loop::ClockChange& change) {
+    const auto seconds = [](net::Duration time) { return std::chrono::duration_cast<std::chrono::seconds>(time).count(); };
+    if (change.slept != net::Duration{}) spdlog::info("this machine has slept for {} s", seconds(change.slept));
+    if (change.stepped != net::Duration{}) spdlog::info("the clock of this machine was set by {} s", seconds(change.stepped));
+    surroundings_.reset();  // it may be somewhere else that looks the same
+    core_->tick(loop_.now());
+    network_news_ = true;
+    network_changed();
+}
+
 void LiveNode::network_changed() {
     spdlog::debug("the network has changed");
     const auto now = loop_.now();
+    network_news_ = false;
+    looked_at_network_ = now.steady;
     toward_.clear();
     retry_segments();  // what leaves may leave by another interface now
     settle_device();
     core_->node().set_attached(attached(), now);
     settle_offer();
     const auto ours = own_addresses(device_->name(), threads_->port());
-    core_->node().set_local_endpoints(ours.endpoints, now);
-    discovery_->network_changed(ours);
-    streams_->network_changed(ours);
-    if (port_mapping_) follow_gateways();
+    // Not all news is: a route to somewhere, an address that stays for longer.
+    if (auto seen = surroundings(); seen != surroundings_) {
+        surroundings_ = std::move(seen);
+        if (ours.endpoints != local_endpoints_) {
+            local_endpoints_ = ours.endpoints;
+            core_->node().set_local_endpoints(ours.endpoints, now);
+        } else {
+            core_->node().network_changed(now);
+        }
+        discovery_->network_changed(ours);
+        streams_->network_changed(ours);
+        if (port_mapping_) follow_gateways();
+    }
     if (dns_) dns_->follow_addresses();
     if (config_.voice.enabled) resolve_centre();
     pump();
@@ -548,12 +586,7 @@ void LiveNode::map_port(const StoredState& state) {
 
 void LiveNode::follow_gateways() {
     std::vector<net::Endpoint> endpoints;
-    const auto gateways = tun::default_gateways(device_->index());
-    if (!gateways) {
-        if (complained_.insert(gateways.error().message).second) spdlog::warn("{}", gateways.error().message);
-        return;
-    }
-    for (const auto& [address, interface] : *gateways) {
+    for (const auto& [address, interface] : surroundings_->gateways) {
         endpoints.push_back({address, 0, address.is_v6() && address.is_link_local() ? interface : 0});
     }
     port_mapping_->set_gateways(endpoints);

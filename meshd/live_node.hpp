@@ -7,6 +7,7 @@
 
 #include <set>
 
+#include "loop/clock_watch.hpp"
 #include "meshd/call_accounts.hpp"
 #include "meshd/core.hpp"
 #include "meshd/data_threads.hpp"
@@ -22,6 +23,7 @@
 #include "meshd/store.hpp"
 #include "tun/addressing.hpp"
 #include "tun/device.hpp"
+#include "tun/gateways.hpp"
 #include "tun/network_watch.hpp"
 
 namespace meshd {
@@ -77,6 +79,15 @@ public:
     void set_offloads(std::optional<bool> tun, std::optional<bool> udp);
 
 private:
+    /// What of this machine's network decides how others are reached.
+    struct Surroundings {
+        std::vector<discovery::LocalAddress> addresses;
+        std::vector<std::uint32_t> without_carrier;
+        std::vector<tun::Gateway> gateways;
+        bool operator==(const Surroundings&) const = default;
+    };
+
+    Surroundings surroundings();
     void start_voice();
     void take_upward();
     void send(std::span<const mesh::Datagram> datagrams);
@@ -86,6 +97,8 @@ private:
     void look_at_offloads();
     void retry_segments();
     void settle_device();
+    void look_at_network();
+    void clock_changed(const loop::ClockChange& change);
     void network_changed();
     void map_port(const StoredState& state);
     void follow_gateways();
@@ -126,6 +139,11 @@ private:
     std::unique_ptr<DnsService> dns_;
     loop::Timer timer_;
     loop::Timer network_timer_;  ///< several changes at once are one
+    bool network_news_ = false;  ///< network_timer_ runs
+    net::Steady looked_at_network_{};
+    std::vector<net::Endpoint> local_endpoints_;  ///< as the node was told them
+    std::optional<Surroundings> surroundings_;  ///< as they were last; none: whatever they are, they are new
+    std::unique_ptr<loop::ClockWatch> clock_watch_;
     loop::Timer centre_timer_;
     loop::Timer segments_timer_;  ///< until segments, which the kernel refused, are tried again
     bool segments_wait_ = false;
