@@ -8,6 +8,9 @@
 namespace meshd {
 namespace {
 
+// An IPv6 address cannot be sent from in its first seconds, and nobody tells when it can.
+constexpr unsigned kTries = 4;
+constexpr net::Duration kTryAgain = std::chrono::seconds(2);
 constexpr std::size_t kLargestAnswerBytes = discovery::pcp::kLargestBytes + 1;
 
 /// Ours, that a gateway must see requests come from: towards a link-local gateway, the one that goes out beyond it. None if
@@ -78,8 +81,15 @@ void LivePortMapping::ask(const net::Endpoint& gateway, const net::IpAddress& lo
 
 void LivePortMapping::set_gateways(const std::vector<net::Endpoint>& gateways) {
     if (released_) return;
+    for (const auto& one : asked_) one->mapping.network_changed(loop_.now());
+    gateways_ = gateways;
+    tries_ = 0;
+    follow_gateways();
+}
+
+void LivePortMapping::follow_gateways() {
     std::vector<std::pair<net::Endpoint, net::IpAddress>> wanted;
-    for (const auto& gateway : gateways) {
+    for (const auto& gateway : gateways_) {
         if (const auto local = local_toward(gateway.address); !local.is_none()) wanted.emplace_back(gateway, local);
     }
     std::erase_if(asked_, [&](const auto& one) {
@@ -90,12 +100,10 @@ void LivePortMapping::set_gateways(const std::vector<net::Endpoint>& gateways) {
     });
     for (const auto& [gateway, local] : wanted) {
         const auto is_it = [&](const auto& one) { return one->gateway == gateway && one->local == local; };
-        if (const auto known = std::ranges::find_if(asked_, is_it); known != asked_.end()) {
-            (*known)->mapping.network_changed(loop_.now());
-        } else {
-            ask(gateway, local);
-        }
+        if (std::ranges::none_of(asked_, is_it)) ask(gateway, local);
     }
+    const bool all = asked_.size() == gateways_.size();
+    try_again_ = all || ++tries_ == kTries ? net::kNever : loop_.now().steady + kTryAgain;
     pump();
 }
 
@@ -126,7 +134,8 @@ void LivePortMapping::heard(Asked& asked, net::ByteView bytes, bool ended) {
 }
 
 void LivePortMapping::pump() {
-    auto deadline = net::kNever;
+    if (try_again_ <= loop_.now().steady && !released_) return follow_gateways();
+    auto deadline = released_ ? net::kNever : try_again_;
     std::vector<net::Endpoint> endpoints;
     bool all_released = true;
     for (const auto& one : asked_) {

@@ -31,6 +31,7 @@ public:
 private:
     struct Asked;
     void listen_for_announcements(const net::IpAddress& family);
+    void follow_gateways();
     void ask(const net::Endpoint& gateway, const net::IpAddress& local);
     void heard(const loop::Received& datagram);
     void send(Asked& asked);
@@ -46,6 +47,9 @@ private:
     loop::Timer timer_;
     std::vector<std::unique_ptr<Asked>> asked_;                  ///< one a gateway
     std::vector<std::unique_ptr<loop::UdpSocket>> announcements_;  ///< one a family
+    std::vector<net::Endpoint> gateways_;
+    unsigned tries_ = 0;              ///< of following them
+    net::Steady try_again_ = net::kNever;
     std::vector<net::Endpoint> told_;
     std::function<void()> released_;
 };

@@ -1,5 +1,4 @@
 """A home's router: NAT by nftables, and Debian's miniupnpd, which speaks PCP, NAT-PMP and UPnP."""
-import os
 import signal
 
 from network import wait_until
@@ -55,10 +54,14 @@ class Router:
                        f"enable_natpmp={yes['nat-pmp' in speaks or 'pcp' in speaks]}\nenable_upnp={yes['upnp' in speaks]}\n")
 
     def start(self):
-        os.makedirs("/run/miniupnpd", exist_ok=True)
-        self.program = self.space.start(["miniupnpd", "-d", "-f", f"{self.folder}/miniupnpd.conf", "-P", "/run/miniupnpd/pid"],
+        self.program = self.space.start(["miniupnpd", "-d", "-f", f"{self.folder}/miniupnpd.conf", "-P", f"/run/{self.space.name}.pid"],
                                         f"{self.folder}/logs/miniupnpd.log")
         wait_until("miniupnpd", lambda: ":5351 " in (said := self.space.run("ss", "-lun")) or ":1900 " in said, 5)
+
+    def epoch_s(self, asked_from):
+        """How long it has been up, as it tells by NAT-PMP."""
+        said = asked_from.answer(b"\0\0", ("192.168.1.1", 5351), 1)
+        return int.from_bytes(said[4:8], "big") if said else 0
 
     def restart(self):
         """As after a loss of power: nothing that was mapped is known any more."""

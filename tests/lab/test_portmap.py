@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """A router in front of meshd that maps its port: Debian's miniupnpd, by each protocol that it speaks."""
+import os
 import time
 
 import harness
@@ -78,6 +79,10 @@ class PortMapTest(harness.LabTest):
 
     def test_a_router_and_a_meshd_that_fall_over_have_the_mapping_again(self):
         self.start("pcp")
+        # A clock that goes back by a second or two is forgiven, so it has to go on for longer first.
+        wait_until("the router's clock", lambda: self.router.epoch_s(self.spaces["home"]) > 3, 10, 0.2)
+        self.home.stop()
+        self.home.start()
         self.wait_mapped()
         self.router.restart()
         wait_until("the mapping after the router's fall", lambda: self.router.mapped() == [51820], 10)
@@ -85,6 +90,27 @@ class PortMapTest(harness.LabTest):
         self.home.crash()
         self.home.start()
         self.wait_mapped()
+
+    def test_who_moves_to_another_router_has_the_mapping_there_and_leaves_none_behind(self):
+        self.start("pcp")
+        self.wait_mapped()
+        other = Space("other")
+        self.addCleanup(other.remove)
+        cable(self.home.space, "eth1", other, "lan")
+        cable(self.away.space, "eth1", other, "wan")
+        other.set_up("lan", "192.168.2.1/24")
+        other.set_up("wan", "9.0.1.1/24")
+        os.makedirs(f"{self.folder}/other/logs")
+        router = Router(other, f"{self.folder}/other", ("pcp",))
+        router.start()
+        self.addCleanup(router.stop)
+        self.home.space.set_up("eth1", "192.168.2.7/24")
+        self.home.space.ip("route", "replace", "default", "via", "192.168.2.1")
+        wait_until("the mapping at the other router", lambda: self.mapping()["external"] == "9.0.1.1:51820", 10)
+        self.assertEqual((self.router.mapped(), router.mapped()), ([], [51820]))
+        self.home.space.ip("link", "del", "dev", "eth1")
+        wait_until("no mapping where there is no router", lambda: self.home.status()["port_mappings"] == [], 10)
+        self.assertNotIn("9.0.1.1:51820", self.home.status()["node"]["endpoints"])
 
     def test_without_it_nothing_is_asked_for(self):
         self.home.configure({**self.home.settings, "port_mapping": False})
