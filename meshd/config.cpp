@@ -147,6 +147,7 @@ void read_voice(const Value& value, Config& out) {
         {"outage_expires_s", [](const Value& v, Config& c) { c.voice.outage_expires = v.seconds(5, 86400); }},
         {"media", read_media},
         {"media_ports", read_media_ports},
+        {"max_calls", [](const Value& v, Config& c) { c.voice.max_calls = static_cast<std::size_t>(v.integer(1, 20000)); }},
         {"tls", read_sip_tls},
         {"trunks", read_trunks},
         {"emergency", read_emergency},
@@ -264,6 +265,10 @@ void check_together(const Config& config, std::string_view file, unsigned line) 
             refuse("\"streams.listen\" has port " + std::to_string(at.port) + ", which carries SIP; choose another");
         }
     }
+    if (voice.direct_media.empty() && voice.most_calls() > voice.most_streams()) {
+        refuse("\"voice.max_calls\" is " + std::to_string(voice.most_calls()) + ", but \"voice.media_ports\" has room for the sound of " +
+               std::to_string(voice.most_streams()) + " calls, four ports each; widen the range or allow fewer");
+    }
     if (voice.outage_expires > voice.expires) {
         refuse("\"voice.outage_expires_s\" is " + std::to_string(voice.outage_expires.count()) +
                ", longer than \"voice.expires_s\", " + std::to_string(voice.expires.count()) +
@@ -274,6 +279,16 @@ void check_together(const Config& config, std::string_view file, unsigned line) 
 }  // namespace
 
 VoiceConfig::VoiceConfig() : phones(neighbours()) {}
+
+std::size_t VoiceConfig::most_streams() const {
+    const unsigned first = (first_media_port + 1U) & ~1U;
+    return (last_media_port + 1U - first) / 4;
+}
+
+std::size_t VoiceConfig::most_calls() const {
+    if (max_calls) return *max_calls;
+    return direct_media.empty() ? std::min(voice::kUsualMaxCalls, most_streams()) : voice::kUsualMaxCalls;
+}
 
 DnsConfig::DnsConfig() : clients(neighbours()) {}
 

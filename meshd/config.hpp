@@ -87,8 +87,13 @@ struct VoiceConfig {
     std::chrono::seconds outage_expires{20};
     std::uint16_t first_media_port = 20000;
     std::uint16_t last_media_port = 29999;  ///< included
+    std::optional<std::size_t> max_calls;   ///< absent: most_calls()
 
     VoiceConfig();
+    /// As many streams of sound have ports here: an even one and the next, on both sides.
+    std::size_t most_streams() const;
+    /// `max_calls`; by default the usual number, or as many as have ports, where all sound passes by us.
+    std::size_t most_calls() const;
 };
 
 /// How packets are carried between the TUN device and the underlay.

@@ -131,7 +131,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     std::optional<CoreVoice> voice;
     if (config_.voice.enabled) {
         media_ = std::make_unique<MediaThread>(
-            MediaThread::Settings{config_.voice.first_media_port, config_.voice.last_media_port});
+            MediaThread::Settings{config_.voice.first_media_port, config_.voice.last_media_port, config_.voice.most_streams()});
         voice.emplace();
         voice->port = config_.voice.port;
         voice->tls_port = config_.voice.tls.port;
@@ -145,6 +145,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
         proxy.digests.clear();
         for (const auto digest : config_.voice.digests) proxy.digests.push_back(static_cast<voice::DigestAlgorithm>(digest));
         proxy.direct_media = config_.voice.direct_media;
+        proxy.max_calls = config_.voice.most_calls();
         proxy.centre_times.hold_down = config_.voice.hold_down;
         proxy.dial_plan = voice::DialPlan(config_.voice.dial_plan);
         proxy.names.locate.transports = {voice::Transport::udp, voice::Transport::tcp, voice::Transport::tls};

@@ -21,7 +21,7 @@ public:
     struct Settings {
         std::uint16_t first_port = 20000;
         std::uint16_t last_port = 29999;
-        std::size_t max_relays = 1000;  ///< four sockets each
+        std::size_t max_relays = 2500;  ///< four ports each, of which this range has as many
         net::Duration rest = std::chrono::seconds(2);   ///< how long nothing must have come in
         net::Duration keep = std::chrono::minutes(1);   ///< then what nobody has used is closed
         std::size_t most_resting = 1024;                ///< pairs of sockets; beyond it the oldest are closed

@@ -33,6 +33,8 @@ enum class OutsideUse : std::uint8_t {
     always           ///< before the centre is asked
 };
 
+inline constexpr std::size_t kUsualMaxCalls = 2000;
+
 struct ProxySettings {
     NodeId node;
     std::string domain;               ///< of addresses of record, lower case
@@ -53,7 +55,7 @@ struct ProxySettings {
     /// come again soon.
     unsigned refreshes_per_second = 100;
     std::size_t max_bindings = 20000;
-    std::size_t max_calls = 2000;  ///< more are answered 503 with Retry-After
+    std::size_t max_calls = kUsualMaxCalls;  ///< more are answered 503 with Retry-After
     /// Addresses of phones and servers that reach each other without us: media between two of them is left alone. Between
     /// all others, and by default, it is anchored here.
     std::vector<net::Prefix> direct_media;

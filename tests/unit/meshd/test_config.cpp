@@ -5,6 +5,7 @@
 
 #include "meshd/config.hpp"
 #include "meshd/config_value.hpp"
+#include "meshd/media_thread.hpp"
 
 using Catch::Matchers::Contains;
 using Catch::Matchers::StartsWith;
@@ -216,6 +217,26 @@ TEST_CASE("a range of media ports must be one, and big enough") {
         INFO(bad);
         CHECK_THAT(config_refusal("{\"voice\": {\"media_ports\": " + std::string(bad) + "}}"), Contains("voice.media_ports"));
     }
+}
+
+TEST_CASE("as many calls are let in as have ports for their sound, and no configuration may ask for more") {
+    const auto calls = [](const std::string& voice) { return parse_config("{\"voice\": {" + voice + "}}", "x").voice.most_calls(); };
+    const meshd::VoiceConfig usual;
+    CHECK(usual.most_calls() == voice::kUsualMaxCalls);
+    CHECK(usual.most_streams() == 2500);
+    CHECK(usual.most_streams() == meshd::MediaThread::Settings().max_relays);
+    CHECK(usual.most_calls() == voice::ProxySettings().max_calls);
+    CHECK(calls(R"("media_ports": [30000, 30999])") == 250);
+    CHECK(calls(R"("media_ports": [30001, 30999])") == 249);  // the first pair begins at 30002
+    CHECK(calls(R"("media_ports": [30000, 30999], "max_calls": 250)") == 250);
+    CHECK(calls(R"("media_ports": [30000, 30999], "media": "direct")") == voice::kUsualMaxCalls);
+    CHECK(calls(R"("media": "direct", "max_calls": 9000)") == 9000);
+    CHECK(calls(R"("media_ports": [10000, 50000], "max_calls": 9000)") == 9000);
+    CHECK(config_refusal("{\"voice\": {\n\"max_calls\": 3000}}") ==
+          "meshd.json:1: \"voice.max_calls\" is 3000, but \"voice.media_ports\" has room for the sound of 2500 calls, four ports each; "
+          "widen the range or allow fewer");
+    CHECK_THAT(config_refusal(R"({"voice": {"max_calls": 0}})"), Contains("voice.max_calls"));
+    CHECK_THAT(config_refusal(R"({"voice": {"max_calls": "many"}})"), Contains("voice.max_calls"));
 }
 
 TEST_CASE("media is anchored, direct, or direct between networks") {
