@@ -288,7 +288,8 @@ void LiveNode::start_voice() {
                                                       : "SIP is served again as it comes");
                                core_->proxy()->set_overloaded(overloaded);
                            },
-                           [this](const voice::Flow& flow) { return core_->proxy()->tls_name(flow); }});
+                           [this](const voice::Flow& flow) { return core_->proxy()->tls_name(flow); },
+                           [this](const net::IpAddress& address) { return core_->proxy()->phones_at(address); }});
     sip_->set_tls_others([this] { return tls_to_others(config_.voice.tls); });
     names_ = std::make_unique<NameService>(loop_, config_.voice.enum_lookup.servers, *core_->proxy(), [this] { pump(); });
     const auto& tls = config_.voice.tls;

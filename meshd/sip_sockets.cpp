@@ -11,6 +11,7 @@ namespace {
 constexpr std::uint8_t kDscpSignalling = 24;  // CS3, RFC 4594 section 4.1 as phones and carriers use it for SIP
 constexpr std::size_t kReceiveBufferBytes = 4 << 20;  // all phones of an office register in the same second
 constexpr auto kSweepEvery = std::chrono::seconds(4);
+constexpr auto kLookForSilentEvery = std::chrono::seconds(1);  // however many ask in vain: it takes a look at all
 
 voice::FlowFailure failure(loop::Closed::Reason reason) {
     switch (reason) {
@@ -153,8 +154,9 @@ void SipSockets::accepted(std::unique_ptr<loop::Stream> stream, voice::Side side
     }
     const auto known = connections_of_.find(remote.address);
     const auto has = known != connections_of_.end() ? known->second : OfOneAddress{};
-    const bool shakes_enough = tls && (handshakes_ >= kMaxHandshakes || has.handshakes >= kMaxHandshakesOfOneAddress);
-    if (connections_.size() >= kMaxConnections || has.connections >= kMaxOfOneAddress || shakes_enough) {
+    const auto may = allowance(remote.address);
+    const bool shakes_enough = tls && (handshakes_ >= kMaxHandshakes || has.handshakes >= may.handshakes);
+    if (shakes_enough || !make_room(remote.address, may.connections)) {
         ++counters_.refused_connections;
         if (shakes_enough) ++counters_.refused_handshakes;
         return;
@@ -164,7 +166,8 @@ void SipSockets::accepted(std::unique_ptr<loop::Stream> stream, voice::Side side
     auto& connection = connections_[id];
     flow.connection = id;
     connection.flow = flow;
-    connection.first_message_by = loop_.now().steady + kFirstMessageWithin;
+    connection.used = loop_.now().steady;
+    connection.first_message_by = connection.used + kFirstMessageWithin;
     connection.stream = std::move(stream);
     if (tls) {
         begin_handshake(connection);
@@ -173,6 +176,32 @@ void SipSockets::accepted(std::unique_ptr<loop::Stream> stream, voice::Side side
     by_remote_[{remote, side, transport}] = id;
     sweep_by(connection.first_message_by);
     connection.stream->start(events_of(id));
+}
+
+SipSockets::OfOneAddress SipSockets::allowance(const net::IpAddress& address) const {
+    const auto phones = events_.phones_at ? events_.phones_at(address) : 0;
+    return {std::min(kMaxOfOneAddress + kOfOnePhone * phones, kMaxConnections - kConnectionsLeft),
+            std::min(kMaxHandshakesOfOneAddress + phones, kMaxHandshakes - kHandshakesLeft)};
+}
+
+bool SipSockets::make_room(const net::IpAddress& address, std::size_t most_of_it) {
+    const auto known = connections_of_.find(address);
+    const bool it_has_enough = known != connections_of_.end() && known->second.connections >= most_of_it;
+    if (!it_has_enough && connections_.size() < kMaxConnections) return true;
+    const auto now = loop_.now().steady;
+    if (now < no_room_until_) return false;
+    const Connection* silent = nullptr;
+    for (const auto& [id, connection] : connections_) {
+        if (connection.ours || connection.given_up || (it_has_enough && connection.flow.remote.address != address)) continue;
+        if (connection.used + idle_ <= now && (silent == nullptr || connection.used < silent->used)) silent = &connection;
+    }
+    if (silent == nullptr) {
+        no_room_until_ = now + std::min<net::Duration>(kLookForSilentEvery, idle_);
+        return false;
+    }
+    ++counters_.idle_connections;
+    close(silent->flow.connection, voice::FlowFailure::closed);
+    return true;
 }
 
 loop::Stream::Events SipSockets::events_of(std::uint64_t id) {

@@ -30,6 +30,8 @@ public:
         std::function<void(bool)> overloaded;
         /// The name that the far end's certificate must show, the centre's aside. Empty: there is none, and no TLS to it.
         std::function<std::string(const voice::Flow&)> tls_name = nullptr;
+        /// How many phones have registered from this address, by a password or what the centre said. Empty: none.
+        std::function<std::size_t(const net::IpAddress&)> phones_at = nullptr;
     };
     struct Counters {
         std::uint64_t refused_connections = 0;  ///< one too many, of one address or altogether
@@ -38,14 +40,19 @@ public:
         std::uint64_t tls_failed = 0;           ///< no TLS, no common version, a certificate refused, or too slow
         std::uint64_t tls_half_open = 0;        ///< of these: begun, and not finished in time
         std::uint64_t refused_handshakes = 0;   ///< of the refused connections: one handshake too many, likewise
-        std::uint64_t idle_connections = 0;     ///< opened by us, and closed again as nobody used them
+        std::uint64_t idle_connections = 0;     ///< closed as nobody used them: opened by us, or in the way of a new one
         std::uint64_t unsent = 0;
         std::uint64_t beside_device = 0;  ///< for an overlay address, but not through the mesh
     };
     static constexpr std::size_t kMaxConnections = 2048;
-    static constexpr std::size_t kMaxOfOneAddress = 256;
+    static constexpr std::size_t kMaxOfOneAddress = 256;  ///< besides its phones'
     static constexpr std::size_t kMaxHandshakes = 512;  ///< of TLS, at a time: all phones of an office after a restart
-    static constexpr std::size_t kMaxHandshakesOfOneAddress = 64;
+    static constexpr std::size_t kMaxHandshakesOfOneAddress = 64;  ///< besides its phones'
+    /// So many more are an address's for each phone that has registered from it, as a whole office may stand behind one. Its NAT
+    /// may forget all at once: then they come anew, and their old connections are not known dead yet.
+    static constexpr std::size_t kOfOnePhone = 2;
+    /// Whatever stands behind it, one address leaves so much to the others.
+    static constexpr std::size_t kConnectionsLeft = kMaxConnections / 4, kHandshakesLeft = kMaxHandshakes / 4;
     static constexpr auto kHandshakeWithin = std::chrono::seconds(10);
     /// What the kernel may have of a connection until it is read; and what it has of all of them that is more than can be
     /// read: some thousand messages, which only those have who send on and on and wait for no answer.
@@ -58,7 +65,8 @@ public:
     static constexpr unsigned kReadsPerTurn = 16;
     /// An accepted connection must have sent a whole message by then.
     static constexpr auto kFirstMessageWithin = std::chrono::seconds(32);
-    /// One that we opened is closed when nothing has passed for so long: longer than any transaction takes (timer C).
+    /// One that we opened is closed when nothing has passed for so long: longer than any transaction takes (timer C). One that
+    /// a phone opened then gives way where there is no room for another: phones that live refresh more often.
     static constexpr auto kIdle = std::chrono::minutes(5);
 
     /// Binds `port` on every address, both families where there are two. Throws std::runtime_error if it is taken.
@@ -105,6 +113,10 @@ private:
         std::unique_ptr<loop::TcpListener> tcp;
     };
     std::unique_ptr<Door> open(const net::Endpoint& local, voice::Side side);
+    /// What that address may have at most now.
+    OfOneAddress allowance(const net::IpAddress& address) const;
+    /// Whether there is room for one more of that address; the one that has been silent longest may have given way.
+    bool make_room(const net::IpAddress& address, std::size_t most_of_it);
     void accepted(std::unique_ptr<loop::Stream> stream, voice::Side side, voice::Transport transport);
     void connect(const voice::Outgoing& outgoing);
     /// The name to ask for, and whom to trust; null: TLS is not spoken there.
@@ -154,6 +166,7 @@ private:
     std::shared_ptr<const loop::TlsContext> tls_others_;
     std::string tls_trouble_;
     std::size_t handshakes_ = 0;
+    net::Steady no_room_until_ = net::Steady::min();  ///< nobody has been silent for long enough before that
     std::uint64_t next_connection_ = 1;
     voice::Overload overload_;
     loop::Timer look_timer_;

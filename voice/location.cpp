@@ -18,9 +18,10 @@ bool Location::put(Binding binding, net::Now now) {
         if (by_token_.size() >= max_bindings_ || tokens_of_.count(binding.aor) >= max_per_aor_) return false;
         tokens_of_.emplace(binding.aor, binding.token);
     } else {
-        forget_expiry(old->second);
+        unlink(old->second);
     }
     by_expiry_.emplace(binding.expires, binding.token);
+    ++count_at_[binding.flow.remote.address];
     const auto aor = binding.aor;
     auto token = binding.token;
     by_token_.insert_or_assign(std::move(token), std::move(binding));
@@ -31,7 +32,7 @@ bool Location::put(Binding binding, net::Now now) {
 void Location::remove(const std::string& token, net::Now now) {
     const auto at = by_token_.find(token);
     if (at == by_token_.end()) return;
-    forget_expiry(at->second);
+    unlink(at->second);
     const auto aor = at->second.aor;
     const auto [first, last] = tokens_of_.equal_range(aor);
     tokens_of_.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second == token; }));
@@ -105,6 +106,11 @@ const Binding* Location::from(const Flow& flow, const Aor& aor) const {
     return nullptr;
 }
 
+std::size_t Location::count_at(const net::IpAddress& address) const {
+    const auto at = count_at_.find(address);
+    return at == count_at_.end() ? 0 : at->second;
+}
+
 bool Location::is_at(const net::Endpoint& remote) const {
     return std::any_of(by_token_.begin(), by_token_.end(), [&](const auto& entry) { return entry.second.flow.remote == remote; });
 }
@@ -126,8 +132,10 @@ std::vector<BindingChanged> Location::take_changes(net::Now now) {
     return out;
 }
 
-void Location::forget_expiry(const Binding& binding) {
+void Location::unlink(const Binding& binding) {
     by_expiry_.erase({binding.expires, binding.token});
+    const auto count = count_at_.find(binding.flow.remote.address);  // which is the same for as long as it is here
+    if (--count->second == 0) count_at_.erase(count);
 }
 
 void Location::note(const Aor& aor, net::Now now) {

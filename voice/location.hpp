@@ -65,6 +65,7 @@ public:
     /// The binding of `aor` whose requests come by this flow: address and port for UDP; the connection for TCP, or, once
     /// that is gone, another one of the same machine.
     const Binding* from(const Flow& flow, const Aor& aor) const;
+    std::size_t count_at(const net::IpAddress& address) const;  ///< bindings whose REGISTER came from there
     bool is_at(const net::Endpoint& remote) const;  ///< whether any phone has registered from there; looks at all
     std::vector<const Binding*> all() const;
     std::size_t size() const { return by_token_.size(); }
@@ -78,12 +79,13 @@ public:
     static constexpr auto kTellEvery = std::chrono::milliseconds(100);
 
 private:
-    void forget_expiry(const Binding& binding);
+    void unlink(const Binding& binding);
     void note(const Aor& aor, net::Now now);
 
     std::unordered_map<std::string, Binding> by_token_;
     std::unordered_multimap<Aor, std::string> tokens_of_;
     std::set<std::pair<net::Steady, std::string>> by_expiry_;
+    std::unordered_map<net::IpAddress, std::size_t> count_at_;
     std::map<Aor, std::optional<net::Wall>> changes_;
     net::Steady tell_from_ = net::Steady::min();
     std::size_t max_bindings_;

@@ -109,6 +109,10 @@ bool Proxy::listens_to(const Flow& flow) const {
     return parts_->exchange.side_of(flow).has_value();
 }
 
+std::size_t Proxy::phones_at(const net::IpAddress& address) const {
+    return parts_->exchange.location.count_at(address);
+}
+
 std::string Proxy::tls_name(const Flow& flow) const {
     const auto& exchange = parts_->exchange;
     if (flow.side == Side::outside) return exchange.outside.tls_name(flow.remote);

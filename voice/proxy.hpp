@@ -191,6 +191,8 @@ public:
     /// Whether what comes by this flow is for us to judge; a stranger's messages are dropped unread. Asked before a
     /// connection is taken, lest strangers use up the room that phones need.
     bool listens_to(const Flow& flow) const;
+    /// How many phones have registered from there, or had before we were restarted: so many connections are theirs by right.
+    std::size_t phones_at(const net::IpAddress& address) const;
     /// The name that the far end's certificate must show where a connection by TLS is to be opened; empty: none is known.
     std::string tls_name(const Flow& flow) const;
     void flow_failed(const Flow& flow, FlowFailure why, net::Now now);

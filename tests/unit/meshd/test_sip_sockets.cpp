@@ -1,10 +1,12 @@
 #include <net/if.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "meshd/sip_sockets.hpp"
 #include "meshd/sip_tls.hpp"
@@ -86,6 +88,52 @@ TEST_CASE("one address has so many connections and no more, and room again when 
     const auto phone = f.connect(kPhone);
     f.run_until([&] { return f.came_by.size() == most + 1; });
     CHECK(f.sockets.counters().refused_connections == 2);
+}
+
+TEST_CASE("where an address has as many connections as it may the one that was silent longest gives way, if that was long") {
+    Fixture f;
+    f.watchdog.after(60s);
+    std::map<std::uint64_t, unsigned> heard;
+    unsigned lost = 0;
+    const auto port = some_port(f.loop);
+    meshd::SipSockets sockets(f.loop, port, {[&](const voice::Flow& flow, net::ByteView) { ++heard[flow.connection]; }, nullptr,
+                                             [&](const voice::Flow&, voice::FlowFailure) { ++lost; }, nullptr},
+                              3s);
+    std::vector<std::size_t> closed;
+    std::vector<std::unique_ptr<loop::Stream>> phones;
+    const auto come = [&] {
+        phones.push_back(loop::Stream::connect_tcp(
+            f.loop, {kPhone, port, 0}, {nullptr, nullptr, [&closed, i = phones.size()](const loop::Closed&) { closed.push_back(i); }, nullptr}, {}, kPhone));
+        phones.back()->write(net::as_bytes(kOptions));
+    };
+    const auto most = meshd::SipSockets::kMaxOfOneAddress;
+    for (std::size_t i = 0; i < most; ++i) come();
+    f.run_until([&] { return heard.size() == most; });
+    const auto full = f.loop.now().steady;
+    come();
+    f.run_until([&] { return closed == std::vector<std::size_t>{most}; });  // all others have spoken a moment ago
+    CHECK(sockets.counters().refused_connections == 1);
+    CHECK(sockets.counters().idle_connections == 0);
+    // One of them stays silent, one speaks again soon, all others later.
+    loop::Timer later{f.loop, [] {}};
+    const auto wait_until = [&](net::Steady at) {
+        later.at(at);
+        f.run_until([&] { return f.loop.now().steady >= at; });
+    };
+    wait_until(full + 300ms);
+    phones[3]->write(net::as_bytes(kOptions));
+    wait_until(full + 1s);
+    for (std::size_t i = 0; i < most; ++i) {
+        if (i != 7 && i != 3) phones[i]->write(net::as_bytes(kOptions));
+    }
+    f.run_until([&] { return std::count_if(heard.begin(), heard.end(), [](const auto& one) { return one.second == 2; }) == most - 1; });
+    wait_until(full + 3400ms);
+    come();
+    f.run_until([&] { return heard.size() == most + 1 && closed.size() == 2 && lost == 1; });
+    CHECK(closed.back() == 7);
+    CHECK(sockets.connections() == most);
+    CHECK(sockets.counters().idle_connections == 1);
+    CHECK(sockets.counters().refused_connections == 1);
 }
 
 TEST_CASE("what says that it is from the mesh is taken from the mesh's device only") {

@@ -97,7 +97,29 @@ struct Office {
     void run_until(const std::function<bool()>& done) {
         while (!done()) loop.run_once();
     }
+    /// All of them from one address, at once; who is refused comes again as soon as he hears so, until everybody has been answered.
+    /// How often the one who came most often had to come; the most that have shaken hands at a time is kept.
+    unsigned come_until_answered(unsigned count, bool secure) {
+        std::vector<unsigned> came(count, 1);
+        const auto come = [&](unsigned i) { connect(i, secure, registration(++requests), office_nat); };
+        for (unsigned i = 0; i < count; ++i) come(i);
+        run_until([&] {
+            most_handshakes = std::max(most_handshakes, sockets.handshakes());
+            for (unsigned i = 0; i < count; ++i) {
+                if (phones[i].closed < came[i] || !phones[i].heard.empty()) continue;
+                ++came[i];
+                come(i);
+            }
+            if (counts_answers) registered = std::max(registered, answered());
+            return answered() == count;
+        });
+        return *std::max_element(came.begin(), came.end());
+    }
 
+    const net::IpAddress office_nat = net::IpAddress::v4(127, 3, 0, 1);
+    std::size_t registered = 0;   ///< phones of that address
+    bool counts_answers = false;  ///< whoever has been answered has registered
+    std::size_t most_handshakes = 0;
     std::string folder = "/tmp/meshd-test-XXXXXX";
     std::optional<meshd::StateFolder> state;
     meshd::SipTlsConfig config;
@@ -122,7 +144,9 @@ struct Office {
                                [this](bool now) {
                                    overloaded.push_back(now);
                                    transactions.refuse_new(now);
-                               }},
+                               },
+                               nullptr,
+                               [this](const net::IpAddress& address) { return address == office_nat ? registered : 0; }},
                               meshd::SipSockets::kIdle, handshake_within};
 };
 
@@ -164,6 +188,55 @@ TEST_CASE("one address has so many unfinished handshakes and no more, and a phon
     CHECK(office.sockets.connections() == 1);
     office.connect(0, true, registration(1000), hostile);
     office.run_until([&] { return office.answered() == 2; });
+}
+
+TEST_CASE("all phones of an office behind one address are taken after a restart, by TCP and by TLS") {
+    const bool secure = GENERATE(false, true);
+    CAPTURE(secure);
+    Office office;
+    office.registered = kPhones;  // as meshd remembers them
+    const auto came = office.come_until_answered(kPhones, secure);
+    for (const auto& phone : office.phones) CHECK(phone.heard.starts_with("SIP/2.0 200 OK\r\n"));
+    CHECK(office.sockets.connections() == kPhones);
+    CHECK(office.most_handshakes <= meshd::SipSockets::kMaxHandshakes - meshd::SipSockets::kHandshakesLeft);
+    if (!secure) CHECK(came == 1);
+    CHECK(office.sockets.counters().tls_failed == 0);
+    CHECK(office.overloaded.empty());
+    // Their NAT forgets all of them, and they come once more: the old connections are not known dead.
+    const auto old = std::exchange(office.phones, {});
+    office.come_until_answered(kPhones, secure);
+    CHECK(office.sockets.connections() == 2 * kPhones);
+    CHECK(office.sockets.counters().refused_connections == office.sockets.counters().refused_handshakes);
+}
+
+TEST_CASE("all phones of an office behind one address that nobody knows yet come in by and by, as they register") {
+    Office office;
+    office.counts_answers = true;
+    office.come_until_answered(kPhones, false);
+    CHECK(office.sockets.connections() == kPhones);
+    for (const auto& phone : office.phones) CHECK(phone.heard.starts_with("SIP/2.0 200 OK\r\n"));
+}
+
+TEST_CASE("a flood from an address that phones have registered from is bounded, and so is one from elsewhere meanwhile") {
+    Office office;
+    office.registered = 40;
+    const auto elsewhere = net::IpAddress::v4(127, 2, 0, 1);
+    const auto most = meshd::SipSockets::kMaxOfOneAddress, more = most + 40 * meshd::SipSockets::kOfOnePhone;
+    unsigned i = 0;
+    for (unsigned k = 0; k < more + 10; ++k) office.connect(i++, false, "\r\n", office.office_nat);
+    for (unsigned k = 0; k < most + 10; ++k) office.connect(i++, false, "\r\n", elsewhere);
+    office.run_until([&] { return office.sockets.counters().refused_connections == 20; });
+    CHECK(office.sockets.connections() == most + more);
+    office.connect(i, false);
+    office.run_until([&] { return office.answered() == 1; });
+    // Whoever it is, and however many have registered there, something is left for the others.
+    office.registered = 100'000;
+    for (auto& phone : office.phones) phone.stream->close();
+    office.run_until([&] { return office.sockets.connections() == 0; });
+    const auto shakes = meshd::SipSockets::kMaxHandshakes - meshd::SipSockets::kHandshakesLeft;
+    for (unsigned k = 0; k < shakes + 10; ++k) office.connect(k, true, {}, office.office_nat);
+    office.run_until([&] { return office.sockets.counters().refused_handshakes == 10; });
+    CHECK(office.sockets.handshakes() == shakes);
 }
 
 TEST_CASE("unfinished handshakes of many addresses are bounded, and are no overload") {

@@ -172,6 +172,31 @@ TEST_CASE("bindings survive a restart of meshd") {
     CHECK(scene.bob.last("INVITE") == 200);
 }
 
+TEST_CASE("how many phones have registered from an address is known, over a restart too, and as phones come and go") {
+    Scene scene;
+    scene.register_all();
+    const auto home = scene.alice.at.address;
+    CHECK(scene.trento.proxy.phones_at(home) == 1);
+    scene.roster.add_user("eve", "trento");
+    scene.centre.passwords["eve"] = "secret";
+    Phone eve(scene.world, "eve", {home, 5062, 0}, scene.trento.lan());
+    eve.register_now();
+    scene.world.run(2s);
+    CHECK(scene.trento.proxy.phones_at(home) == 2);
+    for (unsigned i = 0; i < 3; ++i) scene.alice.register_now();  // the same once more
+    Phone mallory(scene.world, "alice", {home, 5064, 0}, scene.trento.lan(), "wrong");
+    mallory.register_now();
+    scene.world.run(2s);
+    CHECK(scene.trento.proxy.phones_at(home) == 2);
+    CHECK(scene.trento.proxy.phones_at(scene.trento.phone(77).address) == 0);
+    Office again(scene.world, scene.roster, "trento", 1, scene.centre_at);
+    again.proxy.restore(scene.trento.proxy.saved("alice@acme.example", scene.world.now), scene.world.now);
+    CHECK(again.proxy.phones_at(home) == 1);
+    eve.keeps_registered = scene.alice.keeps_registered = false;
+    scene.world.run(1h);
+    CHECK(again.proxy.phones_at(home) == 0);
+}
+
 TEST_CASE("a stranger gets silence") {
     Scene scene;
     Phone stranger(scene.world, "alice", *net::Endpoint::parse("192.0.2.66:5060"), scene.trento.wan());
