@@ -498,6 +498,7 @@ std::vector<PeerReport> Node::peers(net::Now now) const {
         if (const auto status = wireguard_.status(peer->tunnel_key)) {
             if (!status->endpoint.is_none() && !is_virtual(status->endpoint)) report.endpoint = status->endpoint;
             report.relay = relay_at(status->endpoint);
+            report.stream = stream_at(status->endpoint);
             if (status->last_handshake)
                 report.last_handshake = std::chrono::duration_cast<std::chrono::seconds>(now.steady - *status->last_handshake);
             report.aes = status->aes;

@@ -111,6 +111,7 @@ struct PeerReport {
     std::optional<Source> via;  ///< how its endpoint was found
     std::optional<Rank> rank;     ///< of the way in use, with a session
     std::optional<net::NodeKey> relay;  ///< that passes on for us both; `endpoint` is none then, and on a stream, too
+    std::optional<net::Endpoint> stream;  ///< the other end of the TLS connection that leads to it
 };
 
 /// Why the way to a member is as it is.
@@ -122,12 +123,18 @@ struct WayReport {
     struct Way {
         Path path;  ///< its endpoint may be virtual
         std::optional<net::NodeKey> relay;
+        std::optional<net::Endpoint> stream;  ///< the other end of the TLS connection
         bool used = false;
+        bool asked = false;  ///< while connecting: each attempt sends a handshake there
         std::optional<double> loss;
         std::optional<std::chrono::milliseconds> tried_ago, proven_ago, refused_ago;
     };
     std::vector<Way> ways;  ///< the best first
-    std::vector<PeerLink::Move> moves;
+    struct Move : PeerLink::Move {
+        std::optional<net::NodeKey> relay;    ///< as far as it is still known
+        std::optional<net::Endpoint> stream;  ///< likewise
+    };
+    std::vector<Move> moves;  ///< the latest last
     unsigned attempts = 0;  ///< while connecting
     std::optional<std::chrono::milliseconds> next_attempt_in;
     bool listens_for_streams = false;
@@ -136,6 +143,7 @@ struct WayReport {
 struct NetworkReport {
     NatMapping v4 = NatMapping::unknown, v6 = NatMapping::unknown;
     std::vector<net::Endpoint> local;
+    std::vector<net::Endpoint> streams;  ///< where members are told to dial us by TLS
     struct Seen { net::NodeKey by; net::Endpoint from, seen; };
     std::vector<Seen> seen;  ///< by members that are reached by UDP
     std::size_t direct = 0, by_stream = 0, relayed = 0, connecting = 0;  ///< members
@@ -396,6 +404,7 @@ private:
     static net::Endpoint way_through(const PeerLink& relay, const PeerLink& peer);
     PeerLink* link_number(std::uint32_t number);
     std::optional<net::NodeKey> relay_at(const net::Endpoint& endpoint) const;
+    std::optional<net::Endpoint> stream_at(const net::Endpoint& endpoint) const;
     void carry(const Datagram& datagram, net::Now now);
     void heard_relayed(PeerLink& from, Relayed& frame, const net::Endpoint& at, net::Now now);
     void pass_on(PeerLink& from, const Relayed& frame, net::Now now);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "mesh/node.hpp"
+#include "mesh/virtual_endpoint.hpp"
 
 namespace mesh {
 namespace {
@@ -24,6 +25,13 @@ PeerState state_of(const PeerLink& peer) {
 
 }  // namespace
 
+std::optional<net::Endpoint> Node::stream_at(const net::Endpoint& endpoint) const {
+    const auto is = VirtualEndpoint::of(endpoint);
+    if (!is || is->kind != VirtualEndpoint::Kind::stream) return std::nullopt;
+    const auto found = streams_.find(is->id);
+    return found == streams_.end() ? std::nullopt : std::optional(found->second.remote);
+}
+
 std::optional<WayReport> Node::why(const net::NodeKey& key, net::Now now) const {
     const auto* const peer = link(key);
     const auto* const member = view().member(key);
@@ -37,10 +45,13 @@ std::optional<WayReport> Node::why(const net::NodeKey& key, net::Now now) const 
         out.its_nat = member->node->nat;
         out.listens_for_streams = !member->node->streams.empty();
     }
+    const auto asked = peer->state == PeerLink::State::connecting ? endpoints_for(*peer) : std::vector<net::Endpoint>();
     for (const auto& path : peer->paths.all()) {
         WayReport::Way way;
         way.path = path;
         way.relay = relay_at(path.to);
+        way.stream = stream_at(path.to);
+        way.asked = std::find(asked.begin(), asked.end(), path.to) != asked.end();
         way.used = peer->state == PeerLink::State::up && path.to == peer->endpoint;
         way.loss = path.loss(now.steady);
         way.tried_ago = ago(path.tried, now.steady);
@@ -54,7 +65,7 @@ std::optional<WayReport> Node::why(const net::NodeKey& key, net::Now now) const 
         };
         return order(a) < order(b);
     });
-    out.moves.assign(peer->moves.begin(), peer->moves.end());
+    for (const auto& move : peer->moves) out.moves.push_back({move, relay_at(move.to), stream_at(move.to)});
     out.attempts = peer->attempts;
     if (peer->state == PeerLink::State::connecting && peer->next_attempt != net::kNever) {
         out.next_attempt_in = std::chrono::duration_cast<std::chrono::milliseconds>(peer->next_attempt - now.steady);
@@ -67,6 +78,7 @@ NetworkReport Node::network(net::Now) const {
     out.v4 = nat_mapping(false);
     out.v6 = nat_mapping(true);
     out.local = settings_.local_endpoints;
+    out.streams = stream_endpoints_;
     for (const auto& [_, peer] : links_) {
         if (peer.stock) continue;
         if (peer.state == PeerLink::State::connecting) ++out.connecting;
