@@ -3,6 +3,7 @@
 
 #include "meshd/api.hpp"
 #include "meshd/api_common.hpp"
+#include "meshd/path_report.hpp"
 #include "meshd/warnings.hpp"
 #include "net/text.hpp"
 
@@ -179,7 +180,8 @@ json members_json(Daemon& daemon) {
 
 json peers_json(Daemon& daemon) {
     json out = json::array();
-    for (const auto& peer : member(daemon).core().node().peers(daemon.loop().now())) {
+    const auto& node = member(daemon).core().node();
+    for (const auto& peer : node.peers(daemon.loop().now())) {
         out.push_back({{"name", peer.name},
                        {"key", net::to_base64(peer.key.view())},
                        {"tunnel_key", net::to_base64(peer.tunnel_key.view())},
@@ -188,7 +190,6 @@ json peers_json(Daemon& daemon) {
                        {"roles", peer.roles.names()},
                        {"state", name_of(peer.state)},
                        {"stock", peer.stock},
-                       {"endpoint", or_null(peer.endpoint, [](const auto& endpoint) { return endpoint.text(); })},
                        {"last_handshake_s", or_null(peer.last_handshake, [](auto ago) { return ago.count(); })},
                        {"rtt_ms", or_null(peer.rtt, [](auto rtt) { return static_cast<double>(rtt.count()) / 1000; })},
                        {"cipher", peer.state != mesh::PeerState::session ? json(nullptr)
@@ -198,6 +199,7 @@ json peers_json(Daemon& daemon) {
                        {"rx_bytes", peer.rx_bytes},
                        {"tx_bytes", peer.tx_bytes},
                        {"via", or_null(peer.via, [](auto via) { return std::string(mesh::text(via)); })}});
+        put_way(node, peer, out.back());
     }
     sort_by_name(out);
     return out;

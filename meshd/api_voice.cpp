@@ -239,6 +239,7 @@ void add_voice_api(Methods& methods, Daemon& daemon) {
 void add_api(Methods& methods, Daemon& daemon) {
     add_membership_api(methods, daemon);
     add_status_api(methods, daemon);
+    add_path_api(methods, daemon);
     add_data_api(methods, daemon);
     add_voice_api(methods, daemon);
     add_enum_api(methods, daemon);

@@ -1,0 +1,18 @@
+/// What `meshctl why` and `meshctl netcheck` are told: the facts of a node, gathered and judged, as JSON.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "meshd/path_advice.hpp"
+
+namespace meshd {
+
+/// Of a member, or of this node, or of a stock peer ("kind"). Null if nobody belongs to the mesh by that key.
+nlohmann::json why_json(const mesh::Node& node, const net::NodeKey& key, net::Now now);
+/// Without what only the daemon knows.
+nlohmann::json netcheck_json(const mesh::Node& node, net::Now now);
+
+/// Of the peers, that one's way: where it leads in words a person knows ("endpoint", "relay", "stream") and its "rank".
+void put_way(const mesh::Node& node, const mesh::PeerReport& peer, nlohmann::json& out);
+
+}  // namespace meshd
