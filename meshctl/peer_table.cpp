@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "meshctl/units.hpp"
+#include "meshctl/way_text.hpp"
 
 namespace meshctl {
 namespace {
@@ -25,7 +26,7 @@ std::string short_address(const Value& peer) {
 Table short_peer_table(const Value& peers) {
     Table table({{"peer"}, {"address"}, {"state"}, {"endpoint"}, {"round trip", Table::Align::right}, {"subnets"}});
     for (const auto& peer : peers.elements()) {
-        table.add({peer["name"].text(), short_address(peer), state(peer), peer["endpoint"].text(),
+        table.add({peer["name"].text(), short_address(peer), state(peer), way_text(peer),
                    milliseconds(peer["rtt_ms"].number()), peer["subnets"].joined()});
     }
     return table;
@@ -37,6 +38,7 @@ Table peer_table(const Value& peers) {
                  {"addresses"},
                  {"state"},
                  {"endpoint"},
+                 {"way"},
                  {"via"},
                  {"handshake", right},
                  {"round trip", right},
@@ -46,8 +48,8 @@ Table peer_table(const Value& peers) {
                  {"kind"}});
     for (const auto& peer : peers.elements()) {
         const auto handshake = peer["last_handshake_s"].number();
-        table.add({peer["name"].text(), peer["addresses"].joined(), state(peer), peer["endpoint"].text(),
-                   peer["via"].text(), handshake ? ago(handshake) : "", milliseconds(peer["rtt_ms"].number()),
+        table.add({peer["name"].text(), peer["addresses"].joined(), state(peer), way_text(peer),
+                   rank_text(peer["rank"].text()), peer["via"].text(), handshake ? ago(handshake) : "", milliseconds(peer["rtt_ms"].number()),
                    bytes(peer["rx_bytes"].number()), bytes(peer["tx_bytes"].number()), peer["subnets"].joined(),
                    peer["stock"].flag() ? "stock WireGuard" : ""});
     }

@@ -1,0 +1,22 @@
+#include "meshctl/way_text.hpp"
+
+namespace meshctl {
+
+std::string way_text(const Value& way) {
+    const auto rank = way["rank"].text();
+    if (const auto relay = way["relay"].text(); !relay.empty()) return "relay " + relay;
+    if (const auto stream = way["stream"].text(); !stream.empty()) return "tls " + stream;
+    if (rank == "relay") return "relay";  // one that is gone
+    if (rank == "stream") return "tls";
+    return way["endpoint"].text();
+}
+
+std::string rank_text(const std::string& rank) {
+    if (rank == "lan") return "LAN";
+    if (rank == "mapped") return "mapped port";
+    if (rank == "punched") return "through NAT";
+    if (rank == "stream") return "TLS";
+    return rank;
+}
+
+}  // namespace meshctl
