@@ -417,7 +417,7 @@ private:
     struct Stream {
         net::Endpoint remote;
         bool dialled = false;  ///< by us
-        net::Steady used{};
+        net::Steady opened{}, used{};
     };
     struct Dial {
         net::Endpoint to;
@@ -427,6 +427,7 @@ private:
         std::size_t turn = 0;
     };
     void look_at_streams(net::Now now);
+    bool leads_on_a_stream(PeerLink& peer, net::Steady now);
     void dial_failed(Dial& dial, net::Now now);
 
     // node_mtu.cpp: how large a packet each path takes

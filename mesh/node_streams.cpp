@@ -9,8 +9,11 @@ namespace {
 
 constexpr auto kLookEvery = std::chrono::seconds(1);
 constexpr auto kDialTime = std::chrono::seconds(10);
-constexpr auto kFirstPause = std::chrono::seconds(5), kLongestPause = std::chrono::seconds(300);
-constexpr unsigned kAttemptsByUdp = 3;     // before a member is tried by a stream
+// Where UDP works a member that answers to nothing may be off; where it does not, a dial is all there is.
+constexpr auto kFirstPause = std::chrono::seconds(2), kLongestPause = std::chrono::seconds(300);
+constexpr auto kLongestPauseCutOff = std::chrono::seconds(4);
+constexpr unsigned kAttemptsByUdp = 3, kAttemptsCutOff = 1;  // before a member is tried by a stream
+constexpr auto kProvesItself = std::chrono::seconds(3);      // a stream whose member is not up by then leads nowhere
 constexpr std::size_t kMostWanted = 2;     // members at a time, who reach the others for us
 constexpr auto kUnusedFor = std::chrono::seconds(60);
 constexpr std::size_t kMostStreams = 1024;
@@ -20,7 +23,7 @@ constexpr std::size_t kMostStreams = 1024;
 void Node::stream_opened(StreamId id, const net::Endpoint& remote, net::Now now) {
     if (streams_.size() >= kMostStreams) return;
     auto& stream = streams_[id];
-    stream.used = now.steady;
+    stream.used = stream.opened = now.steady;
     stream.remote = remote;
     const auto dial = std::find_if(dials_.begin(), dials_.end(), [&](const auto& one) {
         return one.second.under_way && one.second.to == remote;
@@ -69,6 +72,25 @@ void Node::set_stream_endpoints(std::vector<net::Endpoint> endpoints, net::Now n
     next_node_record_ = now.steady;
 }
 
+/// Whether a stream that may still stand goes to that member. One that has had its time is closed.
+bool Node::leads_on_a_stream(PeerLink& peer, net::Steady now) {
+    bool leads = false;
+    std::vector<net::Endpoint> dead;
+    for (const auto& path : peer.paths.all()) {
+        const auto is = VirtualEndpoint::of(path.to);
+        if (!is || is->kind != VirtualEndpoint::Kind::stream) continue;
+        const auto stream = streams_.find(is->id);
+        if (stream != streams_.end() && now - stream->second.opened < kProvesItself) {
+            leads = true;
+        } else {
+            dead.push_back(path.to);
+            if (stream != streams_.end() && stream->second.dialled) events_.push_back(StreamUnwanted{is->id});
+        }
+    }
+    for (const auto& way : dead) peer.paths.remove(way);
+    return leads;
+}
+
 /// A stream is wanted to a member that nothing else leads to, and to somebody at least where no UDP leads to anybody.
 void Node::look_at_streams(net::Now now) {
     next_stream_look_ = now.steady + kLookEvery;
@@ -85,12 +107,15 @@ void Node::look_at_streams(net::Now now) {
     std::size_t under_way = static_cast<std::size_t>(
         std::count_if(dials_.begin(), dials_.end(), [](const auto& one) { return one.second.under_way; }));
     for (auto& [_, peer] : links_) {
-        if (peer.state != PeerLink::State::connecting || peer.attempts < kAttemptsByUdp || peer.stock) continue;
+        if (peer.state != PeerLink::State::connecting || peer.stock) continue;
+        if (peer.attempts < (udp_works ? kAttemptsByUdp : kAttemptsCutOff)) continue;
         if (under_way + by_stream >= kMostWanted && !udp_works) break;
         if (under_way >= kMostWanted) break;
         const auto* const member = view().member(peer.key);
-        if (member == nullptr || !member->node || member->node->streams.empty() || peer.paths.has(Rank::stream)) continue;
+        if (member == nullptr || !member->node || member->node->streams.empty()) continue;
+        if (leads_on_a_stream(peer, now.steady)) continue;
         auto& dial = dials_[peer.key];
+        if (!udp_works) dial.next = std::min(dial.next, now.steady + kLongestPauseCutOff);
         if (dial.under_way || now.steady < dial.next) continue;
         const auto& streams = member->node->streams;
         dial.to = streams[dial.turn++ % streams.size()];

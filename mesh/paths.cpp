@@ -327,10 +327,6 @@ std::vector<net::Endpoint> Paths::best(std::size_t limit) const {
     return out;
 }
 
-bool Paths::has(Rank rank) const {
-    return std::any_of(all_.begin(), all_.end(), [&](const auto& one) { return one.rank() == rank; });
-}
-
 net::Steady Paths::next_deadline() const { return std::min({next_step_, next_round_, next_warm_}); }
 
 }  // namespace mesh

@@ -140,7 +140,6 @@ public:
     /// Where to send a handshake: proven ones first, latest first; then by source; at most `limit`.
     std::vector<net::Endpoint> best(std::size_t limit) const;
     std::span<const Path> all() const { return all_; }
-    bool has(Rank rank) const;
     net::Steady next_deadline() const;
 
 private:
