@@ -138,7 +138,7 @@ void Node::send_ip(net::ByteView packet, net::Now now) {
             const auto status = out.carried() ? std::nullopt : wireguard_.status(out.peer);
             const bool begins = status && status->state != PeerStatus::State::connecting;
             const auto found = begins ? links_.find(out.peer) : links_.end();
-            if (found != links_.end()) wireguard_.set_candidates(out.peer, endpoints_for(found->second));
+            if (found != links_.end()) ask_for(found->second, now);
             wireguard_.send(out.peer, packet, now);
             break;
         }

@@ -381,6 +381,7 @@ private:
     // node_paths.cpp: which way to each
     std::vector<net::Endpoint> endpoints_for(const PeerLink& peer) const;
     void connect(PeerLink& peer, net::Now now);
+    void ask_for(PeerLink& peer, net::Now now);
     void detour(PeerLink& peer, net::Now now);
     net::Duration backoff(const PeerLink& peer) const;
     void hurry_others(net::Now now);

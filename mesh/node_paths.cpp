@@ -65,6 +65,17 @@ void Node::connect(PeerLink& peer, net::Now now) {
     if (!peer.ever_up && peer.attempts % 2 == 0) introduce(peer, now);
 }
 
+/// Somebody here has a packet for it: it is looked for like those with whom there always is a tunnel, for a while.
+void Node::ask_for(PeerLink& peer, net::Now now) {
+    peer.asked_until = now.steady + PeerLink::kAskedFor;
+    if (peer.state != PeerLink::State::idle || peer.stock) {
+        return wireguard_.set_candidates(peer.tunnel_key, endpoints_for(peer));
+    }
+    peer.state = PeerLink::State::connecting;
+    peer.attempts = 0;
+    connect(peer, now);
+}
+
 /// The initiation under way goes through other members, too.
 void Node::detour(PeerLink& peer, net::Now now) {
     peer.next_detour = net::kNever;

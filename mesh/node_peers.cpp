@@ -100,6 +100,11 @@ void Node::run_peer(PeerLink& peer, net::Now now) {
     switch (peer.state) {
         case PeerLink::State::idle: break;
         case PeerLink::State::connecting:
+            if (now.steady >= peer.next_attempt && now.steady >= peer.asked_until && !wanted(peer)) {
+                peer.state = PeerLink::State::idle;
+                peer.next_attempt = peer.next_detour = net::kNever;
+                break;
+            }
             if (now.steady >= peer.next_attempt) connect(peer, now);
             if (now.steady >= peer.next_detour) detour(peer, now);
             break;
@@ -166,7 +171,11 @@ void Node::session_up(const SessionUp& event, net::Now now) {
     watch_trains(peer, now);
     if (!peer.stock) peer.paths.begin_round(now.steady, !event.renewed);
     if (peer.stock) return up(peer, now);
-    if (peer.state == PeerLink::State::idle) peer.state = PeerLink::State::connecting;
+    if (peer.state == PeerLink::State::idle) {
+        peer.state = PeerLink::State::connecting;
+        peer.asked_until = now.steady + PeerLink::kAskedFor;
+        peer.next_attempt = peer.asked_until;
+    }
     peer.hello_nonce = random_.u64() | 1;
     peer.hello_acknowledged = false;
     peer.hellos = 0;

@@ -40,6 +40,8 @@ struct PeerLink {
     net::Steady next_attempt = net::kNever;
     net::Steady next_detour = net::kNever;  ///< then the initiation goes through other members, too
     bool ever_up = false;
+    net::Steady asked_until = net::Steady::min();  ///< of one that is wanted only when needed: then it is given up
+
 
     // The session.
     bool session = false;
@@ -96,6 +98,7 @@ struct PeerLink {
     static constexpr auto kLookEvery = std::chrono::milliseconds(500);  ///< while data goes to it
     static constexpr auto kSilence = std::chrono::milliseconds(400);    ///< of data's, after which it is pinged
     static constexpr auto kDetourAfter = std::chrono::milliseconds(400);
+    static constexpr auto kAskedFor = std::chrono::seconds(90);
     static constexpr std::size_t kMoves = 8;
 
     void answered();  ///< a ping was
