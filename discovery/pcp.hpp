@@ -33,18 +33,18 @@ struct MapRequest {
 };
 net::Bytes encode(const MapRequest& request);
 
+struct Mapped {
+    Nonce nonce{};
+    std::uint8_t protocol = 0;
+    std::uint16_t internal_port = 0;
+    net::Endpoint external;
+};
 struct Response {
-    struct Map {
-        Nonce nonce{};
-        std::uint8_t protocol = 0;
-        std::uint16_t internal_port = 0;
-        net::Endpoint external;
-    };
     std::uint8_t version = 0;
     Result result = Result::success;
     std::uint32_t lifetime_s = 0;  ///< of an error: how long it will probably stay
     std::uint32_t epoch_s = 0;     ///< the gateway's, since it last lost its mappings
-    std::optional<Map> map;        ///< none: an ANNOUNCE, or of another version, whose layout nobody knows
+    std::optional<Mapped> map;     ///< none: an ANNOUNCE, or of another version, whose layout nobody knows
 };
 /// Nullopt if it is no response to MAP and no ANNOUNCE, or is not whole. Options are passed over.
 std::optional<Response> parse(net::ByteView message);

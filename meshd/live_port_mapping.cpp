@@ -98,9 +98,9 @@ void LivePortMapping::follow_gateways() {
         send(*one);
         return true;
     });
-    for (const auto& [gateway, local] : wanted) {
-        const auto is_it = [&](const auto& one) { return one->gateway == gateway && one->local == local; };
-        if (std::ranges::none_of(asked_, is_it)) ask(gateway, local);
+    for (const auto& pair : wanted) {
+        const auto is_it = [&](const auto& one) { return std::pair(one->gateway, one->local) == pair; };
+        if (std::ranges::none_of(asked_, is_it)) ask(pair.first, pair.second);
     }
     const bool all = asked_.size() == gateways_.size();
     try_again_ = all || ++tries_ == kTries ? net::kNever : loop_.now().steady + kTryAgain;
