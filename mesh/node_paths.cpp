@@ -38,6 +38,10 @@ std::vector<net::Endpoint> Node::endpoints_for(const PeerLink& peer) const {
             add(endpoint);
         }
     }
+    // Those that knew no way lately come last: another may.
+    std::stable_sort(detours.begin(), detours.end(), [&](const auto& a, const auto& b) {
+        return peer.paths.find(a)->refused < peer.paths.find(b)->refused;
+    });
     if (peer.next_detour == net::kNever)
         for (std::size_t i = 0; i < detours.size() && i < Paths::kWarm; ++i) add(detours[i]);
     std::vector<net::Endpoint> untried;
