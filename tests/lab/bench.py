@@ -21,15 +21,18 @@ from network import Failed
 # maybe
 #   missing(peer)                            why it cannot be measured here, or None
 #   PINS = True                              measure takes cpus=1, a processor for each side
+#   ROUNDS                                   how many, if nobody says (3)
+#   SECONDS                                  measure takes seconds=N
 # and a first line of its docstring that says what it measures.
-BENCHES = ("vpn", "sip", "failover")
+BENCHES = ("vpn", "sip", "failover", "reach", "chaos")
 TABLE_WIDTH = 120
 
 
 def options():
     p = argparse.ArgumentParser(prog="packaging/bench", description="meshd beside its peers, in one run")
     p.add_argument("name", choices=BENCHES)
-    p.add_argument("--rounds", type=int, default=3, metavar="N", help="how often each peer is measured (3)")
+    p.add_argument("--rounds", type=int, metavar="N", help="how often each peer is measured (3; chaos: 1)")
+    p.add_argument("--seconds", type=float, metavar="N", help="chaos: how long (60)")
     p.add_argument("--json", metavar="FILE", help="write the medians there")
     p.add_argument("--peers", metavar="PEER,...", help="only these")
     p.add_argument("--cpus", type=int, choices=(1,), help="vpn: a processor for each side, daemon and load together")
@@ -42,6 +45,8 @@ def rounds(bench, peers, o):
     """({peer: {metric: ([values], unit)}}, whether all went well). A peer that fails does not spoil the others."""
     results, good = {peer: {} for peer in peers}, True
     pinned = {"cpus": o.cpus} if o.cpus else {}
+    if o.seconds:
+        pinned["seconds"] = o.seconds
     for number in range(1, o.rounds + 1):
         for index, peer in enumerate(peers):
             folder = f"{os.path.abspath(o.folder)}/{number}-{peer}"
@@ -124,6 +129,9 @@ def main():
     shutil.rmtree(o.folder, ignore_errors=True)
     if o.cpus and not getattr(bench, "PINS", False):
         sys.exit(f"bench: {o.name} has no sides to pin to processors")
+    if o.seconds and not hasattr(bench, "SECONDS"):
+        sys.exit(f"bench: {o.name} takes the time that it takes")
+    o.rounds = o.rounds or getattr(bench, "ROUNDS", 3)
     peers = present(bench, peers)
     try:
         results, good = rounds(bench, peers, o)

@@ -23,7 +23,8 @@ std::string_view text(Site site);
 /// Gives out LANs and addresses of one network, each once.
 class Sites {
 public:
-    explicit Sites(Network& network) : network_(network) {}
+    /// `first`: those with numbers far apart never give the same.
+    explicit Sites(Network& network, std::uint32_t first = 0) : network_(network), given_(first) {}
 
     /// In a LAN of its own, or on the Internet itself.
     Place make(Site site);
@@ -38,7 +39,7 @@ private:
     net::IpAddress global();
 
     Network& network_;
-    std::uint32_t given_ = 0;
+    std::uint32_t given_;
 };
 
 }  // namespace sim
