@@ -52,7 +52,7 @@ Joiner::Joiner(const Token& token, net::Random& random, net::Now now)
             contacts_.emplace_back().key = told.key;
             found = std::prev(contacts_.end());
         }
-        found->endpoints.push_back(told.endpoint);
+        (told.stream ? found->streams : found->endpoints).push_back(told.endpoint);
     }
     for (const auto& contact : contacts_) {
         PeerSettings settings;
@@ -63,6 +63,28 @@ Joiner::Joiner(const Token& token, net::Random& random, net::Now now)
         wireguard_.connect(contact.key, now);
     }
     next_try_ = now.steady + kAskEvery;
+    next_streams_ = now.steady + kStreamsAfter;
+    drain(now);
+}
+
+void Joiner::stream_opened(StreamId id, const net::Endpoint& remote, net::Now now) {
+    for (auto& contact : contacts_) {
+        if (std::find(contact.streams.begin(), contact.streams.end(), remote) == contact.streams.end()) continue;
+        contact.endpoints.push_back(stream_endpoint(id));
+        wireguard_.set_candidates(contact.key, contact.endpoints);
+        if (!contact.handshake) wireguard_.rekey(contact.key, now);
+    }
+    drain(now);
+}
+
+void Joiner::stream_closed(StreamId id, net::Now now) {
+    for (auto& contact : contacts_) {
+        if (std::erase(contact.endpoints, stream_endpoint(id)) == 0) continue;
+        wireguard_.set_candidates(contact.key, contact.endpoints);
+        if (contact.endpoint != stream_endpoint(id)) continue;
+        contact.handshake.reset();  // by whatever way is left
+        wireguard_.rekey(contact.key, now);
+    }
     drain(now);
 }
 
@@ -92,13 +114,20 @@ void Joiner::tick(net::Now now) {
         for (const auto& contact : contacts_)
             if (!contact.handshake) wireguard_.rekey(contact.key, now);
     }
+    if (now.steady >= next_streams_) {
+        next_streams_ = now.steady + kStreamsAgain;
+        const bool answered = std::any_of(contacts_.begin(), contacts_.end(), [](const auto& one) { return one.handshake.has_value(); });
+        for (const auto& contact : contacts_)
+            if (!answered) streams_wanted_.insert(streams_wanted_.end(), contact.streams.begin(), contact.streams.end());
+    }
     drain(now);
     if (now.steady < give_up_) return;
     if (!why_.empty()) return fail(why_);
     std::string where;
     for (const auto& contact : token_.contacts) where += (where.empty() ? "" : ", ") + contact.endpoint.text();
     fail("nobody answered at " + where +
-         ": check that this machine can send UDP there, and that the node that made the token is running");
+         ": check that this machine can send UDP there, and that the node that made the token is running"
+         " (by TLS those are tried that listen for it: \"streams\" in meshd.json)");
 }
 
 void Joiner::ask(Contact& contact, net::Now now) {
@@ -164,7 +193,7 @@ void Joiner::finish(Contact& contact) {
     joined.identity.mesh_id = token_.mesh_id;
     joined.identity.mesh_name = roster.view().mesh->name;
     for (const auto& one : contacts_)
-        if (one.handshake) joined.contacts.emplace_back(one.key, one.endpoint);
+        if (one.handshake && !is_virtual(one.endpoint)) joined.contacts.emplace_back(one.key, one.endpoint);
     joined_ = std::move(joined);
     state_ = State::joined;
 }
@@ -186,7 +215,7 @@ std::string Joiner::status() const {
 
 net::Steady Joiner::next_deadline() const {
     if (state_ == State::joined || state_ == State::failed) return net::kNever;
-    auto next = std::min({wireguard_.next_deadline(), give_up_, next_try_});
+    auto next = std::min({wireguard_.next_deadline(), give_up_, next_try_, next_streams_});
     for (const auto& contact : contacts_)
         if (contact.handshake) next = std::min(next, contact.next_ask);
     return next;

@@ -16,6 +16,7 @@
 #include "mesh/identity.hpp"
 #include "mesh/roster.hpp"
 #include "mesh/token.hpp"
+#include "mesh/virtual_endpoint.hpp"
 #include "mesh/wireguard.hpp"
 
 namespace mesh {
@@ -42,9 +43,15 @@ public:
     Joiner(const Token& token, net::Random& random, net::Now now);
 
     void receive(net::MutableBytes datagram, const net::Endpoint& from, net::Now now);
+    /// A stream to `remote` stands, one of take_streams_wanted(): datagrams to stream_endpoint(id) are its, and what it brings
+    /// is for receive().
+    void stream_opened(StreamId id, const net::Endpoint& remote, net::Now now);
+    void stream_closed(StreamId id, net::Now now);
     void tick(net::Now now);
     net::Steady next_deadline() const;
     std::vector<Datagram> take_datagrams();
+    /// Where to dial now, as UDP has brought no answer (kStreamsAfter). Until one does each is told again every so often.
+    std::vector<net::Endpoint> take_streams_wanted() { return std::exchange(streams_wanted_, {}); }
 
     State state() const { return state_; }
     /// For a person: what it waits for, or why it failed (the mesh's own reason, or that nobody answered).
@@ -54,11 +61,13 @@ public:
 
     static constexpr auto kAskEvery = std::chrono::seconds(1);
     static constexpr auto kGiveUpAfter = std::chrono::seconds(60);
+    static constexpr auto kStreamsAfter = std::chrono::seconds(3), kStreamsAgain = std::chrono::seconds(15);
 
 private:
     struct Contact {
         net::TunnelKey key;
         std::vector<net::Endpoint> endpoints;
+        std::vector<net::Endpoint> streams;  ///< to dial
         std::optional<Hash> handshake;  ///< of the live session
         net::Endpoint endpoint;         ///< that answered
         net::Steady next_ask{};
@@ -82,6 +91,8 @@ private:
     net::Steady next_try_{};
     unsigned tries_ = 0;
     std::vector<Datagram> datagrams_;
+    net::Steady next_streams_{};
+    std::vector<net::Endpoint> streams_wanted_;
     std::string why_;
     Joined joined_;
 };

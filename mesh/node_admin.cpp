@@ -285,8 +285,16 @@ net::Result<Invited> Node::invite(const InviteRequest& request, net::Now now) {
     // One other member, in case this node cannot be reached from there: it carries the question here.
     for (const auto& [key, peer] : links_) {
         if (token.contacts.size() == kMaxTokenEndpoints) break;
-        if (peer.state == PeerLink::State::up && !peer.stock && !peer.endpoint.address.is_link_local())
+        if (peer.state == PeerLink::State::up && !peer.stock && !peer.endpoint.address.is_link_local() && !is_virtual(peer.endpoint))
             token.contacts.push_back({key, peer.endpoint});
+    }
+    // And by TLS, for where UDP is blocked: this node, then another.
+    if (!stream_endpoints_.empty()) token.contacts.push_back({tunnel_key_, stream_endpoints_.front(), true});
+    for (const auto& [key, peer] : links_) {
+        const auto* const member = view().member(peer.key);
+        if (peer.state != PeerLink::State::up || member == nullptr || !member->node || member->node->streams.empty()) continue;
+        token.contacts.push_back({key, member->node->streams.front(), true});
+        break;
     }
     Invitation invitation{request.name, request.subnets, {}, token.expires, key_};
     if (request.relay) invitation.roles = invitation.roles.with(Role::relay);

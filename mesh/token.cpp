@@ -9,7 +9,9 @@ namespace mesh {
 namespace {
 
 constexpr std::string_view kPrefix = "meshd1-";
-constexpr std::uint8_t kTokenFormat = 1;
+constexpr std::uint8_t kTokenFormat = 1, kFormatWithStreams = 2;
+constexpr std::uint8_t kStream = 16;  // on top of 4 or 6
+constexpr std::size_t kMaxContacts = kMaxTokenEndpoints + kMaxTokenStreams;
 constexpr std::size_t kChecksum = 4;
 
 net::Bytes checksum(net::ByteView of) {
@@ -20,7 +22,7 @@ net::Bytes checksum(net::ByteView of) {
 /// What stands before the checksum.
 std::optional<Token> read(net::ByteView bytes) {
     net::Reader in(bytes);
-    in.u8();
+    const bool may_have_streams = in.u8() == kFormatWithStreams;
     Token token;
     const auto mesh_id = net::NodeKey::from(in.bytes(32));
     token.expires = static_cast<std::int64_t>(in.u64be() & INT64_MAX);
@@ -29,19 +31,21 @@ std::optional<Token> read(net::ByteView bytes) {
     token.mesh_id = *mesh_id;
     token.secret = net::Secret<32>(secret.first<32>());
     std::vector<net::TunnelKey> keys(in.u8());
-    if (keys.size() > kMaxTokenEndpoints) return std::nullopt;
+    if (keys.size() > kMaxContacts) return std::nullopt;
     for (auto& key : keys) key = net::TunnelKey::from(in.bytes(32)).value_or(net::TunnelKey{});
     const std::size_t contacts = in.u8();
-    if (contacts > kMaxTokenEndpoints) return std::nullopt;
+    if (contacts > kMaxContacts) return std::nullopt;
     for (std::size_t i = 0; i < contacts; ++i) {
         const std::size_t key = in.u8();
-        const auto version = in.u8();
+        const auto kind = in.u8();
+        const bool stream = may_have_streams && (kind & kStream) != 0;
+        const unsigned version = stream ? kind - kStream : kind;
         if (key >= keys.size() || (version != 4 && version != 6)) return std::nullopt;
         net::Endpoint endpoint;
         endpoint.address = net::IpAddress::from_bytes(in.bytes(version == 4 ? 4 : 16));
         endpoint.port = in.u16be();
         if (!in.ok() || endpoint.port == 0) return std::nullopt;
-        token.contacts.push_back({keys[key], endpoint});
+        token.contacts.push_back({keys[key], endpoint, stream});
     }
     return in.at_end() ? std::optional(std::move(token)) : std::nullopt;
 }
@@ -50,18 +54,19 @@ std::optional<Token> read(net::ByteView bytes) {
 
 std::string Token::text() const {
     std::vector<net::TunnelKey> keys;
-    const auto shown = std::min(contacts.size(), kMaxTokenEndpoints);
+    const auto shown = std::min(contacts.size(), kMaxContacts);
+    const bool has_streams = std::any_of(contacts.begin(), contacts.end(), [](const Contact& one) { return one.stream; });
     for (std::size_t i = 0; i < shown; ++i)
         if (std::find(keys.begin(), keys.end(), contacts[i].key) == keys.end()) keys.push_back(contacts[i].key);
     net::Writer out;
-    out.u8(kTokenFormat).bytes(mesh_id.view()).u64be(static_cast<std::uint64_t>(expires)).bytes(secret.view());
+    out.u8(has_streams ? kFormatWithStreams : kTokenFormat).bytes(mesh_id.view()).u64be(static_cast<std::uint64_t>(expires)).bytes(secret.view());
     out.u8(static_cast<std::uint8_t>(keys.size()));
     for (const auto& key : keys) out.bytes(key.view());
     out.u8(static_cast<std::uint8_t>(shown));
     for (std::size_t i = 0; i < shown; ++i) {
-        const auto& [key, endpoint] = contacts[i];
+        const auto& [key, endpoint, stream] = contacts[i];
         out.u8(static_cast<std::uint8_t>(std::find(keys.begin(), keys.end(), key) - keys.begin()));
-        out.u8(endpoint.address.is_v4() ? 4 : 6).bytes(endpoint.address.bytes()).u16be(endpoint.port);
+        out.u8(static_cast<std::uint8_t>((endpoint.address.is_v4() ? 4 : 6) + (stream ? kStream : 0))).bytes(endpoint.address.bytes()).u16be(endpoint.port);
     }
     out.bytes(checksum(out.view()));
     auto bytes = out.take();
@@ -82,7 +87,8 @@ net::Result<Token> Token::parse(std::string_view text) {
     const auto content = net::ByteView(bytes).first(bytes.size() - kChecksum);
     if (checksum(content) != net::copy(net::ByteView(bytes).last(kChecksum)))
         return net::fail("the token is mistyped or cut short (its checksum does not hold); copy all that `meshctl invite` printed");
-    if (std::to_integer<unsigned>(content[0]) != kTokenFormat)
+    const auto format = std::to_integer<unsigned>(content[0]);
+    if (format != kTokenFormat && format != kFormatWithStreams)
         return net::fail("the token was made by a newer meshd; update this one");
     auto token = read(content);
     if (!token) return net::fail("the token is damaged; ask for a new one");

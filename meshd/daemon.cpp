@@ -3,6 +3,8 @@
 #include <csignal>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "meshd/api.hpp"
 
 namespace meshd {
@@ -45,15 +47,46 @@ public:
             finish([this, why] { done_(net::fail(why)); });
             return;
         }
+        const auto is_stream = [](const mesh::Token::Contact& contact) { return contact.stream; };
+        const bool has_streams = std::any_of(token.contacts.begin(), token.contacts.end(), is_stream);
+        if (has_streams && daemon.config_.streams.dial) dial_where_udp_is_blocked();
         timer_.at(daemon.loop_.now().steady);
     }
 
 private:
+    void dial_where_udp_is_blocked() {
+        resolver_ = std::make_unique<loop::Resolver>(daemon_.loop_);
+        Streams::Settings settings;
+        try {
+            settings.proxy = proxy_to_dial_through(daemon_.config_.streams);
+        } catch (const std::runtime_error& error) {
+            spdlog::warn("{}", error.what());  // straight it may go
+        }
+        settings.server_name = daemon_.config_.streams.server_name;
+        Streams::Events events;
+        events.opened = [this](mesh::StreamId id, const net::Endpoint& remote) {
+            joiner_.stream_opened(id, remote, daemon_.loop_.now());
+        };
+        events.closed = [this](mesh::StreamId id, const std::string& why) {
+            spdlog::info("no stream: {}", why);
+            joiner_.stream_closed(id, daemon_.loop_.now());
+        };
+        events.datagram = [this](mesh::StreamId id, net::MutableBytes bytes) {
+            joiner_.receive(bytes, mesh::stream_endpoint(id), daemon_.loop_.now());
+        };
+        events.settled = [this] { pump(); };
+        streams_ = std::make_unique<Streams>(daemon_.loop_, std::move(settings), std::move(events), daemon_.random_, *resolver_);
+    }
+
     void pump() {
         if (ended_) return;  // the socket may still give what came before it is closed
+        for (const auto& to : joiner_.take_streams_wanted()) {
+            if (streams_) streams_->dial(to);
+        }
         for (const auto& datagram : joiner_.take_datagrams()) {
+            if (const auto way = mesh::VirtualEndpoint::of(datagram.to); way && streams_) streams_->send(way->id, datagram.bytes, false);
             for (const auto& socket : sockets_) {
-                if (socket->local().address.bits() == datagram.to.address.bits()) socket->send(datagram.to, datagram.bytes);
+                if (!mesh::is_virtual(datagram.to) && socket->local().address.bits() == datagram.to.address.bits()) socket->send(datagram.to, datagram.bytes);
             }
         }
         if (const auto status = joiner_.status(); status != told_) {
@@ -81,6 +114,7 @@ private:
         timer_.cancel();
         daemon_.loop_.defer([this, what = std::move(what)] {
             sockets_.clear();
+            streams_.reset();
             const auto self = std::move(daemon_.joining_);
             what();
         });
@@ -91,6 +125,8 @@ private:
     std::function<void(net::Result<void>)> done_;
     mesh::Joiner joiner_;
     std::vector<std::unique_ptr<loop::UdpSocket>> sockets_;
+    std::unique_ptr<loop::Resolver> resolver_;
+    std::unique_ptr<Streams> streams_;  ///< null where none are to be dialled
     loop::Timer timer_;
     std::string told_;
     bool ended_ = false;

@@ -11,8 +11,9 @@ namespace {
 
 constexpr std::size_t kMostComplaints = 256;
 
-/// The environment's, where that is no proxy, is no reason not to start.
-std::optional<HttpProxy> proxy_of(const StreamsConfig& config) {
+}  // namespace
+
+std::optional<HttpProxy> proxy_to_dial_through(const StreamsConfig& config) {
     if (!config.dial) return std::nullopt;
     try {
         return http_proxy_of(config);
@@ -22,8 +23,6 @@ std::optional<HttpProxy> proxy_of(const StreamsConfig& config) {
         return std::nullopt;
     }
 }
-
-}  // namespace
 
 std::vector<net::Endpoint> stream_endpoints(const std::vector<net::Endpoint>& advertise,
                                             const std::vector<net::Endpoint>& listens, const OwnAddresses& ours) {
@@ -48,7 +47,7 @@ LiveStreams::LiveStreams(loop::Loop& loop, const StreamsConfig& config, mesh::No
     : loop_(loop), config_(config), node_(node), settled_(std::move(settled)) {
     Streams::Settings settings;
     settings.listen = config.listen;
-    settings.proxy = proxy_of(config);
+    settings.proxy = proxy_to_dial_through(config);
     settings.server_name = config.server_name;
     Streams::Events events;
     events.opened = [this](mesh::StreamId id, const net::Endpoint& remote) { opened(id, remote); };

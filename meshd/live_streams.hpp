@@ -16,6 +16,10 @@ namespace meshd {
 std::vector<net::Endpoint> stream_endpoints(const std::vector<net::Endpoint>& advertise,
                                             const std::vector<net::Endpoint>& listens, const OwnAddresses& ours);
 
+/// The proxy that dialled streams may go through. The environment's, where that is no proxy, is no reason not to start: it is
+/// warned of. Else as http_proxy_of().
+std::optional<HttpProxy> proxy_to_dial_through(const StreamsConfig& config);
+
 class LiveStreams {
 public:
     /// Listens. Throws std::runtime_error, with what to do, if it cannot, or if its proxy cannot be used. All references are

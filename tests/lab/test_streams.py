@@ -134,11 +134,13 @@ class StreamsTest(harness.NodesTest):
         wait_until("the proxy", lambda: str(PROXY_PORT) in self.hotel.run("ss", "-Htln"), 5)
         return proxy
 
-    def test_where_only_the_proxy_leads_out_it_leads_to_the_offices(self):
+    def test_where_only_the_proxy_leads_out_a_laptop_joins_through_it(self):
         self.laptop.configure({**self.laptop.settings, "streams": {"proxy": f"http://10.0.1.254:{PROXY_PORT}"}})
-        self.mesh(self.nodes)
+        self.mesh({"rome": self.rome, "oslo": self.oslo})
         self.block("meta l4proto { udp, tcp }")
         proxy = self.start_proxy()
+        self.laptop.start()
+        self.laptop.join(self.rome.invite("laptop"))
         self.wait_for(self.rome)
         self.bulk(self.laptop, self.rome)
         self.laptop.stop()

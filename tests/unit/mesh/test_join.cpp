@@ -165,3 +165,39 @@ TEST_CASE("joining works with a third of all datagrams lost") {
     CHECK(network.run_until([&] { return network.all_up({"trento", "munich", "london"}); }, 60s));
     CHECK(network.run_until([&] { return network.same_view({"trento", "munich", "london"}); }, 60s));
 }
+
+TEST_CASE("where UDP brings no answer a newcomer joins by a stream that the token names") {
+    Network network(29);
+    auto& trento = network.create("trento");
+    const auto door = *net::Endpoint::parse("198.51.100.1:443");
+    trento.node->set_stream_endpoints({door}, network.now());
+    const auto token = invite(network, trento, "munich");
+    REQUIRE(token.contacts.back().stream);
+    CHECK(token.contacts.back().endpoint == door);
+
+    net::SeededRandom random(9);
+    Joiner joiner(token, random, network.now());
+    constexpr StreamId kHere = 3, kThere = 8;  // each side's own number for the stream
+    std::vector<net::Endpoint> wanted;
+    const auto turn = [&] {
+        network.run(20ms);
+        joiner.tick(network.now());
+        for (const auto& to : joiner.take_streams_wanted()) wanted.push_back(to);
+        for (auto& datagram : joiner.take_datagrams()) {
+            if (datagram.to == stream_endpoint(kHere)) trento.node->receive(datagram.bytes, stream_endpoint(kThere), network.now());
+        }
+        while (const auto batch = trento.node->take_durable()) trento.node->durable(batch->id, network.now());
+        for (auto& datagram : trento.node->take_datagrams()) {
+            CHECK(datagram.to == stream_endpoint(kThere));
+            joiner.receive(datagram.bytes, stream_endpoint(kHere), network.now());
+        }
+    };
+    while (wanted.empty()) turn();
+    CHECK(wanted == std::vector{door});
+    CHECK(joiner.state() == Joiner::State::connecting);
+    joiner.stream_opened(kHere, door, network.now());
+    for (int i = 0; i < 100 && joiner.state() != Joiner::State::joined; ++i) turn();
+    REQUIRE(joiner.state() == Joiner::State::joined);
+    CHECK(joiner.take_joined().contacts.empty());  // UDP leads nowhere, and the stream was this exchange's
+    CHECK(trento.count<Admitted>() == 0);          // told, and not taken from the node yet
+}

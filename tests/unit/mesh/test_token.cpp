@@ -4,6 +4,7 @@
 #include "mesh/control_frame.hpp"
 #include "mesh/introduction.hpp"
 #include "mesh/token.hpp"
+#include "net/text.hpp"
 
 using namespace mesh;
 
@@ -37,6 +38,28 @@ TEST_CASE("a token is read back as it was printed") {
     CHECK(read->expires == token.expires);
     CHECK(read->contacts == token.contacts);
     CHECK(read->tunnel_key() == token.tunnel_key());
+}
+
+TEST_CASE("a token names where its contacts are had by TLS, and is of the older format where there is none") {
+    auto token = make_token();
+    const auto format_of = [](const Token& one) { return (*net::from_base64url(one.text().substr(7)))[0]; };
+    CHECK(format_of(token) == std::byte{1});
+    auto contact = token.contacts.front();
+    contact.stream = true;
+    contact.endpoint = *net::Endpoint::parse("192.0.2.1:443");
+    token.contacts.push_back(contact);
+    contact.endpoint = *net::Endpoint::parse("[2001:db8::1]:443");
+    token.contacts.push_back(contact);
+    CHECK(format_of(token) == std::byte{2});
+    const auto read = Token::parse(token.text());
+    REQUIRE(read);
+    CHECK(read->contacts == token.contacts);
+    // Of the older format nothing is read as a stream.
+    auto bytes = *net::from_base64url(token.text().substr(7));
+    bytes[0] = std::byte{1};
+    const auto hash = blake2s({net::as_bytes("meshd token checksum 1"), net::ByteView(bytes).first(bytes.size() - 4)});
+    std::copy_n(hash.view().begin(), 4, bytes.end() - 4);
+    CHECK(Token::parse("meshd1-" + net::to_base64url(bytes)).error().message == "the token is damaged; ask for a new one");
 }
 
 TEST_CASE("a mistyped token is refused, wherever the slip is") {
