@@ -85,6 +85,9 @@ class MeshTest(harness.NodesTest):
         b.space.ip("addr", "add", "10.0.0.77/24", "dev", "eth0")
         wait_until("a to follow", lambda: any(peer["endpoint"] == "10.0.0.77:51820" for peer in a.ask("peers")["peers"]), 10)
         wait_until("b's record", lambda: b.status()["node"]["endpoints"] == ["10.0.0.77:51820"], 10)
+        restless.kill()
+        b.space.ip("addr", "del", "10.0.0.77/24", "dev", "eth0")
+        b.space.ip("addr", "add", "10.0.0.2/24", "dev", "eth0")  # as it was, for stop() to compare
 
     def test_a_revoked_member_is_out_at_once_and_stays_out(self):
         nodes = self.machines("a", "b", "c")
