@@ -1,6 +1,8 @@
 #include "mesh/attached.hpp"
 
 #include <algorithm>
+
+#include "mesh/virtual_endpoint.hpp"
 #include <array>
 
 namespace mesh {
@@ -39,6 +41,11 @@ std::vector<net::Prefix> without_attached(const net::Prefix& route, std::span<co
     std::vector<net::Prefix> out;
     put_without(route, attached, out);
     return out;
+}
+
+bool has_family_of(std::span<const net::Endpoint> own, const net::Endpoint& endpoint) {
+    return own.empty() || is_virtual(endpoint) || endpoint.address.is_loopback() ||
+           std::any_of(own.begin(), own.end(), [&](const auto& one) { return one.address.is_v6() == endpoint.address.is_v6(); });
 }
 
 }  // namespace mesh

@@ -18,4 +18,8 @@ bool any_contains(std::span<const net::Prefix> prefixes, const net::IpAddress& a
 /// The route as the fewest prefixes that touch no attached network.
 std::vector<net::Prefix> without_attached(const net::Prefix& route, std::span<const net::Prefix> attached);
 
+/// Whether this machine, whose endpoints are `own`, has an address of that one's family; true if it has none at all, and for
+/// loopback and virtual endpoints.
+bool has_family_of(std::span<const net::Endpoint> own, const net::Endpoint& endpoint);
+
 }  // namespace mesh

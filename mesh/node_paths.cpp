@@ -5,6 +5,7 @@
 //   pings unanswered --search()--> challenges to all, other members included --the first answer--> that way
 #include <algorithm>
 
+#include "mesh/attached.hpp"
 #include "mesh/nat.hpp"
 #include "mesh/node.hpp"
 #include "mesh/virtual_endpoint.hpp"
@@ -25,12 +26,16 @@ std::vector<net::Endpoint> Node::endpoints_for(const PeerLink& peer) const {
     const auto& own = settings_.local_endpoints;
     std::vector<net::Endpoint> out;
     const auto add = [&](const net::Endpoint& endpoint) {
-        if (out.size() == WireGuard::kMaxCandidates || routed_through_mesh(endpoint.address)) return;
+        if (out.size() == WireGuard::kMaxCandidates || routed_through_mesh(endpoint.address) || !has_family_of(own, endpoint)) return;
         if (std::find(own.begin(), own.end(), endpoint) == own.end() && std::find(out.begin(), out.end(), endpoint) == out.end())
             out.push_back(endpoint);
     };
     std::vector<net::Endpoint> detours;
-    for (const auto& endpoint : peer.paths.best(Paths::kMax)) {
+    const auto ways = peer.paths.best(Paths::kMax);
+    // A stream has been opened for nothing else.
+    for (const auto& endpoint : ways)
+        if (const auto is = VirtualEndpoint::of(endpoint); is && is->kind == VirtualEndpoint::Kind::stream) add(endpoint);
+    for (const auto& endpoint : ways) {
         const auto is = VirtualEndpoint::of(endpoint);
         if (is && is->kind == VirtualEndpoint::Kind::relay) {
             detours.push_back(endpoint);
@@ -64,8 +69,9 @@ void Node::connect(PeerLink& peer, net::Now now) {
     const auto endpoints = endpoints_for(peer);
     ++peer.attempts;
     if (endpoints.empty()) return;
-    wireguard_.set_candidates(peer.tunnel_key, endpoints);
+    // In this order: an initiation under way that went there first would have this one taken for a flood.
     wireguard_.rekey(peer.tunnel_key, now);
+    wireguard_.set_candidates(peer.tunnel_key, endpoints);
     if (!peer.ever_up && peer.attempts % 2 == 0) introduce(peer, now);
 }
 
@@ -112,7 +118,7 @@ void Node::run_paths(PeerLink& peer, net::Now now) {
     if (!peer.session || peer.stock) return peer.paths.stop();
     const auto relayed = !is_direct(peer.paths.used_rank());
     for (const auto& probe : peer.paths.due(now.steady, random_)) {
-        if (routed_through_mesh(probe.to.address)) continue;
+        if (routed_through_mesh(probe.to.address) || !has_family_of(settings_.local_endpoints, probe.to)) continue;
         const auto* const path = peer.paths.find(probe.to);
         const bool stranger = path != nullptr && !path->ever_proven() && !is_virtual(probe.to);
         if (stranger && !probe_budget_.spend(1, kProbesPerSecond, kMostProbes, now.steady)) continue;

@@ -131,8 +131,8 @@ void Node::run_pings(PeerLink& peer, net::Now now) {
     } else if (waits && !peer.tried_elsewhere && now.steady - peer.unanswered_since >= peer.lost_after() / 2) {
         // No way answers in this session: it may know nothing of it any more.
         peer.tried_elsewhere = true;
-        wireguard_.set_candidates(peer.tunnel_key, endpoints_for(peer));
         wireguard_.rekey(peer.tunnel_key, now);
+        wireguard_.set_candidates(peer.tunnel_key, endpoints_for(peer));
     }
     const auto token = random_.u64() | 1;
     peer.paths.probed_used(token, now.steady);

@@ -2,6 +2,7 @@
 // node dials, listens and carries; the session inside proves who is at the other end.
 #include <algorithm>
 
+#include "mesh/attached.hpp"
 #include "mesh/node.hpp"
 
 namespace mesh {
@@ -11,7 +12,7 @@ constexpr auto kLookEvery = std::chrono::seconds(1);
 constexpr auto kDialTime = std::chrono::seconds(10);
 // Where UDP works a member that answers to nothing may be off; where it does not, a dial is all there is.
 constexpr auto kFirstPause = std::chrono::seconds(2), kLongestPause = std::chrono::seconds(300);
-constexpr auto kLongestPauseCutOff = std::chrono::seconds(4);
+constexpr auto kLongestPauseCutOff = std::chrono::seconds(1);
 constexpr unsigned kAttemptsByUdp = 3, kAttemptsCutOff = 1;  // before a member is tried by a stream
 constexpr auto kProvesItself = std::chrono::seconds(3);      // a stream whose member is not up by then leads nowhere
 constexpr std::size_t kMostWanted = 2;     // members at a time, who reach the others for us
@@ -117,9 +118,11 @@ void Node::look_at_streams(net::Now now) {
         auto& dial = dials_[peer.key];
         if (!udp_works) dial.next = std::min(dial.next, now.steady + kLongestPauseCutOff);
         if (dial.under_way || now.steady < dial.next) continue;
-        const auto& streams = member->node->streams;
+        std::vector<net::Endpoint> streams;
+        for (const auto& one : member->node->streams)
+            if (Paths::usable(one) && has_family_of(settings_.local_endpoints, one) && !routed_through_mesh(one.address)) streams.push_back(one);
+        if (streams.empty()) continue;
         dial.to = streams[dial.turn++ % streams.size()];
-        if (!Paths::usable(dial.to) || routed_through_mesh(dial.to.address)) continue;
         dial.under_way = true;
         dial.until = now.steady + kDialTime;
         ++under_way;
