@@ -52,6 +52,13 @@ std::string members(const Value& list) {
     return out;
 }
 
+std::string mapping(const Value& one) {
+    const auto external = one["external"].text(), trouble = one["trouble"].text(), gateway = one["gateway"].text();
+    if (external.empty()) return "none at " + gateway + (trouble.empty() ? "" : ": " + trouble);
+    return external + " by " + one["method"].text() + " at " + gateway +
+           (one["published"].flag() ? "" : ", which others are not told") + (trouble.empty() ? "" : ": " + trouble);
+}
+
 std::string narrow(const Value& list) {
     std::string out;
     for (const auto& one : list.elements())
@@ -71,6 +78,11 @@ void run(Invocation& in) {
     put("seen at", seen(result["seen"]));
     put("IPv4", nat_text(result["nat"]["ipv4"].text()));
     put("IPv6", result["ipv6"].flag() ? nat_text(result["nat"]["ipv6"].text()) : "no address that others could reach");
+    const auto* name = "mapped";
+    for (const auto& one : result["port_mappings"].elements()) {
+        put(name, mapping(one));
+        name = "";
+    }
     put("members", members(result["members"]));
     put("TLS", result["streams"].elements().empty() ? "" : "listens at " + result["streams"].joined(", "));
     put("MTU", narrow(result["mtus"]));

@@ -1,4 +1,6 @@
 // Why a member is reached as it is, and what this machine's network allows.
+#include <algorithm>
+
 #include "meshd/api.hpp"
 #include "meshd/api_common.hpp"
 #include "meshd/config_value.hpp"
@@ -30,7 +32,12 @@ void add_path_api(Methods& methods, Daemon& daemon) {
         answer.result(why_json(node, member_called(node, params.text("name")), daemon.loop().now()));
     });
     methods.add("netcheck", Access::read, {}, [&daemon](const Params&, const loop::Credentials&, Answer& answer) {
-        answer.result(netcheck_json(member(daemon).core().node(), daemon.loop().now()));
+        auto& live = member(daemon);
+        const auto mappings = live.port_mappings();
+        const bool mapped = std::any_of(mappings.begin(), mappings.end(), [](const auto& one) { return one.published; });
+        auto result = netcheck_json(live.core().node(), mapped, daemon.loop().now());
+        result["port_mappings"] = port_mappings_json(live);
+        answer.result(result);
     });
 }
 

@@ -109,20 +109,6 @@ json counters_json(LiveNode& live) {
     return out;
 }
 
-json port_mappings_json(const LiveNode& live) {
-    json out = json::array();
-    for (const auto& mapping : live.port_mappings()) {
-        out.push_back({{"method", mapping.method},
-                       {"gateway", mapping.gateway.text()},
-                       {"local", mapping.local.text()},
-                       {"external", or_null(mapping.external, [](const auto& endpoint) { return endpoint.text(); })},
-                       {"lifetime_left_s", mapping.lifetime_left.count()},
-                       {"published", mapping.published},
-                       {"trouble", mapping.trouble}});
-    }
-    return out;
-}
-
 json status_json(Daemon& daemon) {
     if (daemon.live() == nullptr) {
         return {{"mesh", nullptr}, {"node", nullptr}, {"state", daemon.is_joining() ? "joining" : "in no mesh"}};
@@ -177,6 +163,20 @@ json members_json(Daemon& daemon) {
 }
 
 }  // namespace
+
+json port_mappings_json(const LiveNode& live) {
+    json out = json::array();
+    for (const auto& mapping : live.port_mappings()) {
+        out.push_back({{"method", mapping.method},
+                       {"gateway", mapping.gateway.text()},
+                       {"local", mapping.local.text()},
+                       {"external", or_null(mapping.external, [](const auto& endpoint) { return endpoint.text(); })},
+                       {"lifetime_left_s", mapping.lifetime_left.count()},
+                       {"published", mapping.published},
+                       {"trouble", mapping.trouble}});
+    }
+    return out;
+}
 
 json peers_json(Daemon& daemon) {
     json out = json::array();

@@ -36,7 +36,7 @@ std::string open_a_port(const PathFacts& facts) {
     const auto& here = facts.here;
     const auto& there = facts.there;
     const auto out = capital(forward(here)) + " (or the same for " + there.name +
-               "); a router that maps ports by PCP or NAT-PMP does it by itself";
+               "); a router that maps ports by PCP, NAT-PMP or UPnP does it by itself";
     if (!here.v6 && !there.v6) return out + ". IPv6 on both would do, too.";
     return out + ". IPv6 for " + (here.v6 ? there : here).name + " would do, too.";
 }
@@ -143,9 +143,9 @@ std::vector<std::string> network_advice(const NetworkFacts& facts) {
     } else if (facts.udp == Udp::blocked) {
         out.push_back("UDP does not leave this network, and TLS is slower: " + let_out(side, side) + ".");
     }
-    if (facts.nat == NatMapping::endpoint_dependent) {
+    if (facts.nat == NatMapping::endpoint_dependent && !facts.mapped) {
         out.push_back("The NAT gives every peer another port, so members behind one like it are reached through others: " +
-                      forward(side) + ", or let the router map ports by PCP or NAT-PMP.");
+                      forward(side) + ", or let the router map ports by PCP, NAT-PMP or UPnP.");
     }
     if (!facts.detours.empty() && facts.reached != 0) {
         out.push_back("meshctl why " + facts.detours.front() + " tells why that one" +

@@ -70,6 +70,7 @@ struct NetworkFacts {
     Udp udp = Udp::unknown;
     std::optional<net::IpAddress> outside;
     bool v6 = false;                 ///< a public IPv6 address
+    bool mapped = false;             ///< a gateway maps the port
     std::size_t members = 0;         ///< besides this one, without stock peers
     std::size_t reached = 0;         ///< in session
     bool listens_for_streams = false;  ///< some other member

@@ -225,7 +225,7 @@ json why_json(const mesh::Node& node, const net::NodeKey& key, net::Now now) {
     return out;
 }
 
-json netcheck_json(const mesh::Node& node, net::Now now) {
+json netcheck_json(const mesh::Node& node, bool mapped, net::Now now) {
     const auto network = node.network(now);
     const auto peers = node.peers(now);
     const auto side = side_here(node, network, peers);
@@ -236,6 +236,7 @@ json netcheck_json(const mesh::Node& node, net::Now now) {
     facts.udp = side.udp;
     facts.outside = side.outside;
     facts.v6 = side.v6;
+    facts.mapped = mapped;
     auto mtus = json::array();
     for (const auto& peer : peers) {
         if (peer.stock) continue;

@@ -9,8 +9,8 @@ namespace meshd {
 
 /// Of a member, or of this node, or of a stock peer ("kind"). Null if nobody belongs to the mesh by that key.
 nlohmann::json why_json(const mesh::Node& node, const net::NodeKey& key, net::Now now);
-/// Without what only the daemon knows.
-nlohmann::json netcheck_json(const mesh::Node& node, net::Now now);
+/// `mapped`: a gateway maps our port, and others are told where.
+nlohmann::json netcheck_json(const mesh::Node& node, bool mapped, net::Now now);
 
 /// Of the peers, that one's way: where it leads in words a person knows ("endpoint", "relay", "stream") and its "rank".
 void put_way(const mesh::Node& node, const mesh::PeerReport& peer, nlohmann::json& out);

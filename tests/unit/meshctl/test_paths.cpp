@@ -163,6 +163,10 @@ TEST_CASE("netcheck tells in one line what works, then the facts, then what coul
           "better     Do this.\n"
           "           Or that.\n");
     auto other = result;
+    other["port_mappings"] = json::parse(R"([
+      {"method":"PCP","gateway":"192.168.1.1","local":"192.168.1.10","external":"203.0.113.1:51820","lifetime_left_s":7000,"published":true,"trouble":""},
+      {"method":"UPnP","gateway":"192.168.2.1","local":"192.168.2.10","external":null,"lifetime_left_s":0,"published":false,"trouble":"no answer"}])");
+    CHECK_THAT(shown({"netcheck"}, other), Contains("\nmapped     203.0.113.1:51820 by PCP at 192.168.1.1\n           none at 192.168.2.1: no answer\n"));
     other["udp"] = "blocked";
     other["members"] = {{"direct", 0}, {"tls", 1}, {"relayed", 0}, {"all", 1}};
     CHECK_THAT(shown({"netcheck"}, other), StartsWith("UDP does not leave this network: 1 of 1 member is reached, 0 directly.\n"));

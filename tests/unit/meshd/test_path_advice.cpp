@@ -103,6 +103,9 @@ TEST_CASE("of a network at most three sentences say what could be better, and of
     CHECK_THAT(advice[0], Contains("forward UDP port 51820 of trento's router"));
     CHECK_THAT(advice[1], Contains("meshctl why bob") && Contains("like 1 more"));
     CHECK_THAT(advice[2], Contains("no IPv6 here"));
+    facts.mapped = true;
+    CHECK(meshd::network_advice(facts).size() == 2);
+    facts.mapped = false;
     facts.udp = Udp::blocked;
     advice = meshd::network_advice(facts);
     REQUIRE(advice.size() == 3);
@@ -158,7 +161,7 @@ TEST_CASE("of a member that is reached through another it is told through whom, 
     CHECK_FALSE(has_virtual(why));
     CHECK_FALSE(has_virtual(mesh.why(mesh.london, mesh.munich)));
     CHECK(mesh.why(mesh.munich, mesh.trento)["cause"] == "");
-    const auto network = meshd::netcheck_json(*mesh.munich.node, mesh.now());
+    const auto network = meshd::netcheck_json(*mesh.munich.node, false, mesh.now());
     CAPTURE(network.dump(1));
     CHECK(network["members"]["direct"] == 1);
     CHECK(network["members"]["relayed"] == 1);
@@ -174,7 +177,7 @@ TEST_CASE("of a member that is reached through another it is told through whom, 
     CHECK(direct["change"] == "Nothing: it is reached directly.");
     CHECK(direct["moves"].back()["endpoint"] == mesh.london.endpoint.text());
     CHECK(direct["moves"].front()["relay"] == "trento");
-    CHECK(meshd::netcheck_json(*mesh.munich.node, mesh.now())["advice"].empty());
+    CHECK(meshd::netcheck_json(*mesh.munich.node, false, mesh.now())["advice"].empty());
 }
 
 TEST_CASE("of a member that is off it is told that nobody hears it, and where handshakes go meanwhile") {
