@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "loop/socket_address.hpp"
+#include "loop/underlay_mark.hpp"
 
 namespace loop {
 namespace {
@@ -120,6 +121,7 @@ net::Result<Datagram> Datagram::open(const net::Endpoint& local, const UdpOption
     if (options.send_buffer_bytes != 0) {
         ok = ok && set(fd, SOL_SOCKET, SO_SNDBUF, static_cast<int>(options.send_buffer_bytes));
     }
+    mark_underlay(fd);
     if (options.mark != 0) ok = ok && set(fd, SOL_SOCKET, SO_MARK, static_cast<int>(options.mark));
     if (!ok) return tl::unexpected(trouble(local, "prepare", errno));
 

@@ -14,7 +14,7 @@ struct UdpOptions {
     std::uint8_t dscp = 0;                      ///< differentiated services code point (RFC 2474) of all that is sent
     std::size_t receive_buffer_bytes = 0;       ///< 0: the system's default
     std::size_t send_buffer_bytes = 0;
-    std::uint32_t mark = 0;                     ///< SO_MARK for policy routing; needs CAP_NET_ADMIN
+    std::uint32_t mark = 0;                     ///< SO_MARK for policy routing, instead of kUnderlayMark; needs CAP_NET_ADMIN
     bool receive_offload = false;               ///< UDP_GRO, if the kernel has it: then receive by ReceiveBurst only
     bool receive_times = false;                 ///< SO_TIMESTAMPNS: ReceiveBurst tells how long datagrams have waited
     bool never_fragment = false;                ///< set "don't fragment"; too large a datagram is then SendResult::too_big

@@ -10,6 +10,7 @@
 
 #include "loop/file_descriptor.hpp"
 #include "loop/socket_address.hpp"
+#include "loop/underlay_mark.hpp"
 
 namespace loop {
 namespace {
@@ -56,6 +57,7 @@ std::vector<Interface> interfaces() {
 net::IpAddress local_address_toward(const net::IpAddress& destination) {
     if (destination.is_none()) return {};
     const FileDescriptor socket(::socket(family_of(destination), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    mark_underlay(socket.get());
     constexpr std::uint16_t kDiscardPort = 9;
     const auto address = to_socket_address({destination, kDiscardPort, 0});
     if (!socket.is_open() || ::connect(socket.get(), address.get(), address.length) != 0) return {};

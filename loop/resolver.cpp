@@ -9,6 +9,7 @@
 #include "loop/fd_watch.hpp"
 #include "loop/socket_address.hpp"
 #include "loop/timer.hpp"
+#include "loop/underlay_mark.hpp"
 
 // c-ares tells which descriptors to watch and asks to be called at its deadlines. An answer is handed over by the
 // loop's defer(): never from inside c-ares, where its channel must not be destroyed.
@@ -104,6 +105,10 @@ void Resolver::Inner::open() {
         std::string servers;
         for (const auto& server : options.servers) servers += (servers.empty() ? "" : ",") + server.text();
         status = ares_set_servers_ports_csv(channel, servers.c_str());
+    }
+    if (status == ARES_SUCCESS) {
+        // Between socket() and connect(). Zero is success.
+        ares_set_socket_configure_callback(channel, [](ares_socket_t socket, int, void*) { return mark_underlay(socket), 0; }, nullptr);
     }
     if (status != ARES_SUCCESS) {
         throw std::runtime_error(std::string("cannot start the DNS client: ") + ares_strerror(status));

@@ -13,6 +13,7 @@
 #include "loop/fd_watch.hpp"
 #include "loop/read_turns.hpp"
 #include "loop/socket_address.hpp"
+#include "loop/underlay_mark.hpp"
 #include "loop/timer.hpp"
 
 //              connected                close_when_drained
@@ -319,6 +320,7 @@ std::unique_ptr<Stream> Stream::connect_tcp(Loop& loop, const net::Endpoint& to,
     inner->socket = FileDescriptor(
         ::socket(family_of(to.address), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     const int fd = inner->socket.get();
+    mark_underlay(fd);
     const auto address = to_socket_address(to);
     const auto from = to_socket_address({source, 0, source.is_link_local() ? to.scope : 0});
     const bool failed =

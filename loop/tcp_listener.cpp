@@ -9,6 +9,7 @@
 
 #include "loop/fd_watch.hpp"
 #include "loop/socket_address.hpp"
+#include "loop/underlay_mark.hpp"
 #include "loop/timer.hpp"
 
 namespace loop {
@@ -23,6 +24,7 @@ FileDescriptor listening(const net::Endpoint& local, std::uint32_t device) {
     const int yes = 1, index = static_cast<int>(device);
     FileDescriptor socket(::socket(family_of(local.address), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     const int fd = socket.get();
+    mark_underlay(fd);  // and with it all that it accepts
     const bool failed =
         fd < 0 || ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
         (local.address.is_v6() && ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes) != 0) ||

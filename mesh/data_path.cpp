@@ -173,6 +173,20 @@ bool sent(const Way& way, std::size_t bytes, net::Steady now) {
     return wake;
 }
 
+bool loops(const ForwardingTable& table, const Way& way, const net::IpHeader& header, net::ByteView packet) {
+    constexpr std::uint8_t kUdp = 17;
+    if (way.peer == nullptr || !way.peer->exit || !table.in_overlay(header.source)) return false;
+    const auto transport = net::find_transport(packet);
+    if (!transport || transport->protocol != kUdp || !transport->first) return false;
+    const auto port = net::Reader(packet.subspan(transport->at + 2)).u16be();
+    const bool is_ours = std::any_of(table.peers.begin(), table.peers.end(), [&](const auto& peer) {
+        return peer && peer->endpoint.port == port && peer->endpoint.address == header.destination;
+    });
+    if (!is_ours) return false;
+    table.drops->add(Drop::underlay_loop);
+    return true;
+}
+
 std::optional<Outbound::Verdict> translate(const ForwardingTable& table, net::MutableBytes packet, bool partial) {
     if (!table.subnet_map) return std::nullopt;
     const auto header = net::parse_ip(packet);
@@ -202,6 +216,10 @@ Outbound outbound(const ForwardingTable& table, PacketBuffer packet, net::Steady
     result.verdict = way.verdict;
     result.reason = way.reason;
     if (way.peer != nullptr) result.peer = way.peer->key;
+    if (loops(table, way, *header, packet.packet())) {
+        result.verdict = Outbound::Verdict::drop;
+        result.reason = Drop::underlay_loop;
+    }
     result.endpoint = way.endpoint;
     if (way.verdict != Outbound::Verdict::send) return result;
     if (!fits(way, packet)) return drop<Outbound>(table, Drop::too_big);

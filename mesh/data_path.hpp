@@ -54,6 +54,9 @@ struct Way {
     bool tells_queue = false;              ///< and with kQueueMask
 };
 Way find_way(const ForwardingTable& table, const net::IpHeader& header, net::Steady now);
+/// A packet of this machine's to an exit that is itself a datagram to a member's endpoint: the machine's routing leads what
+/// leaves back into the device. True: drop it; it has been counted.
+bool loops(const ForwardingTable& table, const Way& way, const net::IpHeader& header, net::ByteView packet);
 /// Before anything else: a packet from the device as the mesh shall see it, where subnets are mapped. `partial`: its
 /// checksum is one. `device`: as in Outbound, else nullopt; or `drop`, which has been counted.
 std::optional<Outbound::Verdict> translate(const ForwardingTable& table, net::MutableBytes packet, bool partial);

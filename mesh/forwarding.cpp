@@ -3,22 +3,36 @@
 #include <algorithm>
 
 namespace mesh {
+namespace {
+
+bool holds(const std::vector<net::Prefix>& prefixes, const net::IpAddress& address) {
+    return std::any_of(prefixes.begin(), prefixes.end(), [&](const net::Prefix& prefix) { return prefix.contains(address); });
+}
+
+}  // namespace
 
 const ForwardingPeer* ForwardingTable::route(const net::IpAddress& destination) const {
     const auto slot = routes ? routes->find(destination) : std::nullopt;
-    return slot ? peers[*slot].get() : nullptr;
+    if (!slot) return nullptr;
+    const auto* peer = peers[*slot].get();
+    const bool by_default = peer->exit && !holds(peer->allowed_ips, destination);
+    return by_default && !may_be_outside(destination) ? nullptr : peer;
 }
 
 bool ForwardingTable::may_send_from(Slot slot, const net::IpAddress& source) const {
     const auto& peer = *peers[slot];
     if (peer.stock) return stock_owners && stock_owners->find(source) == slot;
-    return std::any_of(peer.allowed_ips.begin(), peer.allowed_ips.end(),
-                       [&](const net::Prefix& prefix) { return prefix.contains(source); });
+    if (holds(peer.allowed_ips, source)) return true;
+    return peer.exit && may_be_outside(source) && routes && routes->find(source) == slot;
+}
+
+bool ForwardingTable::may_be_outside(const net::IpAddress& address) const {
+    if (in_overlay(address) || address.is_loopback() || address.is_link_local() || address.is_multicast()) return false;
+    return !local || !holds(*local, address);
 }
 
 bool ForwardingTable::in_overlay(const net::IpAddress& underlay) const {
-    return overlay && std::any_of(overlay->begin(), overlay->end(),
-                                  [&](const net::Prefix& prefix) { return prefix.contains(underlay); });
+    return overlay && holds(*overlay, underlay);
 }
 
 }  // namespace mesh

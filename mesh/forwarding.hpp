@@ -26,6 +26,7 @@ struct ForwardingPeer {
     bool stock = false;                      ///< no control frames; endpoint follows its packets
     bool trains = true;                      ///< many datagrams to it may leave in one send
     bool carries_ip = true;                  ///< false: control frames only
+    bool exit = false;                       ///< it is our way to the Internet: whoever is nobody's may send through it
 };
 
 /// Immutable once published; holding one keeps all it points to alive, so hold it for a burst, not for long.
@@ -45,6 +46,7 @@ public:
     std::shared_ptr<const RouteTable> routes;                      ///< destination to slot
     std::shared_ptr<const RouteTable> stock_owners;                ///< a stock peer's source to slot
     std::shared_ptr<const std::vector<net::Prefix>> overlay;       ///< no underlay endpoint may lie in here
+    std::shared_ptr<const std::vector<net::Prefix>> local;         ///< networks of this machine's: no exit speaks for them
     std::shared_ptr<const SubnetMap> subnet_map;                   ///< null: no subnet has another name
     std::unordered_map<std::uint32_t, Receiver> receivers;         ///< local index to session
 
@@ -57,6 +59,8 @@ public:
     /// WireGuard's cryptokey routing for stock peers, the member's own record for members.
     bool may_send_from(Slot slot, const net::IpAddress& source) const;
     bool in_overlay(const net::IpAddress& underlay) const;
+    /// What an exit may speak for: not the mesh's addresses, not its members' subnets, nothing of this machine's.
+    bool may_be_outside(const net::IpAddress& address) const;
 };
 
 }  // namespace mesh

@@ -163,6 +163,7 @@ struct InviteRequest {
     bool admin = false;
     bool voice = true;
     bool relay = true;
+    bool exit = false;
     std::chrono::seconds valid{std::chrono::hours(24)};
     bool may_overlap = false;  ///< subnets that lie within others' or around them are wanted
 };
@@ -195,6 +196,7 @@ struct CreateMesh {
     std::string node;  ///< name
     net::Prefix pool;  ///< IPv4 /8 to /24
     std::vector<net::Prefix> subnets;
+    bool exit = false;  ///< whether others may reach the Internet through it
 };
 struct CreatedMesh {
     NodeIdentity identity;
@@ -261,6 +263,9 @@ public:
     void set_trunks(std::vector<OfferedTrunk> trunks, net::Now now);
     /// By which ports phones may come to this node from now on.
     void set_phones(const PhonePorts& ports, net::Now now);
+    /// The member through which this machine reaches the Internet from now on, by its name; empty: none. Where there is no
+    /// such member, or it may not be one, what should go there goes nowhere.
+    void set_exit(std::string name, net::Now now);
     void set_clock_synchronised(bool synchronised) { settings_.clock_synchronised = synchronised; }
     /// Batch `id` and all before it are stored.
     void durable(std::uint64_t id, net::Now now);
@@ -283,6 +288,9 @@ public:
     /// Its name, also of one that is out; the beginning of its key if nobody here ever heard of it.
     std::string name_of(const net::NodeKey& key) const;
     bool is_admin() const;
+    const std::string& exit() const { return exit_; }  ///< as set_exit() was told
+    /// Why nothing can go through a member of that name; empty if it can.
+    std::string no_exit(const std::string& name) const;
     std::string mesh_name() const;
     DiscoveryKey discovery_key() const;
     const View& view() const { return roster_.view(); }
@@ -505,6 +513,7 @@ private:
     std::map<net::TunnelKey, Newcomer> newcomers_;
     std::map<std::uint64_t, Carried> carried_;
     std::vector<net::Prefix> routes_;  ///< subnets of others
+    std::string exit_;
     std::map<net::Prefix, net::NodeKey> owners_;  ///< who has the route to a subnet
 
     struct Held {

@@ -56,6 +56,7 @@ net::Result<CreatedMesh> Node::create_mesh(const CreateMesh& wish, net::Random& 
     member.addresses = {overlay_address(identity.mesh_id, key.view()), pool_address(wish.pool, key.view(), {})};
     member.subnets = wish.subnets;
     member.roles = Roles{}.with(Role::admin).with(Role::relay).with(Role::voice);
+    if (wish.exit) member.roles = member.roles.with(Role::exit);
     member.valid_from = net::unix_seconds(now.wall);
     MeshPolicy policy{wish.mesh, wish.pool, {}};
     random.fill(policy.discovery_key.bytes);
@@ -299,6 +300,7 @@ net::Result<Invited> Node::invite(const InviteRequest& request, net::Now now) {
     Invitation invitation{request.name, request.subnets, {}, token.expires, key_};
     if (request.relay) invitation.roles = invitation.roles.with(Role::relay);
     if (request.voice) invitation.roles = invitation.roles.with(Role::voice);
+    if (request.exit) invitation.roles = invitation.roles.with(Role::exit);
     if (request.admin) invitation.roles = invitation.roles.with(Role::admin);
     std::vector<Record> records{
         sign_as_admin(RecordType::invitation, as_subject(token.tunnel_key().view()), invitation, request.admin)};

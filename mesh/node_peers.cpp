@@ -41,12 +41,14 @@ void Node::settle_peers(net::Now now) {
         auto allowed = subnets_of(member.says);
         for (const auto& address : member.says.addresses) allowed.push_back(net::Prefix::host(address));
         const bool carries_ip = standing_ == Standing::member;
-        if (is_new || peer.allowed_ips != allowed || peer.carries_ip != carries_ip) {
+        const bool exit = member.says.name == exit_ && no_exit(exit_).empty();
+        if (is_new || peer.allowed_ips != allowed || peer.carries_ip != carries_ip || peer.exit != exit) {
             PeerSettings settings;
             settings.key = member.says.tunnel_key;
             settings.allowed_ips = peer.allowed_ips = allowed;
             settings.follows_endpoint = member.says.stock;
             settings.carries_ip = peer.carries_ip = carries_ip;
+            settings.exit = peer.exit = exit;
             wireguard_.set_peer(settings);
         }
         peer.key = key;

@@ -15,6 +15,24 @@ std::vector<net::Prefix> Node::subnets_of(const Member& member) const {
     return out;
 }
 
+std::string Node::no_exit(const std::string& name) const {
+    const auto* member = view().by_name(name);
+    if (member == nullptr) return "no member is called " + name;
+    if (member->key == key_) return "this is " + name + " itself";
+    if (member->says.stock || !member->says.roles.has(Role::exit))
+        return name + " may not be an exit: invite it anew with --exit";
+    if (member->expired) return "the membership of " + name + " has expired";
+    return {};
+}
+
+void Node::set_exit(std::string name, net::Now now) {
+    if (name == exit_) return;
+    exit_ = std::move(name);
+    settle_peers(now);
+    settle_routes();
+    drain(now);
+}
+
 bool Node::routed_through_mesh(const net::IpAddress& address) const {
     if (overlay_prefix(identity_.mesh_id).contains(address)) return true;
     if (view().mesh && view().mesh->pool.contains(address)) return true;
@@ -80,6 +98,9 @@ void Node::settle_routes() {
             if (std::find(own.begin(), own.end(), subnet) == own.end()) offering[subnet].push_back(peer);
         }
     }
+    for (const auto& [_, peer] : links_)
+        if (peer.exit && standing_ == Standing::member)
+            for (const auto* all : {"0.0.0.0/0", "::/0"}) routes.push_back({*net::Prefix::parse(all), peer.tunnel_key});
     std::map<net::Prefix, net::NodeKey> owners;
     for (const auto& [subnet, peers] : offering) {
         const auto& owner = choose_owner(subnet, peers);
@@ -106,6 +127,10 @@ void Node::settle_routes() {
         overlay.insert(overlay.end(), rest.begin(), rest.end());
     }
     wireguard_.set_overlay(std::move(overlay));
+    auto local = settings_.attached;
+    local.insert(local.end(), self_.says.subnets.begin(), self_.says.subnets.end());
+    for (const auto& mapped : settings_.mapped) local.push_back(mapped.lan);
+    wireguard_.set_local(std::move(local));
 }
 
 }  // namespace mesh

@@ -34,6 +34,7 @@ struct PeerLink {
 
     std::vector<net::Prefix> allowed_ips;  ///< as told to WireGuard
     bool carries_ip = false;               ///< likewise
+    bool exit = false;                     ///< likewise
 
     // Connecting.
     unsigned attempts = 0;

@@ -115,6 +115,11 @@ void WireGuard::set_overlay(std::vector<net::Prefix> overlay) {
     core_->published_ = nullptr;
 }
 
+void WireGuard::set_local(std::vector<net::Prefix> local) {
+    core_->local_ = std::make_shared<std::vector<net::Prefix>>(std::move(local));
+    core_->published_ = nullptr;
+}
+
 void WireGuard::set_subnet_map(std::shared_ptr<const SubnetMap> map) {
     core_->subnet_map_ = std::move(map);
     core_->published_ = nullptr;

@@ -31,6 +31,8 @@ struct PeerSettings {
     bool follows_endpoint = false;
     /// False: a joiner, whose IP packets are dropped and to whom none are routed.
     bool carries_ip = true;
+    /// Beside its allowed_ips it may send from any address that is routed to it and is nobody's in the mesh.
+    bool exit = false;
     std::chrono::seconds persistent_keepalive{0};  ///< 0: none
 };
 
@@ -126,6 +128,8 @@ public:
     void set_routes(std::vector<Route> routes);
     /// Where no underlay endpoint may lie: what would be sent there would come back through the tunnel.
     void set_overlay(std::vector<net::Prefix> overlay);
+    /// Networks of this machine: an exit may not speak for them.
+    void set_local(std::vector<net::Prefix> local);
     /// Subnets of this machine that the mesh knows under another name; null: none.
     void set_subnet_map(std::shared_ptr<const SubnetMap> map);
     void set_mtu(std::size_t mtu_bytes);  ///< of the device

@@ -32,6 +32,7 @@ std::shared_ptr<const ForwardingTable> WireGuardCore::table() {
     table->stock_owners = stock_owners_;
     table->overlay = overlay_;
     table->subnet_map = subnet_map_;
+    table->local = local_;
     table->peers.resize(slots_.size());
     for (auto* const peer : slots_) {
         if (peer == nullptr) continue;
@@ -49,6 +50,7 @@ std::shared_ptr<const ForwardingTable> WireGuardCore::table() {
             entry->stock = peer->settings.follows_endpoint;
             entry->trains = peer->trains;
             entry->carries_ip = peer->settings.carries_ip;
+            entry->exit = peer->settings.exit;
             peer->published = std::move(entry);
         }
         table->peers[peer->slot] = peer->published;

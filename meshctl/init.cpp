@@ -12,6 +12,7 @@ void run(Invocation& in) {
     request.set("mesh", in.arguments.text("MESH")).set("name", in.arguments.text("--name"));
     request.set("pool", in.arguments.text("--pool")).set("subnets", in.arguments.texts("--subnet"));
     request.set("endpoints", in.arguments.texts("--endpoint"));
+    if (in.arguments.has("--exit")) request.set_flag("exit", true);
     const auto result = in.call(request);
     if (in.printed_as_json(result)) return;
     in.out << "The mesh " << printable(result["mesh"]["name"].text()) << " is made. This node is "
@@ -34,6 +35,7 @@ const Command kInit{
                  "IPv4 addresses for the mesh, such as 10.77.0.0/16 (default: one that is free here)"},
                 {"--subnet", Command::Takes::values, "PREFIX",
                  "a network behind this node that others may reach; repeatable"},
+                {"--exit", Command::Takes::flag, nullptr, "let others reach the Internet through this node"},
                 {"--endpoint", Command::Takes::values, "ADDRESS:PORT",
                  "where others reach this node, if it cannot know that itself; repeatable"}},
     .run = run,

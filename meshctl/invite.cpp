@@ -10,6 +10,7 @@ void run(Invocation& in) {
     Request request("invite");
     request.set("name", in.arguments.text("NAME")).set("subnets", in.arguments.texts("--subnet"));
     if (in.arguments.has("--admin")) request.set_flag("admin", true);
+    if (in.arguments.has("--exit")) request.set_flag("exit", true);
     if (in.arguments.has("--force")) request.set_flag("force", true);
     if (const auto text = in.arguments.text("--expires"); !text.empty()) {
         const auto expires = parse_duration(text);
@@ -44,6 +45,7 @@ const Command kInvite{
     .arguments = {{"NAME", "the new node's name"}},
     .options = {{"--subnet", Command::Takes::values, "PREFIX", "a network that the node may route; repeatable"},
                 {"--admin", Command::Takes::flag, nullptr, "let it invite and revoke, too"},
+                {"--exit", Command::Takes::flag, nullptr, "let others reach the Internet through it (meshctl exit)"},
                 {"--force", Command::Takes::flag, nullptr, "even if a --subnet lies within another node's, or around it"},
                 {"--expires", Command::Takes::value, "TIME",
                  "how long the token is good, such as 30m or 7d (default 24h)"}},

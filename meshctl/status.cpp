@@ -41,6 +41,7 @@ void run(Invocation& in) {
            << (roles.empty() ? "" : " (" + roles + ")") << '\n'
            << (subnets.empty() ? "" : "routes " + subnets + '\n')
            << "peers  " << live << " of " << peers.size() << " in session\n"
+           << (result["exit"]["node"].text().empty() ? "" : "exit   " + printable(result["exit"]["node"].text()) + ", " + printable(result["exit"]["state"].text()) + '\n')
            << "voice  " << voice_line(result["voice"], in.colour) << '\n';
     if (!result["dns"].is_null()) in.out << "dns    " << dns_line(result["dns"], in.colour) << '\n';
     for (const auto& warning : result["warnings"].elements()) {

@@ -14,6 +14,7 @@ void add_api(Methods& methods, Daemon& daemon);
 void add_membership_api(Methods& methods, Daemon& daemon);  ///< init, invite, join, revoke, stock
 void add_status_api(Methods& methods, Daemon& daemon);      ///< status, peers, members
 void add_path_api(Methods& methods, Daemon& daemon);        ///< why, netcheck
+void add_exit_api(Methods& methods, Daemon& daemon);        ///< exit, exit.set
 void add_data_api(Methods& methods, Daemon& daemon);        ///< data, data.set
 void add_voice_api(Methods& methods, Daemon& daemon);       ///< user.*, phones, calls, voice
 void add_enum_api(Methods& methods, Daemon& daemon);        ///< enum

@@ -44,6 +44,7 @@ std::int64_t seconds(Duration duration) {
 nlohmann::json peers_json(Daemon& daemon);
 nlohmann::json data_json(const LiveNode& live);
 nlohmann::json port_mappings_json(const LiveNode& live);
+nlohmann::json exit_json(const LiveNode& live);
 nlohmann::json voice_json(Daemon& daemon);
 nlohmann::json dns_json(LiveNode& live);
 /// What the DNS server has counted, into an object.

@@ -74,6 +74,7 @@ void init(Daemon& daemon, const Params& params, Answer& answer) {
         throw CallRefused("this machine's host name makes no node name", "give one with --name: letters, digits, dashes");
     }
     wish.subnets = read_subnets(params);
+    wish.exit = params.flag("exit");
     const auto pool = params.optional_text("pool");
     wish.pool = pool ? read_prefix(*pool, "address pool") : choose_pool(daemon.random(), wish.subnets);
     std::vector<net::Endpoint> advertise;
@@ -115,6 +116,7 @@ void invite(Daemon& daemon, const Params& params, Answer& answer) {
     request.name = params.text("name");
     request.subnets = read_subnets(params);
     request.admin = params.flag("admin");
+    request.exit = params.flag("exit");
     request.may_overlap = params.flag("force");
     request.valid = std::chrono::seconds(params.number_or("expires_s", 24 * 3600, 60, 365LL * 24 * 3600));
     auto& live = member(daemon);
@@ -194,9 +196,9 @@ void add_membership_api(Methods& methods, Daemon& daemon) {
                         method(daemon, given, answer);
                     });
     };
-    add("init", {"mesh", "name", "pool", "subnets", "endpoints"}, init);
+    add("init", {"mesh", "name", "pool", "subnets", "endpoints", "exit"}, init);
     add("join", {"token"}, join);
-    add("invite", {"name", "subnets", "admin", "expires_s", "force"}, invite);
+    add("invite", {"name", "subnets", "admin", "exit", "expires_s", "force"}, invite);
     add("revoke", {"name"}, revoke);
     add("stock", {"name", "public_key"}, stock);
 }

@@ -117,7 +117,8 @@ json status_json(Daemon& daemon) {
     const auto& node = live.core().node();
     const auto& self = node.self();
     json warnings = warnings_of(
-        node, {daemon.store_trouble(), ip_forwarding(), live.offered_subnets().not_allowed(node.self().says.subnets)});
+        node, {daemon.store_trouble(), ip_forwarding(), strict_interfaces(live.device().name()),
+               live.offered_subnets().not_allowed(node.self().says.subnets)});
     return {{"mesh", {{"name", node.mesh_name()}, {"id", net::to_base64(node.identity().mesh_id.view())}}},
             {"node",
              {{"name", self.says.name},
@@ -133,6 +134,7 @@ json status_json(Daemon& daemon) {
             {"peers", peers_json(daemon)},
             {"port_mappings", port_mappings_json(live)},
             {"data", data_json(live)},
+            {"exit", exit_json(live)},
             {"voice", voice_json(daemon)},
             {"dns", dns_json(live)},
             {"warnings", std::move(warnings)},

@@ -241,6 +241,7 @@ void add_api(Methods& methods, Daemon& daemon) {
     add_status_api(methods, daemon);
     add_path_api(methods, daemon);
     add_data_api(methods, daemon);
+    add_exit_api(methods, daemon);
     add_voice_api(methods, daemon);
     add_enum_api(methods, daemon);
     add_dns_api(methods, daemon);

@@ -231,6 +231,7 @@ void read_top(const Value& value, Config& out) {
          }},
         {"subnets", read_subnets},
         {"port_mapping", [](const Value& v, Config& c) { c.port_mapping = v.boolean(); }},
+        {"exit", read_exit},
         {"log", [](const Value& v, Config& c) { c.log = static_cast<LogLevel>(v.choice(kLogLevels)); }},
         {"data", read_data},
         {"voice", read_voice},

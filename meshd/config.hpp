@@ -143,6 +143,7 @@ struct Config {
     std::optional<std::vector<mesh::MappedSubnet>> subnets;  ///< `lan` and `as` are equal where it is not mapped; absent: all of
                                                              ///< the member record
     bool port_mapping = true;
+    std::string exit;  ///< the member through which this machine reaches the Internet; empty: none
     LogLevel log = LogLevel::info;
     DataConfig data;
     VoiceConfig voice;

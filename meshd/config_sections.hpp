@@ -7,6 +7,7 @@ namespace meshd {
 
 void read_trunks(const ConfigValue& value, Config& config);
 void read_streams(const ConfigValue& value, Config& config);
+void read_exit(const ConfigValue& value, Config& config);
 void read_subnets(const ConfigValue& value, Config& config);
 void read_emergency(const ConfigValue& value, Config& config);
 

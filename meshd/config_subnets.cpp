@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "mesh/bodies.hpp"
 #include "meshd/config_sections.hpp"
 
 namespace meshd {
@@ -47,6 +48,11 @@ void check_overlaps(const ConfigValue& value, const mesh::MappedSubnet& subnet, 
 }
 
 }  // namespace
+
+void read_exit(const ConfigValue& value, Config& config) {
+    if (!mesh::is_node_name(value.text())) value.must_be("the name of a node, such as \"munich\"");
+    config.exit = value.text();
+}
 
 void read_subnets(const ConfigValue& value, Config& config) {
     config.subnets.emplace();

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include "loop/interfaces.hpp"
+#include "loop/underlay_mark.hpp"
 #include "meshd/dns_service.hpp"
 #include "meshd/saved_calls.hpp"
 #include "meshd/saved_phones.hpp"
@@ -23,6 +24,7 @@ constexpr const char* kStampValue = "stamp";
 constexpr const char* kCentreValue = "centre";
 constexpr const char* kMappingSecretValue = "port mapping secret";
 constexpr std::size_t kMappingSecretBytes = 32;
+constexpr const char* kMasqueradeValue = "masquerade";  ///< there while nft may hold rules of ours
 constexpr std::string_view kPhonePrefix = "phone:";
 
 voice::Transport transport_of(const Centre& centre) {
@@ -112,6 +114,11 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     threads_ = std::make_unique<DataThreads>(underlay);
     device_ = unwrap(tun::Device::open(device_settings(config_, threads_->device_queues())));
     addressing_ = unwrap(tun::Addressing::open(device_->index()));
+    exit_routing_ = unwrap(tun::ExitRouting::open(device_->index(), loop::kUnderlayMark));
+    // What a crash has left. Only who may not touch rules at all cannot, and will make none.
+    if (const auto removed = exit_routing_->remove(); !removed) spdlog::debug("{}", removed.error().message);
+    masquerade_ = std::make_unique<Masquerade>(device_->name(), [](const std::string& why) { spdlog::error("{}", why); });
+    if (state.values.contains(kMasqueradeValue)) masquerade_->left_behind();
     watch_ = unwrap(tun::NetworkWatch::open(device_->index()));
     watch_fd_ = std::make_unique<loop::FdWatch>(loop_, watch_->fd(), [this](loop::Readiness) {
         if (watch_->take().any()) look_at_network();
@@ -174,6 +181,10 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
                                    std::move(voice), loop_.now());
     core_->node().wireguard().set_mtu(config_.mtu_bytes);
     settle_offer();
+    settle_masquerade();
+    if (!config_.exit.empty()) {
+        if (const auto done = set_exit(config_.exit); !done) spdlog::error("{}", done.error().message);
+    }
     for (const auto& [key, says] : core_->node().view().gone) gone_.insert(key);
     settle_device();
     const auto offloads = device_->offloads();
@@ -204,7 +215,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
         core_->node().add_candidate(key, cached.endpoint, mesh::Source::cache, loop_.now());
     }
     const auto not_allowed = offered_subnets_.not_allowed(core_->node().self().says.subnets);
-    for (const auto& warning : warnings_of(core_->node(), {{}, ip_forwarding(), not_allowed})) {
+    for (const auto& warning : warnings_of(core_->node(), {{}, ip_forwarding(), strict_interfaces(device_->name()), not_allowed})) {
         if (warning != standing_in_words(core_->node())) spdlog::warn("{}", warning);  // that one is told as it changes
     }
     core_->tick(loop_.now());
@@ -264,6 +275,8 @@ LiveNode::~LiveNode() {
     dns_.reset();
     port_mapping_.reset();
     discovery_.reset();
+    if (const auto removed = exit_routing_->remove(); !removed) spdlog::warn("{}", removed.error().message);
+    masquerade_.reset();
     threads_->stop();
     if (addressing_) {
         if (const auto cleared = addressing_->clear(); !cleared) spdlog::warn("{}", cleared.error().message);
@@ -416,6 +429,7 @@ void LiveNode::on_events() {
             settle_device();
         } else if (std::holds_alternative<mesh::RosterChanged>(event)) {
             if (core_->node().self().says.subnets != allowed_) settle_offer();
+            settle_masquerade();
             if (discovery_) discovery_->follow_key();
             tell_who_is_gone();
         } else if (const auto* good = std::get_if<mesh::EndpointGood>(&event)) {
@@ -625,6 +639,36 @@ void LiveNode::settle_offer() {
         }
     }
     core_->node().set_offered(std::move(offered), loop_.now());
+}
+
+/// An exit's packets of others leave with its own address; those to its own subnets, under their names here, stay as they are.
+void LiveNode::settle_masquerade() {
+    const auto& node = core_->node();
+    const bool is_exit = node.standing() == mesh::Standing::member && node.self().says.roles.has(mesh::Role::exit);
+    auto behind = allowed_;
+    for (const auto& mapped : offered_subnets_.mapped()) behind.push_back(mapped.lan);
+    masquerade_->set(is_exit, behind);
+    if (is_exit == masquerades_) return;
+    masquerades_ = is_exit;
+    Batch batch;
+    batch.values[kMasqueradeValue] = is_exit ? net::copy(net::as_bytes("1")) : net::Bytes();
+    store_.submit(std::move(batch), Durability::written);
+}
+
+net::Result<void> LiveNode::set_exit(const std::string& name) {
+    if (name.empty() != core_->node().exit().empty()) {
+        const auto done = name.empty() ? exit_routing_->remove() : exit_routing_->add();
+        if (!done) return done;
+    }
+    if (name.empty()) {
+        spdlog::info("what goes to the Internet goes there directly");
+    } else {
+        spdlog::info("what goes to the Internet goes through {}", name);
+    }
+    core_->node().set_exit(name, loop_.now());
+    toward_.clear();
+    pump();
+    return {};
 }
 
 void LiveNode::resolve_centre() {

@@ -14,6 +14,7 @@
 #include "meshd/live_discovery.hpp"
 #include "meshd/live_port_mapping.hpp"
 #include "meshd/live_streams.hpp"
+#include "meshd/masquerade.hpp"
 #include "meshd/media_thread.hpp"
 #include "meshd/name_service.hpp"
 #include "meshd/offered_subnets.hpp"
@@ -23,6 +24,7 @@
 #include "meshd/store.hpp"
 #include "tun/addressing.hpp"
 #include "tun/device.hpp"
+#include "tun/exit_routing.hpp"
 #include "tun/gateways.hpp"
 #include "tun/network_watch.hpp"
 
@@ -68,6 +70,7 @@ public:
     const SipTls* sip_tls() const { return sip_tls_.get(); }  ///< null where phones have no TLS
     bool sip_overloaded() const { return sip_ && sip_->overload().is_overloaded(); }
     const MediaThread* media() const { return media_.get(); }
+    const mesh::Node& node() const { return core_->node(); }
     const tun::Device& device() const { return *device_; }
     const OfferedSubnets& offered_subnets() const { return offered_subnets_; }
     const DataThreads& data() const { return *threads_; }
@@ -77,6 +80,8 @@ public:
     bool trains_harmful() const { return core_->node().finds_trains_harmful(); }
     /// Switches at run time, those that are given; what the kernel does not have stays off.
     void set_offloads(std::optional<bool> tun, std::optional<bool> udp);
+    /// The member through which this machine reaches the Internet, until meshd ends; empty: none. The error says what to do.
+    net::Result<void> set_exit(const std::string& name);
 
 private:
     /// What of this machine's network decides how others are reached.
@@ -105,6 +110,7 @@ private:
     std::vector<net::Prefix> attached() const;
     void set_sip_overlay();
     void settle_offer();
+    void settle_masquerade();
     void resolve_centre();
     net::IpAddress local_toward(const net::IpAddress& remote);
     void restore_calls(const std::map<std::string, net::Bytes>& values);
@@ -149,9 +155,12 @@ private:
     bool segments_wait_ = false;
     std::shared_ptr<const mesh::ForwardingTable> table_;
     std::optional<mesh::DeviceConfig> device_config_;
+    std::optional<tun::ExitRouting> exit_routing_;
+    std::unique_ptr<Masquerade> masquerade_;
     OfferedSubnets offered_subnets_;
     std::vector<net::Prefix> allowed_;  ///< subnets of the own member record, as last looked at
     std::set<net::Prefix> withdrawn_;   ///< as told
+    bool masquerades_ = false;
     std::map<net::IpAddress, net::IpAddress> toward_;  ///< until the network changes
     std::set<std::string> complained_;  ///< once each
     std::set<net::NodeKey> gone_;       ///< revoked members that have been told of

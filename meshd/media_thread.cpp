@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "loop/underlay_mark.hpp"
 #include "loop/clock.hpp"
 #include "loop/socket_address.hpp"
 
@@ -52,6 +53,7 @@ loop::FileDescriptor open_socket(std::uint16_t port) {
         length = sizeof v4;
     }
     if (!fd.is_open()) return fd;
+    loop::mark_underlay(fd.get());
     ::setsockopt(fd.get(), IPPROTO_IP, IP_TOS, &kExpeditedForwarding, sizeof kExpeditedForwarding);
     // Enough for a burst, too little for a queue that would be heard.
     const int buffer_bytes = 64 * 1024;

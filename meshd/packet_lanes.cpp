@@ -92,7 +92,7 @@ void OutboundLane::carry(const mesh::ForwardingTable& table, const tun::Offload&
     const auto header = net::parse_ip(packet);
     if (!header) return table.drops->add(mesh::Drop::bad_inner_packet);
     const auto way = mesh::find_way(table, *header, now);
-    if (way.verdict == mesh::Outbound::Verdict::drop) return;
+    if (way.verdict == mesh::Outbound::Verdict::drop || mesh::loops(table, way, *header, packet)) return;
     if (header->protocol == mesh::kTcp || header->source.is_v6()) {
         mesh::clamp_mss(packet, way.peer->mtu_bytes, offload.needs_checksum);
     }

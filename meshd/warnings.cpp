@@ -51,6 +51,20 @@ std::vector<std::string> warnings_of(const mesh::Node& node, const Surroundings&
     }
     if (!around.store_trouble.empty()) out.push_back(around.store_trouble);
     if (node.stamps_are_unstored()) out.push_back(kStampsAreUnstored);
+    if (const auto why = node.exit().empty() ? std::string() : node.no_exit(node.exit()); !why.empty()) {
+        out.push_back("what goes to the Internet should go through " + node.exit() + ", but " + why +
+                      ", so it goes nowhere: mend that, choose another with meshctl exit, or end it with meshctl exit off");
+    }
+    if (!node.exit().empty()) {
+        for (const auto& name : around.strict_interfaces) {
+            out.push_back("the kernel checks the way back strictly at " + name + ", so with an exit it drops what the other nodes " +
+                          "send: run \"sysctl -w net.ipv4.conf." + name + ".rp_filter=2\", and put it into /etc/sysctl.d/ to keep it");
+        }
+    }
+    if (node.self().says.roles.has(mesh::Role::exit)) {
+        const std::vector all4{net::Prefix(net::IpAddress::v4(0), 0)};
+        if (!around.forwarding.v4) put_forwarding(all4, true, "net.ipv4.ip_forward", out);
+    }
     for (const auto& subnet : around.subnets_not_allowed) {
         out.push_back("\"subnets\" in meshd.json names " + subnet.text() + ", which the mesh does not let this node route: " +
                       "take it out there, or have this node invited anew with --subnet " + subnet.text());

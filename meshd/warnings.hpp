@@ -13,6 +13,7 @@ namespace meshd {
 struct Surroundings {
     std::string store_trouble;  ///< why nothing can be written at present; empty: it can
     IpForwarding forwarding{};
+    std::vector<std::string> strict_interfaces = {};        ///< where answers from the Internet are dropped (rp_filter)
     std::vector<net::Prefix> subnets_not_allowed = {};  ///< in the configuration, and not in the member record
 };
 

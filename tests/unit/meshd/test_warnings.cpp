@@ -79,3 +79,15 @@ TEST_CASE("a node whose disk has been full for long warns of what a restart may 
     REQUIRE(warnings.size() == 1);
     CHECK(says(warnings[0], {"clock", "disk"}));
 }
+
+TEST_CASE("an exit that is none, and a kernel that would drop what it sends, are told with what to do") {
+    Network network(9);
+    auto& trento = network.create("trento");
+    CHECK(meshd::warnings_of(*trento.node, {{}, {}, {"eth0"}}).empty());
+    trento.node->set_exit("munich", network.now());
+    const auto warnings = meshd::warnings_of(*trento.node, {{}, {}, {"eth0"}, {*net::Prefix::parse("10.201.1.0/24")}});
+    REQUIRE(warnings.size() == 3);
+    CHECK(says(warnings[0], {"munich", "meshctl exit off"}));
+    CHECK(says(warnings[1], {"net.ipv4.conf.eth0.rp_filter=2"}));
+    CHECK(says(warnings[2], {"10.201.1.0/24", "--subnet"}));
+}

@@ -1,0 +1,178 @@
+#!/usr/bin/python3
+"""A way to the Internet through another member: whose address is seen, what stays beside the tunnel, what is left."""
+import json
+import socket
+import struct
+import threading
+
+import harness
+from network import Space, cable, wait_until
+from node import Node
+
+OUTSIDE, OUTSIDE6 = "198.51.100.80", "2001:db8:80::80"
+
+
+class ExitTest(harness.NodesTest):
+    def setUp(self):
+        super().setUp()
+        self.internet()
+
+    def space(self, name):
+        space = Space(name)
+        self.addCleanup(space.remove)
+        return space
+
+    def internet(self):
+        """laptop - home router with a LAN - internet - exit. Outside is a server that says who asked it."""
+        self.net, self.laptop_space, self.exit_space, self.lan = (self.space(name) for name in ("internet", "laptop", "exit", "lan"))
+        self.net.forward()
+        for name, space, number in (("laptop", self.laptop_space, 1), ("exit", self.exit_space, 2)):
+            cable(space, "eth0", self.net, name)
+            space.set_up("eth0", f"192.0.{number}.2/24", f"2001:db8:{number}::2/64")
+            self.net.set_up(name, f"192.0.{number}.1/24", f"2001:db8:{number}::1/64")
+            space.default_route(f"192.0.{number}.1", f"2001:db8:{number}::1")
+        cable(self.lan, "eth0", self.laptop_space, "lan0")
+        self.lan.set_up("eth0", "192.168.5.9/24")
+        self.laptop_space.set_up("lan0", "192.168.5.1/24")
+        self.net.set_up("lo", OUTSIDE + "/32", OUTSIDE6 + "/128")
+        self.exit_space.forward()
+        settings = {"mdns": False, "voice": {"enabled": False}}
+        self.nodes = {space.name: Node(space, space.name, self.programs, self.folder, settings)
+                      for space in (self.exit_space, self.laptop_space)}
+        self.exit, self.laptop = self.nodes["exit"], self.nodes["laptop"]
+        for node in self.nodes.values():
+            self.addCleanup(self.stop, node)
+            node.start()
+        self.exit.ctl("init", "lab", "--name", "exit", "--exit")
+        self.laptop.join(self.exit.invite("laptop"))
+        wait_until("the mesh", lambda: self.laptop.sessions() and self.exit.sessions(), 20)
+        self.servers = {family: self.who_am_i(address) for family, address in ((4, OUTSIDE), (6, OUTSIDE6))}
+
+    def who_am_i(self, address):
+        server = self.net.inside(lambda: socket.create_server((address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET))
+        self.addCleanup(server.close)
+
+        def serve():
+            while True:
+                try:
+                    connection, peer = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.sendall(peer[0].encode())
+
+        threading.Thread(target=serve, daemon=True).start()
+        return server.getsockname()[:2]
+
+    def seen(self, space, family=4):
+        """As whom the outside sees us; None if there is no way."""
+        def ask():
+            try:
+                with socket.create_connection(self.servers[family], 2) as connection:
+                    connection.settimeout(2)
+                    return connection.recv(100).decode()
+            except OSError:
+                return None
+        return space.inside(ask)
+
+    def rules(self):
+        return [line for version in "46" for line in self.laptop_space.ip(f"-{version}", "rule").splitlines()
+                if line.startswith(("27904:", "27905:"))]
+
+    def tables(self):
+        return [entry["table"]["name"] for entry in json.loads(self.exit_space.run("nft", "-j", "list", "tables"))["nftables"]
+                if "table" in entry]
+
+    def test_the_laptop_is_seen_as_the_exit_and_nothing_is_left_behind(self):
+        self.assertEqual(self.seen(self.laptop_space), "192.0.1.2")
+        wait_until("the rules of nft", self.tables, 10)
+        self.laptop.ctl("exit", "exit")
+        self.assertEqual(len(self.rules()), 4)
+        wait_until("the way through the exit", lambda: self.seen(self.laptop_space) == "192.0.2.2", 10)
+        self.assertEqual(self.seen(self.laptop_space, 6), "2001:db8:2::2")
+        # The LAN stays where it is, and so does the mesh.
+        self.assertEqual(self.way("192.168.5.9"), "lan0")
+        self.assertIsNotNone(self.lan.ping_ms("192.168.5.1"))
+        self.assertIsNotNone(self.laptop_space.ping_ms("192.168.5.9"))
+        self.assertIsNotNone(self.laptop_space.ping_ms(self.exit.addresses()[0]))
+        self.assertEqual(self.laptop.status()["exit"]["node"], "exit")
+
+        # A crash leaves rules that lead nowhere: the Internet is reached directly again.
+        self.laptop.crash()
+        wait_until("the way beside the mesh", lambda: self.seen(self.laptop_space) == "192.0.1.2", 5)
+        self.laptop.configure({**self.laptop.settings, "exit": "exit"})
+        self.laptop.start()
+        self.assertEqual(len(self.rules()), 4)
+        wait_until("the way through the exit again", lambda: self.seen(self.laptop_space) == "192.0.2.2", 20)
+        self.laptop.ctl("exit", "off")
+        self.assertEqual(self.rules(), [])
+        self.assertEqual(self.seen(self.laptop_space), "192.0.1.2")
+        self.laptop.ctl("exit", "exit")
+        self.laptop.stop()
+        self.assertEqual(self.rules(), [])
+        self.assertEqual(self.tables(), ["meshd-mesh0"])
+        self.exit.crash()
+        self.assertEqual(self.tables(), ["meshd-mesh0"])
+        self.exit.start()
+        self.exit.stop()
+        self.assertEqual(self.tables(), [])
+
+    def way(self, address):
+        return self.laptop_space.ip("route", "get", address).partition(" dev ")[2].partition(" ")[0]
+
+    def test_what_meshd_sends_never_enters_its_own_device(self):
+        seen, ended = [], threading.Event()
+        tap = self.laptop_space.inside(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)))
+        self.addCleanup(tap.close)
+        tap.bind(("mesh0", 0))
+        tap.settimeout(0.1)
+
+        def watch():
+            while not ended.is_set():
+                try:
+                    packet = tap.recv(70000)
+                except TimeoutError:
+                    continue
+                header = (packet[0] & 15) * 4 if packet[0] >> 4 == 4 else 40
+                protocol = packet[9] if packet[0] >> 4 == 4 else packet[6]
+                if protocol == 17 and 51820 in struct.unpack("!HH", packet[header:header + 4]):
+                    seen.append(packet)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        self.laptop.ctl("exit", "exit")
+        wait_until("the way through the exit", lambda: self.seen(self.laptop_space) == "192.0.2.2", 10)
+        # With the session gone, handshakes go where the endpoints are, also while the default route leads into the mesh.
+        self.exit.stop()
+        self.assertIsNone(self.seen(self.laptop_space))  # and nothing goes out beside the tunnel
+        self.exit.start()
+        wait_until("the way through the exit again", lambda: self.seen(self.laptop_space) == "192.0.2.2", 30)
+        ended.set()
+        watcher.join()
+        self.assertEqual(seen, [])
+        self.assertEqual(self.laptop.status()["counters"].get("drop_underlay_loop", 0), 0)
+
+    def test_a_loop_that_somebody_makes_is_cut_at_once(self):
+        self.laptop.ctl("exit", "exit")
+        wait_until("the way through the exit", lambda: self.seen(self.laptop_space) == "192.0.2.2", 10)
+        # A person's rule that knows nothing of marks.
+        for words in (("rule", "add", "priority", "100", "lookup", "27904"),):
+            self.laptop_space.ip(*words)
+        wait_until("the loop to be seen", lambda: self.laptop.status()["counters"].get("drop_underlay_loop", 0) > 0, 20)
+        self.laptop_space.ip("rule", "del", "priority", "100")
+        wait_until("the way through the exit again", lambda: self.seen(self.laptop_space) == "192.0.2.2", 30)
+
+    def test_an_exit_that_is_none_is_refused_or_told(self):
+        self.assertIsNone(self.exit.ctl("exit", "laptop", check=False))
+        self.assertIsNone(self.laptop.ctl("exit", "nobody", check=False))
+        self.laptop.configure({**self.laptop.settings, "exit": "nobody"})
+        self.laptop.stop()
+        self.laptop.start()
+        self.assertTrue(any("nobody" in warning for warning in self.laptop.status()["warnings"]))
+        self.assertIsNone(self.seen(self.laptop_space))  # what should go through it does not go elsewhere
+        self.laptop.ctl("exit", "off")
+        self.assertEqual(self.seen(self.laptop_space), "192.0.1.2")
+
+
+if __name__ == "__main__":
+    harness.main("__main__")
