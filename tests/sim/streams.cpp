@@ -5,6 +5,7 @@
 namespace sim {
 
 void Streams::dial(Host& from, const net::Endpoint& to) {
+    world_.note(from.name + " dials " + to.text());
     const auto port = next_port_;
     next_port_ = next_port_ == 60000 ? std::uint16_t{40000} : static_cast<std::uint16_t>(next_port_ + 1);
     auto transit = world_.network().send(Transport::tcp, from.station, port, to, world_.now().steady);
@@ -40,6 +41,7 @@ void Streams::accept(Host& client, std::uint16_t port, const net::Endpoint& to, 
         near->other = far;
         far->other = near;
         const auto id = near->id;
+        world_.note(client.name + " has a stream to " + server.name);
         server.stream_opened(far->id, far->remote);
         if (ends_.contains({&client, id})) client.stream_opened(id, to);
     });
@@ -101,6 +103,7 @@ void Streams::end(const Key& key) {
     if (found == ends_.end()) return;
     const auto one = found->second;
     ends_.erase(found);
+    world_.note(one->host->name + "'s stream to " + one->remote.text() + " is closed");
     if (const auto other = one->other.lock()) broken(other);
     one->host->stream_closed(one->id);
 }
