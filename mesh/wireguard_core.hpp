@@ -60,7 +60,9 @@ struct WireGuardPeer {
     // As responder.
     Tai64n greatest_stamp;
     std::optional<net::Steady> last_consumed;
-    net::Endpoint answered_to;                 ///< where the response that began `next` went
+    std::vector<net::Endpoint> answered_to;    ///< where the response that began `next` went
+    std::array<std::byte, kInitiationBytes - kMacBytes> answered{};  ///< the initiation that it answers, without mac2
+    std::array<std::byte, kResponseBytes> response{};
 
     std::shared_ptr<Session> previous, current, next;
     net::Steady newest_session = net::kNever;  ///< when the last session was derived; kNever: all keys are gone
@@ -93,6 +95,8 @@ public:
     void spread_initiation(Peer& peer, net::Steady now);
     void abandon_attempt(Peer& peer);
     void receive_initiation(net::ByteView message, const net::Endpoint& from, net::Now now);
+    /// The initiation that `next` answers came by another way, too: the response goes that way as well.
+    bool answer_again(Peer& peer, net::ByteView message, const net::Endpoint& from, net::Steady now);
     void receive_response(net::ByteView message, const net::Endpoint& from, net::Now now);
     void receive_cookie(net::ByteView message, net::Steady now);
     /// mac1; under load mac2 and the source's share too. Counts and answers what fails.

@@ -102,6 +102,7 @@ void WireGuardCore::receive_initiation(net::ByteView message, const net::Endpoin
     if (!initiation) return drops_->add(Drop::bad_handshake);
     auto* const peer = find(initiation->peer);
     if (peer == nullptr) return drops_->add(Drop::unknown_peer);
+    if (initiation->stamp == peer->greatest_stamp && answer_again(*peer, message, from, now.steady)) return;
     if (initiation->stamp <= peer->greatest_stamp) return drops_->add(Drop::stale_stamp);
     if (peer->last_consumed && now.steady - *peer->last_consumed < kInitiationInterval) {
         return drops_->add(Drop::initiation_flood);
@@ -119,11 +120,24 @@ void WireGuardCore::receive_initiation(net::ByteView message, const net::Endpoin
     begin_as_responder(*peer, std::make_shared<Session>(*keys, Session::Role::responder, index,
                                                         initiation->state.remote_index, now.steady));
     peer->newest_session = now.steady;
-    peer->answered_to = from;
+    peer->answered_to = {from};
+    std::copy_n(message.begin(), peer->answered.size(), peer->answered.begin());
+    peer->response = response;
     (void)peer->activity->received(now.steady, message.size(), false);
     (void)peer->activity->sent(now.steady, response.size(), false);
     outbox_.push_back({from, net::Bytes(response.begin(), response.end())});
     promise(*peer);
+}
+
+bool WireGuardCore::answer_again(Peer& peer, net::ByteView message, const net::Endpoint& from, net::Steady now) {
+    const bool waits = peer.next && !peer.next->confirmed() && now - *peer.last_consumed < kRekeyTimeout;
+    if (!waits || !std::equal(peer.answered.begin(), peer.answered.end(), message.begin())) return false;
+    const auto& to = peer.answered_to;
+    if (to.size() == WireGuard::kMaxCandidates || std::find(to.begin(), to.end(), from) != to.end()) return false;
+    peer.answered_to.push_back(from);
+    (void)peer.activity->sent(now, peer.response.size(), false);
+    outbox_.push_back({from, net::Bytes(peer.response.begin(), peer.response.end())});
+    return true;
 }
 
 void WireGuardCore::receive_response(net::ByteView message, const net::Endpoint& from, net::Now now) {

@@ -36,7 +36,8 @@ void WireGuardCore::promote_next(Peer& peer, net::Now now) {
     peer.current = std::move(peer.next);
     // What we sent to `answered_to` came back from there: that is a path proven both ways.
     const auto from = peer.activity->confirmed_from();
-    if (from == peer.answered_to || peer.settings.follows_endpoint || peer.endpoint.is_none()) {
+    const auto& answered = peer.answered_to;
+    if (std::find(answered.begin(), answered.end(), from) != answered.end() || peer.settings.follows_endpoint || peer.endpoint.is_none()) {
         move_endpoint(peer, from);
     } else if (from != peer.endpoint) {
         emit(Nominated{peer.settings.key, from});

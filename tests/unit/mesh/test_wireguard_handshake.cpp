@@ -107,6 +107,37 @@ TEST_CASE("a replayed initiation is dropped") {
     CHECK(pair.wire.log.size() == messages);
 }
 
+TEST_CASE("an initiation that comes by several ways is answered by each, so that one that leads both ways suffices") {
+    Pair pair;
+    const auto detour = at("198.51.100.77:7");
+    // What goes straight arrives, and its answers do not.
+    pair.wire.filter = [&](Wire::Flying& one) { return one.type() != kResponse || one.to == detour; };
+    pair.alice.wireguard.connect(pair.bob_key(), pair.wire.now);
+    pair.wire.settle();
+    REQUIRE(last_of(pair.wire, kInitiation).size() == mesh::kInitiationBytes);
+    REQUIRE(pair.alice.seen<mesh::SessionUp>().empty());
+    const auto initiation = last_of(pair.wire, kInitiation);
+    const auto sent = pair.wire.sent[kResponse];
+    pair.wire.inject(pair.bob, initiation, detour);
+    pair.wire.settle();
+    CHECK(pair.wire.sent[kResponse] == sent + 1);
+    pair.wire.inject(pair.bob, initiation, detour);  // but once
+    auto other = initiation;
+    other[8] ^= std::byte{1};
+    pair.wire.inject(pair.bob, other, at("198.51.100.78:7"));
+    pair.wire.settle();
+    CHECK(pair.wire.sent[kResponse] == sent + 1);
+    // Bounded, wherever it seems to come from.
+    for (std::uint16_t i = 0; i < 50; ++i) pair.wire.inject(pair.bob, initiation, {net::IpAddress::v4(203, 0, 113, 1), static_cast<std::uint16_t>(1000 + i)});
+    pair.wire.settle();
+    CHECK(pair.wire.sent[kResponse] <= static_cast<int>(mesh::WireGuard::kMaxCandidates));
+    // And the answer that came round completes the handshake.
+    pair.wire.inject(pair.alice, last_of(pair.wire, kResponse), pair.bob.endpoint);
+    pair.wire.settle();
+    CHECK(pair.alice.seen<mesh::SessionUp>().size() == 1);
+    CHECK(pair.bob.seen<mesh::SessionUp>().size() == 1);
+}
+
 TEST_CASE("a replayed response answers nothing") {
     Pair pair;
     pair.connect();
