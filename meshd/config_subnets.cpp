@@ -9,16 +9,16 @@ namespace {
 
 constexpr std::size_t kMaxSubnets = 32;  // a member record allows no more
 
-mesh::MappedSubnet& last(Config& config) { return config.subnets->back(); }
+mesh::MappedSubnet& last_subnet(Config& config) { return config.subnets->back(); }
 
 /// {"lan": "192.168.1.0/24", "as": "10.201.1.0/24"}, or the prefix alone.
 void read_subnet(const ConfigValue& value, Config& config) {
     static constexpr auto kKeys = std::to_array<ConfigValue::Key>({
-        {"lan", [](const ConfigValue& v, Config& c) { last(c).lan = v.prefix(); }},
-        {"as", [](const ConfigValue& v, Config& c) { last(c).as = v.prefix(); }},
+        {"lan", [](const ConfigValue& v, Config& c) { last_subnet(c).lan = v.prefix(); }},
+        {"as", [](const ConfigValue& v, Config& c) { last_subnet(c).as = v.prefix(); }},
     });
     config.subnets->emplace_back();
-    auto& subnet = last(config);
+    auto& subnet = last_subnet(config);
     if (value.is_text()) {
         subnet.lan = subnet.as = value.prefix();
     } else {
@@ -58,7 +58,7 @@ void read_subnets(const ConfigValue& value, Config& config) {
     config.subnets.emplace();
     for (const auto& entry : value.list(0, kMaxSubnets)) {
         read_subnet(entry, config);
-        check_overlaps(entry, last(config), std::span(*config.subnets).first(config.subnets->size() - 1));
+        check_overlaps(entry, last_subnet(config), std::span(*config.subnets).first(config.subnets->size() - 1));
     }
 }
 
