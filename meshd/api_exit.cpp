@@ -19,7 +19,7 @@ json exit_json(const LiveNode& live) {
 
 namespace {
 
-void set(Daemon& daemon, const Params& params, Answer& answer) {
+void set_exit(Daemon& daemon, const Params& params, Answer& answer) {
     auto& live = member(daemon);
     const auto name = params.text_or("node", "");
     if (!name.empty()) {
@@ -38,7 +38,7 @@ void add_exit_api(Methods& methods, Daemon& daemon) {
         answer.result(exit_json(member(daemon)));
     });
     methods.add("exit.set", Access::change, {"node"},
-                [&daemon](const Params& given, const loop::Credentials&, Answer& answer) { set(daemon, given, answer); });
+                [&daemon](const Params& given, const loop::Credentials&, Answer& answer) { set_exit(daemon, given, answer); });
 }
 
 }  // namespace meshd
