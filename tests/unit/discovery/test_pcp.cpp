@@ -11,7 +11,7 @@ namespace pcp = discovery::pcp;
 
 namespace {
 
-net::IpAddress address(const char* text) { return *net::IpAddress::parse(text); }
+net::IpAddress ip(const char* text) { return *net::IpAddress::parse(text); }
 
 net::Bytes bytes(std::string_view spaced_hex) {
     std::string hex;
@@ -33,7 +33,7 @@ constexpr const char* kMapSuccess =
 }  // namespace
 
 TEST_CASE("a MAP request is as RFC 6887 figures 2 and 9 draw it") {
-    const pcp::MapRequest request{address("192.168.1.7"), nonce(), 51820, {address("5.6.7.8"), 54321, 0}, 7200};
+    const pcp::MapRequest request{ip("192.168.1.7"), nonce(), 51820, {ip("5.6.7.8"), 54321, 0}, 7200};
     CHECK(net::to_hex(pcp::encode(request)) == net::to_hex(bytes("02 01 0000 00001c20 00000000000000000000ffff c0a80107"
                                                                  "a0a1a2a3a4a5a6a7a8a9aaab 11 000000 ca6c d431"
                                                                  "00000000000000000000ffff 05060708")));
@@ -44,7 +44,7 @@ TEST_CASE("a MAP request is as RFC 6887 figures 2 and 9 draw it") {
     CHECK(net::to_hex(pcp::encode(any)) == net::to_hex(bytes("02 01 0000 00000000 00000000000000000000ffff c0a80107"
                                                              "a0a1a2a3a4a5a6a7a8a9aaab 11 000000 ca6c 0000"
                                                              "00000000000000000000ffff 00000000")));
-    any.client = address("2001:db8::7");
+    any.client = ip("2001:db8::7");
     CHECK(net::to_hex(pcp::encode(any)) == net::to_hex(bytes("02 01 0000 00000000 20010db8000000000000000000000007"
                                                              "a0a1a2a3a4a5a6a7a8a9aaab 11 000000 ca6c 0000"
                                                              "00000000000000000000000000000000")));
@@ -59,7 +59,7 @@ TEST_CASE("a MAP response is read as RFC 6887 figures 3 and 10 draw it") {
     REQUIRE(response->map);
     CHECK(response->map->nonce == nonce());
     CHECK(response->map->internal_port == 51820);
-    CHECK(response->map->external == net::Endpoint{address("5.6.7.8"), 54321, 0});
+    CHECK(response->map->external == net::Endpoint{ip("5.6.7.8"), 54321, 0});
 
     const auto announce = pcp::parse(bytes("02 80 00 00 00000000 00000007 000000000000000000000000"));
     REQUIRE(announce);
@@ -109,7 +109,7 @@ TEST_CASE("NAT-PMP's messages are as RFC 6886 sections 3.2 and 3.3 draw them") {
     const auto told = nat_pmp::parse(bytes("00 80 0000 00000064 05060708"));
     REQUIRE(told);
     CHECK(told->epoch_s == 100);
-    CHECK(std::get<nat_pmp::Address>(told->says).address == address("5.6.7.8"));
+    CHECK(std::get<nat_pmp::Address>(told->says).address == ip("5.6.7.8"));
     const auto mapped = nat_pmp::parse(bytes("00 81 0000 00000064 ca6c d431 00000e10"));
     REQUIRE(mapped);
     const auto& map = std::get<nat_pmp::Map>(mapped->says);

@@ -12,7 +12,7 @@ namespace {
 const net::Endpoint kGateway{net::IpAddress::v4(192, 168, 1, 1), 1900, 0};
 constexpr const char* kConnection = "urn:schemas-upnp-org:service:WANIPConnection:1";
 
-net::ByteView bytes(std::string_view text) { return net::as_bytes(text); }
+net::ByteView wire(std::string_view text) { return net::as_bytes(text); }
 std::string text(const net::Bytes& some) { return std::string(net::as_text(some)); }
 
 std::string found_at(const std::string& location) {
@@ -34,7 +34,7 @@ std::string fault(int code) {
     return http("<s:Envelope><s:Body><s:Fault><detail><UPnPError><errorCode>" + std::to_string(code) +
                 "</errorCode></UPnPError></detail></s:Fault></s:Body></s:Envelope>", 500);
 }
-std::string address(const std::string& is = "5.6.7.8") {
+std::string external_address(const std::string& is = "5.6.7.8") {
     return http("<s:Envelope><s:Body><u:GetExternalIPAddressResponse xmlns:u=\"x\"><NewExternalIPAddress>" + is +
                 "</NewExternalIPAddress></u:GetExternalIPAddressResponse></s:Body></s:Envelope>");
 }
@@ -57,14 +57,14 @@ struct Client {
     /// What it asks for is answered so; the request, in text.
     std::string answer(const std::string& with) {
         const auto exchange = asked();
-        CHECK(client.answered(exchange.id, bytes(with), false, now));
+        CHECK(client.answered(exchange.id, wire(with), false, now));
         return text(exchange.request);
     }
-    void find(const std::string& location = "http://192.168.1.1:5000/rootDesc.xml") { client.receive(bytes(found_at(location)), kGateway, now); }
+    void find(const std::string& location = "http://192.168.1.1:5000/rootDesc.xml") { client.receive(wire(found_at(location)), kGateway, now); }
     void map() {
         find();
         answer(http(description()));
-        answer(address());
+        answer(external_address());
         answer(http("<ok/>"));
         REQUIRE(client.mapping());
     }
@@ -86,10 +86,10 @@ TEST_CASE("a port is mapped by search, description, address and AddPortMapping")
     CHECK(text(exchange.request) == "GET /rootDesc.xml HTTP/1.1\r\nHost: 192.168.1.1:5000\r\nConnection: close\r\n\r\n");
     const auto whole = http(description());
     for (const std::size_t part : {std::size_t{0}, std::size_t{30}, whole.size() - 1}) {
-        CHECK_FALSE(it.client.answered(exchange.id, bytes(whole).first(part), false, it.now));
+        CHECK_FALSE(it.client.answered(exchange.id, wire(whole).first(part), false, it.now));
     }
-    CHECK(it.client.answered(exchange.id, bytes(whole), false, it.now));
-    const auto asked = it.answer(address());
+    CHECK(it.client.answered(exchange.id, wire(whole), false, it.now));
+    const auto asked = it.answer(external_address());
     CHECK_THAT(asked, Contains("POST /ctl/IPConn HTTP/1.1\r\n") && Contains("SOAPAction: \"" + std::string(kConnection) + "#GetExternalIPAddress\""));
     const auto mapped = it.answer(http("<ok/>"));
     CHECK_THAT(mapped, Contains("<NewExternalPort>51820</NewExternalPort><NewProtocol>UDP</NewProtocol><NewInternalPort>51820</NewInternalPort>"
@@ -102,7 +102,7 @@ TEST_CASE("a port is mapped by search, description, address and AddPortMapping")
 
     // Looked after every quarter of an hour, without a new search: another address is found out.
     it.after(15min);
-    it.answer(address("5.6.7.9"));
+    it.answer(external_address("5.6.7.9"));
     it.answer(http("<ok/>"));
     CHECK(it.client.mapping()->external.text() == "5.6.7.9:51820");
     CHECK(it.client.mapping()->until == it.now.steady + 1h);
@@ -123,25 +123,25 @@ TEST_CASE("descriptions and answers come in many shapes") {
 
     bool broken = false;
     const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    const auto put_together = upnp::parse_http(bytes(chunked + "3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n"), false, broken);
+    const auto put_together = upnp::parse_http(wire(chunked + "3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n"), false, broken);
     REQUIRE(put_together);
     CHECK(put_together->body == "abc0123456789");
-    CHECK_FALSE(upnp::parse_http(bytes(chunked + "3\r\nab"), false, broken));
+    CHECK_FALSE(upnp::parse_http(wire(chunked + "3\r\nab"), false, broken));
     CHECK_FALSE(broken);
     for (const auto& [what, ended] : {std::pair{chunked + "xyz\r\n", false}, {chunked + "3\r\nab", true}, {std::string("SSH-2.0-x\r\n\r\n"), false},
                                       {std::string("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"), true}, {std::string(9000, 'x'), false}}) {
         broken = false;
-        CHECK_FALSE(upnp::parse_http(bytes(what), ended, broken));
+        CHECK_FALSE(upnp::parse_http(wire(what), ended, broken));
         CHECK(broken);
     }
-    const auto until_end = upnp::parse_http(bytes("HTTP/1.0 200 OK\r\n\r\nabc"), true, broken);
+    const auto until_end = upnp::parse_http(wire("HTTP/1.0 200 OK\r\n\r\nabc"), true, broken);
     REQUIRE(until_end);
     CHECK(until_end->body == "abc");
 }
 
 TEST_CASE("nobody but the gateway is spoken to, whoever answers and wherever it sends us") {
     Client it;
-    it.client.receive(bytes(found_at("http://192.168.1.9:80/x")), {net::IpAddress::v4(192, 168, 1, 9), 1900, 0}, it.now);
+    it.client.receive(wire(found_at("http://192.168.1.9:80/x")), {net::IpAddress::v4(192, 168, 1, 9), 1900, 0}, it.now);
     it.find("http://192.168.1.9:80/x");
     it.find("http://gateway.example/x");
     it.find("https://192.168.1.1/x");
@@ -160,7 +160,7 @@ TEST_CASE("a gateway that gives no leases maps for good, and one whose port is t
     Client it;
     it.find();
     it.answer(http(description()));
-    it.answer(address());
+    it.answer(external_address());
     it.answer(fault(725));
     CHECK_THAT(it.answer(fault(718)), Contains("<NewLeaseDuration>0</NewLeaseDuration>"));
     for (int i = 0; i < 3; ++i) CHECK_THAT(it.answer(fault(718)), !Contains("<NewExternalPort>51820</NewExternalPort>"));
@@ -172,7 +172,7 @@ TEST_CASE("a gateway that gives no leases maps for good, and one whose port is t
     Client refused;
     refused.find();
     refused.answer(http(description()));
-    refused.answer(address());
+    refused.answer(external_address());
     for (int i = 0; i < 5; ++i) refused.answer(fault(718));
     CHECK_FALSE(refused.client.take_exchange());
     CHECK_THAT(refused.client.trouble(), Contains("error 718"));
@@ -185,8 +185,8 @@ TEST_CASE("a service that is not connected is passed over for the next") {
     two.insert(two.find("<device>"), "<service><serviceType>urn:schemas-upnp-org:service:WANPPPConnection:1</serviceType>"
                                      "<controlURL>/ppp</controlURL></service>");
     it.answer(http(two));
-    CHECK_THAT(it.answer(address("0.0.0.0")), Contains("POST /ctl/IPConn "));
-    CHECK_THAT(it.answer(address()), Contains("POST /ppp "));
+    CHECK_THAT(it.answer(external_address("0.0.0.0")), Contains("POST /ctl/IPConn "));
+    CHECK_THAT(it.answer(external_address()), Contains("POST /ppp "));
     CHECK_THAT(it.answer(http("<ok/>")), Contains("POST /ppp "));
     CHECK(it.client.mapping());
 }
@@ -215,7 +215,7 @@ TEST_CASE("a gateway that has begun anew at another port is searched for again a
     CHECK(it.client.take_datagrams().size() == 2);
     it.find("http://192.168.1.1:6000/rootDesc.xml");
     it.answer(http(description()));
-    it.answer(address());
+    it.answer(external_address());
     it.answer(http("<ok/>"));
     CHECK(it.client.mapping()->until == it.now.steady + 1h);
     CHECK(it.client.trouble().empty());
@@ -225,7 +225,7 @@ TEST_CASE("an answer that is late, endless, or of another exchange is given up")
     Client it;
     it.find();
     const auto first = it.asked();
-    CHECK(it.client.answered(first.id + 1, bytes(http(description())), false, it.now));
+    CHECK(it.client.answered(first.id + 1, wire(http(description())), false, it.now));
     CHECK_FALSE(it.client.take_exchange());
     CHECK(it.client.answered(first.id, net::Bytes(UpnpClient::kLargestAnswerBytes + 1, std::byte{'x'}), false, it.now));
     CHECK_THAT(it.client.trouble(), Contains("does not answer"));
@@ -235,7 +235,7 @@ TEST_CASE("an answer that is late, endless, or of another exchange is given up")
     const auto asked = slow.asked();
     slow.after(5s);
     CHECK_THAT(slow.client.trouble(), Contains("does not answer"));
-    CHECK(slow.client.answered(asked.id, bytes(http(description())), false, slow.now));
+    CHECK(slow.client.answered(asked.id, wire(http(description())), false, slow.now));
     CHECK_FALSE(slow.client.take_exchange());
 
     Client stops;
@@ -261,11 +261,11 @@ TEST_CASE("UPnP is tried where PCP is in vain, and only behind a private address
     CHECK(open.report(now).trouble == "the gateway speaks neither PCP nor NAT-PMP");
     mapping.unreachable(pcp, now);
     CHECK(mapping.take_datagrams().size() == 2);
-    mapping.receive(bytes(found_at("http://192.168.1.1:5000/x")), kGateway, now);
-    for (const auto& answer : {http(description()), address(), http("<ok/>")}) {
+    mapping.receive(wire(found_at("http://192.168.1.1:5000/x")), kGateway, now);
+    for (const auto& answer : {http(description()), external_address(), http("<ok/>")}) {
         const auto exchange = mapping.take_exchange();
         REQUIRE(exchange);
-        CHECK(mapping.answered(exchange->id, bytes(answer), false, now));
+        CHECK(mapping.answered(exchange->id, wire(answer), false, now));
     }
     REQUIRE(mapping.external());
     CHECK(mapping.external()->text() == "5.6.7.8:51820");

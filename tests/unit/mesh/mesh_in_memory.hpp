@@ -10,6 +10,9 @@
 
 namespace mesh::testing {
 
+/// The address that `text` writes, which must be one.
+inline net::IpAddress address(const char* text) { return *net::IpAddress::parse(text); }
+
 using namespace std::chrono_literals;
 
 /// One machine: its node (or none, or a newcomer's Joiner) and its disk.

@@ -11,7 +11,6 @@ using namespace mesh::testing;
 namespace {
 
 net::Prefix prefix(const char* text) { return *net::Prefix::parse(text); }
-net::IpAddress address(const char* text) { return *net::IpAddress::parse(text); }
 
 bool has(const std::vector<net::Prefix>& some, const char* text) {
     return std::find(some.begin(), some.end(), prefix(text)) != some.end();

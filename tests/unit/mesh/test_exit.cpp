@@ -8,8 +8,6 @@ using namespace mesh::testing;
 
 namespace {
 
-net::IpAddress address(const char* text) { return *net::IpAddress::parse(text); }
-
 net::Bytes packet(const net::IpAddress& from, const net::IpAddress& to, std::uint16_t from_port = 1000, std::uint16_t to_port = 53) {
     net::Writer out;
     if (to.is_v4()) {

@@ -13,7 +13,7 @@ net::TunnelKey tunnel_key(const Machine& machine) { return public_key(machine.id
 net::NodeKey node_key(const Machine& machine) { return machine.node->key(); }
 
 /// Says something in its own session, as a changed meshd could. Gives the bytes of the IP packet.
-std::size_t say(Network& network, Machine& from, const Machine& to, const Frame& frame, std::size_t pad_to = 0) {
+std::size_t slip_in(Network& network, Machine& from, const Machine& to, const Frame& frame, std::size_t pad_to = 0) {
     const auto before = from.bytes_to[to.endpoint.address];
     from.node->wireguard().send(tunnel_key(to), encode(frame, pad_to), network.now());
     from.node->tick(network.now());
@@ -71,7 +71,7 @@ TEST_CASE("who asks for probes at a stranger pays a fourth of what the stranger 
                     punch.candidates.push_back({{kVictim, static_cast<std::uint16_t>(1000 * port + i)}, 0});
                 }
                 const auto before = three.munich->sent_bytes;
-                say(three.network, *three.munich, *three.trento, punch, padding);
+                slip_in(three.network, *three.munich, *three.trento, punch, padding);
                 paid += three.munich->sent_bytes - before;
                 three.network.run(every);
             }
@@ -120,7 +120,7 @@ TEST_CASE("what is passed on for one member has a rate, and a member without the
             Relayed flood;
             flood.member = node_key(trento);
             flood.message = message(1000);
-            say(network, munich, relay, flood);
+            slip_in(network, munich, relay, flood);
             network.run(1ms);
         }
         const auto passed = relay.bytes_to[trento.endpoint.address] - before;
@@ -135,7 +135,7 @@ TEST_CASE("nothing is passed on a second time, to its sender, to nobody's, or if
     Three three(723);
     const auto refuses = [&](Relayed frame) {
         const auto refused = three.refused(*three.trento), sent = three.trento->bytes_to[three.london->endpoint.address];
-        say(three.network, *three.munich, *three.trento, frame);
+        slip_in(three.network, *three.munich, *three.trento, frame);
         three.network.run(50ms);
         CHECK(three.refused(*three.trento) == refused + 1);
         CHECK(three.trento->bytes_to[three.london->endpoint.address] < sent + 150);  // there may have been a ping
@@ -176,7 +176,7 @@ TEST_CASE("a frame that comes through a relay cannot ask to be passed on, so not
     Relayed outer;
     outer.member = node_key(*three.london);
     outer.message = caught.front();
-    say(three.network, *three.munich, *three.trento, outer);
+    slip_in(three.network, *three.munich, *three.trento, outer);
     three.network.run(50ms);
     CHECK(three.refused(*three.london) == refused + 1);
 }
@@ -190,7 +190,7 @@ TEST_CASE("a relay that delivers floods of handshakes in others' names makes us 
         flood.member = node_key(*three.london);
         flood.message = net::Bytes(kInitiationBytes);
         flood.message[0] = std::byte{1};
-        say(three.network, *three.munich, *three.trento, flood);
+        slip_in(three.network, *three.munich, *three.trento, flood);
         three.network.run(1ms);
     }
     CHECK(three.trento->node->wireguard().drops().get(Drop::rate_limited) >= limited + 1000 - 60 - 20 * 2);
@@ -205,7 +205,7 @@ TEST_CASE("an answer that claims to have seen us at a virtual endpoint or at non
         hello.nonce = 5;
         hello.wall = net::unix_seconds(three.network.now().wall);
         hello.observed = lie;
-        say(three.network, *three.munich, *three.trento, hello);
+        slip_in(three.network, *three.munich, *three.trento, hello);
         three.network.run(2s);
         CHECK(three.trento->node->own_endpoints() == before);
     }

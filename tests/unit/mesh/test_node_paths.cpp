@@ -15,9 +15,9 @@ net::Bytes packet(const net::IpAddress& from, const net::IpAddress& to, std::uin
     return out.take();
 }
 
-struct Pair : Network {
+struct PathsPair : Network {
     Machine &trento, &munich;
-    explicit Pair(std::uint64_t seed, InviteRequest request = {}) : Network(seed), trento(create("trento")), munich(invite_and_join(trento, "munich", std::move(request))) {
+    explicit PathsPair(std::uint64_t seed, InviteRequest request = {}) : Network(seed), trento(create("trento")), munich(invite_and_join(trento, "munich", std::move(request))) {
         REQUIRE(run_until([&] { return all_up({"trento", "munich"}); }, 10s));
         run(2s);
     }
@@ -33,7 +33,7 @@ struct Pair : Network {
 }  // namespace
 
 TEST_CASE("packets pass between members by their overlay addresses, both ways") {
-    Pair pair(50);
+    PathsPair pair(50);
     CHECK(pair.reaches(pair.trento, pair.munich));
     CHECK(pair.reaches(pair.munich, pair.trento));
     pair.run(600s);  // over several rekeys
@@ -44,7 +44,7 @@ TEST_CASE("packets pass between members by their overlay addresses, both ways") 
 }
 
 TEST_CASE("a packet from an address that is not its sender's is dropped") {
-    Pair pair(51);
+    PathsPair pair(51);
     pair.munich.packets.clear();
     pair.trento.node->send_ip(packet(net::IpAddress::v4(10, 73, 9, 9), pair.munich.node->self().says.addresses[1], 1), pair.now());
     pair.drain(pair.trento);
@@ -55,7 +55,7 @@ TEST_CASE("a packet from an address that is not its sender's is dropped") {
 TEST_CASE("a subnet behind a member is routed to it once it offers it") {
     InviteRequest request;
     request.subnets = {*net::Prefix::parse("192.168.7.0/24")};
-    Pair pair(52, request);
+    PathsPair pair(52, request);
     const auto routes = pair.trento.node->device().routes;
     CHECK(std::find(routes.begin(), routes.end(), request.subnets[0]) != routes.end());
     pair.munich.packets.clear();
@@ -71,7 +71,7 @@ TEST_CASE("a subnet behind a member is routed to it once it offers it") {
 }
 
 TEST_CASE("a peer that vanishes is noticed within ten seconds, and found again soon after it is back") {
-    Pair pair(53);
+    PathsPair pair(53);
     bool cut = true;
     pair.passes = [&](const auto&, const auto&) { return !cut; };
     CHECK(pair.run_until([&] { return !pair.trento.node->is_up(pair.munich.node->key()); }, 10s));
@@ -82,7 +82,7 @@ TEST_CASE("a peer that vanishes is noticed within ten seconds, and found again s
 }
 
 TEST_CASE("a short cut of three seconds brings no peer down") {
-    Pair pair(54);
+    PathsPair pair(54);
     bool cut = true;
     pair.passes = [&](const auto&, const auto&) { return !cut; };
     pair.run(3s);
@@ -93,7 +93,7 @@ TEST_CASE("a short cut of three seconds brings no peer down") {
 }
 
 TEST_CASE("a node that crashes and starts again has its roster and its peers back within two seconds") {
-    Pair pair(55);
+    PathsPair pair(55);
     const auto before = pair.munich.node->roster().summary();
     pair.crash(pair.munich);
     pair.run(3s);
@@ -105,7 +105,7 @@ TEST_CASE("a node that crashes and starts again has its roster and its peers bac
 }
 
 TEST_CASE("a node whose clock stepped back a year comes up all the same") {
-    Pair pair(56);
+    PathsPair pair(56);
     pair.crash(pair.munich);
     pair.run(3s);
     // Its own stamps are ahead on the disk; the network's clock is everybody's here, so the stored one is moved instead.
@@ -116,7 +116,7 @@ TEST_CASE("a node whose clock stepped back a year comes up all the same") {
 }
 
 TEST_CASE("members whose disks are full for more than an hour stay up, and come up after a restart") {
-    Pair pair(64);
+    PathsPair pair(64);
     pair.trento.disk_works = pair.munich.disk_works = false;
     pair.run(75min);
     CHECK(pair.all_up({"trento", "munich"}));
@@ -133,7 +133,7 @@ TEST_CASE("members whose disks are full for more than an hour stay up, and come 
 }
 
 TEST_CASE("a node that says goodbye is gone for the others at once") {
-    Pair pair(57);
+    PathsPair pair(57);
     const auto munich = pair.munich.node->key();
     pair.munich.node->leave(pair.now());
     pair.drain(pair.munich);
@@ -142,7 +142,7 @@ TEST_CASE("a node that says goodbye is gone for the others at once") {
 }
 
 TEST_CASE("a peer that moves to another address is followed once the path is proven") {
-    Pair pair(58);
+    PathsPair pair(58);
     pair.munich.endpoint.address = net::IpAddress::v4(203, 0, 113, 9);
     pair.munich.node->set_local_endpoints({pair.munich.endpoint}, pair.now());
     CHECK(pair.run_until([&] { return pair.reaches(pair.trento, pair.munich); }, 3s));
@@ -184,7 +184,7 @@ TEST_CASE("a newcomer reaches a member that has never heard of it, on a LAN with
 }
 
 TEST_CASE("a bootstrap address without a key is tried with every member") {
-    Pair pair(61);
+    PathsPair pair(61);
     pair.crash(pair.munich);
     pair.crash(pair.trento);
     // Both have moved, and what they knew of each other is wrong.
@@ -234,7 +234,7 @@ TEST_CASE("a partition heals, and what was changed on both sides is everywhere")
 }
 
 TEST_CASE("an idle pair of nodes is quiet") {
-    Pair pair(62);
+    PathsPair pair(62);
     pair.run(30s);
     const auto before = pair.trento.sent_bytes;
     pair.run(600s);
@@ -242,7 +242,7 @@ TEST_CASE("an idle pair of nodes is quiet") {
 }
 
 TEST_CASE("state that names another node is a clear error, never an empty roster") {
-    Pair pair(63);
+    PathsPair pair(63);
     auto stranger = *pair.munich.identity;
     stranger.node_secret = make_node_secret(pair.munich.random);
     CHECK_THROWS_WITH(Node(stranger, pair.munich.stored(), {}, pair.munich.random, {}, pair.now()), Catch::Contains("does not name this node"));
@@ -273,7 +273,7 @@ TEST_CASE("an answer that comes after its peer was given up wakes nobody") {
 }
 
 TEST_CASE("what comes by a virtual endpoint comes out with its checksum, though it was left to the receiver") {
-    Pair pair(65);
+    PathsPair pair(65);
     auto& wireguard = pair.trento.node->wireguard();
     const auto& there = pair.munich.node->self().says;
     wireguard.allow_aes(there.tunnel_key);

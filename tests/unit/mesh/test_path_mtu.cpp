@@ -11,8 +11,8 @@ constexpr std::size_t kMost = 1420;
 constexpr auto kPatience = 200ms;
 
 /// A path that carries packets up to a size, and its two ends.
-struct Path {
-    explicit Path(std::size_t largest) : carries(largest) { mtu.start(at, kMost, now); }
+struct MtuPath {
+    explicit MtuPath(std::size_t largest) : carries(largest) { mtu.start(at, kMost, now); }
 
     /// Lets time pass, answering what arrives after a round trip of 20 ms. True once settled.
     bool run(net::Duration span) {
@@ -59,7 +59,7 @@ struct Path {
 }  // namespace
 
 TEST_CASE("a path that takes what the device asks for is settled by one probe, in one round trip") {
-    Path path(kMost);
+    MtuPath path(kMost);
     CHECK(path.mtu.mtu_bytes() == 0);
     CHECK(path.run(20ms));
     CHECK(path.mtu.mtu_bytes() == kMost);
@@ -69,7 +69,7 @@ TEST_CASE("a path that takes what the device asks for is settled by one probe, i
 TEST_CASE("a smaller path's size is found to the byte within six seconds, at the cost of a few dozen packets") {
     for (const std::size_t size : {236u, 237u, 300u, 516u, 940u, 1064u, 1220u, 1380u, 1418u, 1419u}) {
         CAPTURE(size);
-        Path path(size);
+        MtuPath path(size);
         CHECK(path.run(6s));
         CHECK(path.mtu.mtu_bytes() == size);
         CHECK(path.sent < 130);
@@ -79,7 +79,7 @@ TEST_CASE("a smaller path's size is found to the byte within six seconds, at the
 TEST_CASE("a path's size is found although every tenth packet is lost") {
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
         CAPTURE(seed);
-        Path path(1064);
+        MtuPath path(1064);
         path.random = net::SeededRandom(seed);
         path.loss_percent = 10;
         CHECK(path.run(10s));
@@ -88,27 +88,27 @@ TEST_CASE("a path's size is found although every tenth packet is lost") {
 }
 
 TEST_CASE("what this machine itself refuses costs no waiting") {
-    Path path(1064);
+    MtuPath path(1064);
     path.refuses = 1065;
     CHECK(path.run(200ms));
     CHECK(path.mtu.mtu_bytes() == 1064);
 }
 
 TEST_CASE("a path that answers no probe at all is judged by none") {
-    Path path(0);
+    MtuPath path(0);
     CHECK(path.run(10s));
     CHECK(path.mtu.mtu_bytes() == 0);
 }
 
 TEST_CASE("a size known to be too large is used no longer than until the first ladder is answered") {
-    Path path(1064);
+    MtuPath path(1064);
     REQUIRE_FALSE(path.run(1200ms));
     CHECK(path.mtu.mtu_bytes() >= 900);
     CHECK(path.mtu.mtu_bytes() <= 1064);
 }
 
 TEST_CASE("a path that nobody uses is left in peace") {
-    Path path(1064);
+    MtuPath path(1064);
     REQUIRE(path.run(6s));
     const auto sent = path.sent;
     path.run(24h);
@@ -116,7 +116,7 @@ TEST_CASE("a path that nobody uses is left in peace") {
 }
 
 TEST_CASE("a path in use that stops taking its size is noticed, and its new size found") {
-    Path path(kMost);
+    MtuPath path(kMost);
     REQUIRE(path.run(1s));
     path.carries = 1064;
     path.traffic += 10'000;
@@ -125,7 +125,7 @@ TEST_CASE("a path in use that stops taking its size is noticed, and its new size
 }
 
 TEST_CASE("a path in use is looked at again after ten minutes, and a larger size found") {
-    Path path(1064);
+    MtuPath path(1064);
     REQUIRE(path.run(6s));
     for (const std::size_t size : {1300u, 1420u}) {
         CAPTURE(size);
@@ -139,7 +139,7 @@ TEST_CASE("a path in use is looked at again after ten minutes, and a larger size
 }
 
 TEST_CASE("a path in use that stays as it is costs little") {
-    Path path(1064);
+    MtuPath path(1064);
     REQUIRE(path.run(6s));
     const auto before = path.sent_bytes;
     for (int i = 0; i < 240; ++i) {
@@ -151,7 +151,7 @@ TEST_CASE("a path in use that stays as it is costs little") {
 }
 
 TEST_CASE("the network's word that a packet was too big is looked into at once") {
-    Path path(kMost);
+    MtuPath path(kMost);
     REQUIRE(path.run(1s));
     path.carries = 1064;
     path.mtu.told_too_big(1064, path.now);
@@ -160,7 +160,7 @@ TEST_CASE("the network's word that a packet was too big is looked into at once")
 }
 
 TEST_CASE("a lie that a packet was too big changes nothing, and many of them cost little") {
-    Path path(kMost);
+    MtuPath path(kMost);
     REQUIRE(path.run(1s));
     const auto before = path.sent;
     for (int i = 0; i < 1000; ++i) {
@@ -172,7 +172,7 @@ TEST_CASE("a lie that a packet was too big changes nothing, and many of them cos
 }
 
 TEST_CASE("another path is begun anew, the same one keeps what was found") {
-    Path path(1064);
+    MtuPath path(1064);
     REQUIRE(path.run(6s));
     path.mtu.stop();
     CHECK(path.mtu.next_deadline() == net::kNever);
@@ -184,7 +184,7 @@ TEST_CASE("another path is begun anew, the same one keeps what was found") {
 }
 
 TEST_CASE("answers that nothing was asked for are ignored") {
-    Path path(1064);
+    MtuPath path(1064);
     const auto probe = path.mtu.tick(path.now, kPatience, 0, path.random).at(0);
     path.mtu.acknowledged(probe.token, probe.bytes - 1, path.now);
     path.mtu.acknowledged(probe.token + 1, probe.bytes, path.now);

@@ -10,7 +10,6 @@ using namespace mesh::testing;
 namespace {
 
 net::Prefix prefix(const char* text) { return *net::Prefix::parse(text); }
-net::IpAddress address(const char* text) { return *net::IpAddress::parse(text); }
 
 net::Bytes packet(const char* from, const char* to) {
     net::Writer out;

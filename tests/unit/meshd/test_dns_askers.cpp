@@ -6,12 +6,6 @@ using namespace mesh::testing;
 using meshd::may_ask;
 using meshd::may_ask_numbers;
 
-namespace {
-
-net::IpAddress address(std::string_view text) { return *net::IpAddress::parse(text); }
-
-}  // namespace
-
 TEST_CASE("members and their LANs may ask DNS in the overlay, and only offices who has which number") {
     Network network(1);
     auto& trento = network.create("trento");

@@ -10,7 +10,7 @@ namespace {
 
 net::Prefix prefix(const char* text) { return *net::Prefix::parse(text); }
 
-std::string refusal(const std::string& subnets) {
+std::string subnets_refusal(const std::string& subnets) {
     try {
         (void)meshd::parse_config("{\n\"subnets\": " + subnets + "}", "meshd.json");
     } catch (const meshd::ConfigError& error) {
@@ -35,15 +35,15 @@ TEST_CASE("subnets are plain, or mapped to another name of the same length") {
 
 TEST_CASE("subnets that cannot be mapped are refused by their line") {
     using Catch::Contains;
-    CHECK_THAT(refusal(R"([{"lan": "192.168.1.0/24", "as": "10.201.0.0/16"}])"), Contains("meshd.json:2") && Contains("one length"));
-    CHECK_THAT(refusal(R"([{"lan": "192.168.1.0/24", "as": "fd00::/24"}])"), Contains("one IP version"));
-    CHECK_THAT(refusal(R"([{"lan": "192.168.1.0/24"}])"), Contains("both \"lan\" and \"as\""));
-    CHECK_THAT(refusal(R"([{"lan": "192.168.1.0/24", "to": "10.0.0.0/24"}])"), Contains("subnets[0].to"));
-    CHECK_THAT(refusal(R"(["0.0.0.0/0"])"), Contains("\"exit\""));
-    CHECK_THAT(refusal("[\n\"10.1.0.0/16\",\n\"10.1.2.0/24\"]"), Contains("meshd.json:4") && Contains("10.1.2.0/24 overlaps 10.1.0.0/16"));
-    CHECK_THAT(refusal(R"([{"lan": "10.1.0.0/24", "as": "10.2.0.0/24"}, {"lan": "10.2.0.0/24", "as": "10.3.0.0/24"}])"), Contains("overlaps"));
-    CHECK_THAT(refusal(R"([{"lan": "10.1.0.0/24", "as": "10.2.0.0/24"}, {"lan": "10.4.0.0/24", "as": "10.2.0.0/24"}])"), Contains("overlaps"));
-    CHECK_THAT(refusal(R"([7])"), Contains("subnets"));
+    CHECK_THAT(subnets_refusal(R"([{"lan": "192.168.1.0/24", "as": "10.201.0.0/16"}])"), Contains("meshd.json:2") && Contains("one length"));
+    CHECK_THAT(subnets_refusal(R"([{"lan": "192.168.1.0/24", "as": "fd00::/24"}])"), Contains("one IP version"));
+    CHECK_THAT(subnets_refusal(R"([{"lan": "192.168.1.0/24"}])"), Contains("both \"lan\" and \"as\""));
+    CHECK_THAT(subnets_refusal(R"([{"lan": "192.168.1.0/24", "to": "10.0.0.0/24"}])"), Contains("subnets[0].to"));
+    CHECK_THAT(subnets_refusal(R"(["0.0.0.0/0"])"), Contains("\"exit\""));
+    CHECK_THAT(subnets_refusal("[\n\"10.1.0.0/16\",\n\"10.1.2.0/24\"]"), Contains("meshd.json:4") && Contains("10.1.2.0/24 overlaps 10.1.0.0/16"));
+    CHECK_THAT(subnets_refusal(R"([{"lan": "10.1.0.0/24", "as": "10.2.0.0/24"}, {"lan": "10.2.0.0/24", "as": "10.3.0.0/24"}])"), Contains("overlaps"));
+    CHECK_THAT(subnets_refusal(R"([{"lan": "10.1.0.0/24", "as": "10.2.0.0/24"}, {"lan": "10.4.0.0/24", "as": "10.2.0.0/24"}])"), Contains("overlaps"));
+    CHECK_THAT(subnets_refusal(R"([7])"), Contains("subnets"));
 }
 
 TEST_CASE("a subnet is withdrawn while the network that it was is gone or has no carrier") {

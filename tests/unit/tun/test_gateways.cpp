@@ -9,7 +9,7 @@ using tun::Gateway;
 
 namespace {
 
-net::IpAddress address(const char* text) { return *net::IpAddress::parse(text); }
+net::IpAddress ip(const char* text) { return *net::IpAddress::parse(text); }
 
 sockaddr socket_address(const char* text) {
     sockaddr_in value{};
@@ -52,14 +52,14 @@ TEST_CASE("the gateway is the next hop of the default route that is used") {
 
     const auto index = [](const auto& device) { return static_cast<std::uint32_t>(device->index()); };
     change_default(SIOCADDRT, "192.168.2.1", 600, "wlan0");
-    CHECK(*default_gateways(mesh->index()) == std::vector{Gateway{address("192.168.2.1"), index(wlan)}});
+    CHECK(*default_gateways(mesh->index()) == std::vector{Gateway{ip("192.168.2.1"), index(wlan)}});
     change_default(SIOCADDRT, "192.168.1.1", 100, "lan0");
-    CHECK(*default_gateways(mesh->index()) == std::vector{Gateway{address("192.168.1.1"), index(lan)}});
+    CHECK(*default_gateways(mesh->index()) == std::vector{Gateway{ip("192.168.1.1"), index(lan)}});
 
     // One into the mesh is not by a gateway that maps anything, nor is one that has none.
     change_default(SIOCADDRT, "10.77.0.9", 10, "mesh0");
     change_default(SIOCADDRT, nullptr, 20, "wlan0");
-    CHECK(*default_gateways(mesh->index()) == std::vector{Gateway{address("192.168.1.1"), index(lan)}});
+    CHECK(*default_gateways(mesh->index()) == std::vector{Gateway{ip("192.168.1.1"), index(lan)}});
     change_default(SIOCDELRT, "192.168.1.1", 100, "lan0");
-    CHECK(*default_gateways(mesh->index()) == std::vector{Gateway{address("192.168.2.1"), index(wlan)}});
+    CHECK(*default_gateways(mesh->index()) == std::vector{Gateway{ip("192.168.2.1"), index(wlan)}});
 }
