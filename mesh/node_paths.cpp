@@ -194,7 +194,10 @@ void Node::switch_to(PeerLink& peer, const net::Endpoint& to, std::string_view w
     wireguard_.set_endpoint(peer.tunnel_key, to);
     const auto* const path = peer.paths.find(to);
     if (path != nullptr) peer.rtt = path->rtt;
+    // Where another waits to take a subnet over, a way that was proven before the silence began gives no time anew.
+    const auto silent_since = peer.unanswered_since;
     peer.answered();
+    if (peer.backed_up && (path == nullptr || path->proven < silent_since)) peer.unanswered_since = silent_since;
     peer.next_ping = std::min(peer.next_ping, now.steady + PeerLink::kMostPatience);
     find_mtu(peer, now);
     watch_trains(peer, now);

@@ -80,6 +80,9 @@ class MeshTest(harness.NodesTest):
         a, b = nodes.values()
         restless = b.space.start(["sh", "-c", "while :; do ip addr add 10.99.0.1/32 dev lo; ip addr del 10.99.0.1/32 dev lo; done"],
                                  f"{self.folder}/logs/restless.log")
+        # What it finds at its end must be what it found at its start.
+        for device, address in (("lo", "10.99.0.1/32"), ("eth0", "10.0.0.77/24")):
+            self.addCleanup(b.space.ip, "addr", "flush", "dev", device, "to", address)
         self.addCleanup(restless.kill)
         b.space.ip("addr", "del", "10.0.0.2/24", "dev", "eth0")
         b.space.ip("addr", "add", "10.0.0.77/24", "dev", "eth0")
