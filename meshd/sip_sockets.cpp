@@ -178,7 +178,7 @@ void SipSockets::accepted(std::unique_ptr<loop::Stream> stream, voice::Side side
     connection.stream->start(events_of(id));
 }
 
-SipSockets::OfOneAddress SipSockets::allowance(const net::IpAddress& address) const {
+SipSockets::Allowance SipSockets::allowance(const net::IpAddress& address) const {
     const auto phones = events_.phones_at ? events_.phones_at(address) : 0;
     return {std::min(kMaxOfOneAddress + kOfOnePhone * phones, kMaxConnections - kConnectionsLeft),
             std::min(kMaxHandshakesOfOneAddress + phones, kMaxHandshakes - kHandshakesLeft)};
@@ -189,14 +189,16 @@ bool SipSockets::make_room(const net::IpAddress& address, std::size_t most_of_it
     const bool it_has_enough = known != connections_of_.end() && known->second.connections >= most_of_it;
     if (!it_has_enough && connections_.size() < kMaxConnections) return true;
     const auto now = loop_.now().steady;
-    if (now < no_room_until_) return false;
+    // An address that fills its own room keeps nobody else out of his.
+    auto& no_room_until = it_has_enough ? known->second.no_room_until : no_room_until_;
+    if (now < no_room_until) return false;
     const Connection* silent = nullptr;
     for (const auto& [id, connection] : connections_) {
         if (connection.ours || connection.given_up || (it_has_enough && connection.flow.remote.address != address)) continue;
         if (connection.used + idle_ <= now && (silent == nullptr || connection.used < silent->used)) silent = &connection;
     }
     if (silent == nullptr) {
-        no_room_until_ = now + std::min<net::Duration>(kLookForSilentEvery, idle_);
+        no_room_until = now + std::min<net::Duration>(kLookForSilentEvery, idle_);
         return false;
     }
     ++counters_.idle_connections;

@@ -95,6 +95,7 @@ public:
 private:
     struct OfOneAddress {
         std::size_t connections = 0, handshakes = 0;
+        net::Steady no_room_until = net::Steady::min();  ///< none of its own has been silent for long enough before that
     };
     struct Connection {
         voice::Flow flow;
@@ -113,8 +114,11 @@ private:
         std::unique_ptr<loop::TcpListener> tcp;
     };
     std::unique_ptr<Door> open(const net::Endpoint& local, voice::Side side);
+    struct Allowance {
+        std::size_t connections = 0, handshakes = 0;
+    };
     /// What that address may have at most now.
-    OfOneAddress allowance(const net::IpAddress& address) const;
+    Allowance allowance(const net::IpAddress& address) const;
     /// Whether there is room for one more of that address; the one that has been silent longest may have given way.
     bool make_room(const net::IpAddress& address, std::size_t most_of_it);
     void accepted(std::unique_ptr<loop::Stream> stream, voice::Side side, voice::Transport transport);
@@ -166,7 +170,7 @@ private:
     std::shared_ptr<const loop::TlsContext> tls_others_;
     std::string tls_trouble_;
     std::size_t handshakes_ = 0;
-    net::Steady no_room_until_ = net::Steady::min();  ///< nobody has been silent for long enough before that
+    net::Steady no_room_until_ = net::Steady::min();  ///< nobody at all has been silent for long enough before that
     std::uint64_t next_connection_ = 1;
     voice::Overload overload_;
     loop::Timer look_timer_;

@@ -136,6 +136,37 @@ TEST_CASE("where an address has as many connections as it may the one that was s
     CHECK(sockets.counters().refused_connections == 1);
 }
 
+TEST_CASE("an address that asks in vain for more than its room keeps no other from having its silent ones give way") {
+    Fixture f;
+    f.watchdog.after(60s);
+    const auto idle = 3s;
+    std::map<net::IpAddress, std::size_t> heard;
+    const auto port = some_port(f.loop);
+    meshd::SipSockets sockets(f.loop, port, {[&](const voice::Flow& flow, net::ByteView) { ++heard[flow.remote.address]; }, nullptr,
+                                             [](const voice::Flow&, voice::FlowFailure) {}, nullptr},
+                              idle);
+    std::vector<std::unique_ptr<loop::Stream>> phones;
+    const auto come = [&](const net::IpAddress& from) {
+        phones.push_back(loop::Stream::connect_tcp(f.loop, {kPhone, port, 0}, {nullptr, nullptr, [](const loop::Closed&) {}, nullptr}, {}, from));
+        phones.back()->write(net::as_bytes(kOptions));
+    };
+    const auto most = meshd::SipSockets::kMaxOfOneAddress;
+    for (std::size_t i = 0; i < most; ++i) come(kPhone);
+    f.run_until([&] { return heard[kPhone] == most; });
+    const auto silent_since = f.loop.now().steady;
+    loop::Timer later{f.loop, [] {}};
+    later.at(silent_since + idle);
+    f.run_until([&] { return f.loop.now().steady >= silent_since + idle; });
+    for (std::size_t i = 0; i < most; ++i) come(kStranger);
+    f.run_until([&] { return heard[kStranger] == most; });
+    come(kStranger);
+    come(kPhone);
+    f.run_until([&] { return heard[kPhone] == most + 1 || sockets.counters().refused_connections == 2; });
+    CHECK(heard[kPhone] == most + 1);
+    CHECK(sockets.counters().refused_connections == 1);
+    CHECK(sockets.counters().idle_connections == 1);
+}
+
 TEST_CASE("what says that it is from the mesh is taken from the mesh's device only") {
     Fixture f;
     const auto drawn = static_cast<std::uint8_t>(f.port % 250 + 1);
