@@ -15,7 +15,6 @@ constexpr net::Duration kFirstWaitNatPmp = 250ms;
 constexpr unsigned kTriesNatPmp = 9;
 // Whatever a gateway says, it hears from us at most this often (RFC 6887 section 11.2.1).
 constexpr net::Duration kLeastBetween = 4s;
-constexpr net::Duration kLongestLifetime = 24h;  // section 15
 constexpr net::Duration kLeastRefusal = 30s, kLongestRefusal = 30min;
 constexpr net::Duration kOtherVersion = 30min;   // section 9
 constexpr net::Duration kAnnounceWithin = 5s;    // section 14.1.3
@@ -43,7 +42,6 @@ net::Duration PcpClient::until_renewal(net::Duration left) {
 
 void PcpClient::ask(net::Now now) {
     state_ = State::asking;
-    asked_ = now.steady;
     sent_ = 0;
     address_ = {};
     send(now);
@@ -68,6 +66,7 @@ void PcpClient::send(net::Now now) {
         wait_ = sent_ == 0 ? kFirstWaitNatPmp : 2 * wait_;
     }
     ++sent_;
+    sent_at_ = now.steady;
     if (mapping_ && protocol_ == Protocol::pcp) wait_ = until_renewal(mapping_->until - now.steady);
     next_ = now.steady + wait_;
 }
@@ -128,13 +127,14 @@ void PcpClient::ask_again(net::Now now) {
     if (state_ == State::releasing || ended_) return;
     if (state_ == State::asking) sent_ = 0;
     refusals_ = 0;
-    next_ = std::min(next_, std::max(now.steady, asked_ + kLeastBetween));
+    next_ = std::min(next_, std::max(now.steady, sent_at_ + kLeastBetween));
 }
 
 void PcpClient::succeeded(const net::Endpoint& external, std::uint32_t lifetime_s, net::Now now) {
     if (external.port == 0 || external.is_none()) return refused("the gateway gave no endpoint", kLeastRefusal, now);
     if (lifetime_s == 0) return refused("the gateway gave a mapping that is over at once", kLeastRefusal, now);
-    const auto lifetime = std::min<net::Duration>(std::chrono::seconds(lifetime_s), kLongestLifetime);
+    // No longer than was asked for: what is no good, whoever gave it, is found out in that time.
+    const auto lifetime = std::min<net::Duration>(std::chrono::seconds(lifetime_s), kLifetime);
     state_ = State::idle;
     mapping_ = Mapping{external, now.steady + lifetime};
     trouble_.clear();
@@ -163,16 +163,23 @@ void PcpClient::receive(net::ByteView datagram, const net::Endpoint& from, net::
     }
 }
 
+void PcpClient::announced(net::ByteView datagram, const net::Endpoint& from, net::Now now) {
+    if (from != settings_.gateway || ended_ || datagram.empty()) return;
+    if (datagram.front() == std::byte{0}) {
+        if (!settings_.local.is_v4()) return;
+        if (const auto response = nat_pmp::parse(datagram)) heard_announcement(*response, now);
+    } else if (const auto response = pcp::parse(datagram)) {
+        heard_announcement(*response, now);
+    }
+}
+
 void PcpClient::heard_pcp(const pcp::Response& response, net::Now now) {
     if (response.version != pcp::kVersion) {
         if (response.result != pcp::Result::unsupported_version || state_ != State::asking) return;
         answered_ = true;
         return refused(std::string(text(response.result)), kOtherVersion, now);
     }
-    if (!response.map) {
-        if (response.result == pcp::Result::success) heard_epoch(response.epoch_s, true, now);
-        return;
-    }
+    if (!response.map) return heard_announcement(response, now);
     if (protocol_ != Protocol::pcp || response.map->nonce != settings_.nonce || response.map->internal_port != settings_.port) return;
     switch (state_) {
         case State::idle: return;  // late, or a copy
@@ -180,7 +187,7 @@ void PcpClient::heard_pcp(const pcp::Response& response, net::Now now) {
         case State::asking: break;
     }
     answered_ = true;
-    heard_epoch(response.epoch_s, false, now);
+    epoch_ = Epoch{response.epoch_s, now.steady};
     if (response.result == pcp::Result::success) return succeeded(response.map->external, response.lifetime_s, now);
     refused(std::string(text(response.result)), std::chrono::seconds(response.lifetime_s), now);
 }
@@ -193,11 +200,7 @@ void PcpClient::heard_nat_pmp(const nat_pmp::Response& response, net::Now now) {
         if (protocol_ == Protocol::nat_pmp && map != nullptr && map->internal_port == settings_.port) ended_ = true;
         return;
     }
-    if (state_ == State::idle) {  // its announcement that it has begun anew, or has another address (section 3.2.1)
-        if (protocol_ != Protocol::nat_pmp || address == nullptr || response.result != Result::success) return;
-        if (mapping_ && mapping_->external.address != address->address) epoch_.reset();
-        return heard_epoch(response.epoch_s, true, now);
-    }
+    if (state_ == State::idle) return heard_announcement(response, now);
     answered_ = true;
     if (protocol_ == Protocol::pcp) {
         // RFC 6887 appendix A: it refuses our version in its own words. Or it has told its address, which PCP never asks.
@@ -208,7 +211,7 @@ void PcpClient::heard_nat_pmp(const nat_pmp::Response& response, net::Now now) {
     }
     if (response.result != Result::success) return refused(std::string(text(response.result)), kLeastRefusal, now);
     if (address != nullptr && address_.is_none()) {
-        heard_epoch(response.epoch_s, false, now);
+        epoch_ = Epoch{response.epoch_s, now.steady};
         if (address->address.is_none() || address->address.is_unspecified()) {
             return refused("the gateway has no connection itself", kLeastRefusal, now);
         }
@@ -220,15 +223,28 @@ void PcpClient::heard_nat_pmp(const nat_pmp::Response& response, net::Now now) {
     }
 }
 
-/// Of an announcement: a gateway that has begun anew has lost our mapping; one that had been silent speaks.
-void PcpClient::heard_epoch(std::uint32_t epoch_s, bool announced, net::Now now) {
-    const auto before = std::exchange(epoch_, Epoch{epoch_s, now.steady});
-    if (!announced || state_ == State::releasing) return;
-    const auto passed_s = before ? std::chrono::duration_cast<std::chrono::seconds>(now.steady - before->at).count() : 0;
-    if (before && mapping_ && pcp::epoch_goes_on(before->said_s, epoch_s, passed_s)) return;
-    // Not all its clients at once, and not as often as somebody may announce.
+/// It has begun anew, and so has lost our mapping; or it had been silent, and speaks (RFC 6887 section 14.1.3).
+void PcpClient::heard_announcement(const pcp::Response& response, net::Now now) {
+    if (response.version != pcp::kVersion || response.map || response.result != pcp::Result::success) return;
+    if (!mapping_ || !epoch_goes_on(response.epoch_s, now)) ask_soon(now);
+}
+
+/// Likewise, or it has another address (RFC 6886 section 3.2.1).
+void PcpClient::heard_announcement(const nat_pmp::Response& response, net::Now now) {
+    const auto* const address = std::get_if<nat_pmp::Address>(&response.says);
+    if (protocol_ != Protocol::nat_pmp || address == nullptr || response.result != nat_pmp::Result::success) return;
+    if (!mapping_ || mapping_->external.address != address->address || !epoch_goes_on(response.epoch_s, now)) ask_soon(now);
+}
+
+bool PcpClient::epoch_goes_on(std::uint32_t epoch_s, net::Now now) const {
+    return epoch_ && pcp::epoch_goes_on(epoch_->said_s, epoch_s, std::chrono::duration_cast<std::chrono::seconds>(now.steady - epoch_->at).count());
+}
+
+/// Not all its clients at once, and not as often as somebody may announce.
+void PcpClient::ask_soon(net::Now now) {
+    if (state_ == State::releasing) return;
     const auto soon = now.steady + net::Duration(static_cast<std::int64_t>(random_.below(kAnnounceWithin.count())));
-    next_ = std::min(next_, std::max(soon, asked_ + kLeastBetween));
+    next_ = std::min(next_, std::max(soon, sent_at_ + kLeastBetween));
     if (state_ == State::asking) sent_ = 0;
 }
 

@@ -43,6 +43,9 @@ public:
 
     /// From whomever: what is not from the gateway, or answers nothing, is passed over.
     void receive(net::ByteView datagram, const net::Endpoint& from, net::Now now);
+    /// What came to the port of announcements, where anybody may write what is heard by all. A gateway that has begun anew
+    /// says so there: it is asked then, and no more is believed of it than its answer to that.
+    void announced(net::ByteView datagram, const net::Endpoint& from, net::Now now);
     /// The network says that nobody listens there.
     void unreachable(net::Now now);
     /// At once, though no more often than a gateway is ever asked; what stands stands until it answers.
@@ -75,7 +78,10 @@ private:
     void refused(std::string why, net::Duration wait, net::Now now);
     void heard_pcp(const pcp::Response& response, net::Now now);
     void heard_nat_pmp(const nat_pmp::Response& response, net::Now now);
-    void heard_epoch(std::uint32_t epoch_s, bool announced, net::Now now);
+    void heard_announcement(const pcp::Response& response, net::Now now);
+    void heard_announcement(const nat_pmp::Response& response, net::Now now);
+    void ask_soon(net::Now now);
+    bool epoch_goes_on(std::uint32_t epoch_s, net::Now now) const;
     net::Duration spread(net::Duration about);
     net::Duration until_renewal(net::Duration left);
 
@@ -84,7 +90,7 @@ private:
     Protocol protocol_ = Protocol::pcp;
     State state_ = State::idle;
     net::Steady next_{};            ///< idle: when to ask; else: when to send again
-    net::Steady asked_{};           ///< when the last exchange began
+    net::Steady sent_at_{};         ///< when the last request left
     net::Steady release_until_{};
     net::Duration wait_{};          ///< for an answer to what was sent last
     unsigned sent_ = 0;             ///< in this exchange
@@ -96,7 +102,7 @@ private:
         std::uint32_t said_s = 0;
         net::Steady at{};
     };
-    std::optional<Epoch> epoch_;
+    std::optional<Epoch> epoch_;    ///< of its last answer to a request
     std::optional<Mapping> mapping_;
     std::string trouble_;
     std::vector<GatewayDatagram> outbox_;

@@ -45,6 +45,11 @@ void PortMapping::receive(net::ByteView datagram, const net::Endpoint& from, net
     tick(now);
 }
 
+void PortMapping::announced(net::ByteView datagram, const net::Endpoint& from, net::Now now) {
+    pcp_.announced(datagram, from, now);
+    tick(now);
+}
+
 void PortMapping::unreachable(const net::Endpoint& to, net::Now now) {
     if (to.address == settings_.gateway.address && to.port == pcp::kServerPort) pcp_.unreachable(now);
     tick(now);

@@ -35,6 +35,8 @@ public:
     PortMapping(Settings settings, net::Random& random, net::Now now);
 
     void receive(net::ByteView datagram, const net::Endpoint& from, net::Now now);
+    /// What came to PCP's port of announcements: anybody near may have written it.
+    void announced(net::ByteView datagram, const net::Endpoint& from, net::Now now);
     /// The network says that nobody listens where our datagrams went to.
     void unreachable(const net::Endpoint& to, net::Now now);
     /// Something near has changed: the gateway may be another one under the same address.

@@ -15,6 +15,7 @@ public:
     std::uint8_t refuses_with = 0;           ///< a result code for every request
     std::uint32_t refusal_s = 60;
     std::uint32_t longest_s = 3600;
+    std::uint32_t adds_s = 0;                ///< to every lifetime that it tells
     net::IpAddress external = *net::IpAddress::parse("5.6.7.8");
     net::Steady up_since{};
 
@@ -36,6 +37,9 @@ public:
     }
     net::Bytes announcement(net::Steady now) const {
         return net::Writer().u8(2).u8(128).u16be(0).u32be(0).u32be(epoch(now)).zeros(12).take();
+    }
+    net::Bytes address_announcement(net::Steady now) const {
+        return net::Writer().u8(0).u8(128).u16be(0).u32be(epoch(now)).bytes(external.bytes()).take();
     }
     bool maps(std::uint16_t port, net::Steady now) const {
         const auto found = held.find(port);
@@ -66,7 +70,7 @@ private:
         const std::uint8_t result = refuses_with != 0 ? refuses_with : foreign ? 2 : 0;
         const auto lifetime_s = result != 0 ? refusal_s : std::min(wanted_s, longest_s);
         const auto external_port = result != 0 ? suggested : give(port, nonce, suggested, lifetime_s, now);
-        return net::Writer().u8(2).u8(0x81).u8(0).u8(result).u32be(lifetime_s).u32be(epoch(now)).zeros(12)
+        return net::Writer().u8(2).u8(0x81).u8(0).u8(result).u32be(lifetime_s + adds_s).u32be(epoch(now)).zeros(12)
             .bytes(nonce).u8(17).zeros(3).u16be(port).u16be(external_port).zeros(10).u16be(0xffff).bytes(external.bytes()).take();
     }
     net::Bytes nat_pmp(unsigned opcode, net::Reader& in, net::Steady now) {
@@ -76,7 +80,7 @@ private:
         const auto lifetime_s = std::min(in.u32be(), longest_s);
         const auto external_port = refuses_with != 0 ? std::uint16_t{0} : give(port, {}, suggested, lifetime_s, now);
         return net::Writer().u8(0).u8(129).u16be(refuses_with).u32be(epoch(now)).u16be(port)
-            .u16be(external_port).u32be(lifetime_s).take();
+            .u16be(external_port).u32be(lifetime_s + adds_s).take();
     }
     std::uint16_t give(std::uint16_t port, const net::Bytes& nonce, std::uint16_t suggested, std::uint32_t lifetime_s, net::Steady now) {
         if (lifetime_s == 0) {
@@ -111,7 +115,9 @@ public:
         out.nonce.fill(std::byte{7});
         return out;
     }
-    void tell(net::Bytes bytes, net::Duration delay = {}) { wire_.push_back({now + delay, std::move(bytes)}); }
+    void tell(net::Bytes bytes, net::Duration delay = {}) { wire_.push_back({now + delay, std::move(bytes), false}); }
+    /// To the port of announcements: whoever says so.
+    void announce(net::Bytes bytes) { wire_.push_back({now, std::move(bytes), true}); }
 
     /// Lets time pass for so long, with whatever is due in between.
     void run(discovery::PcpClient& client, net::Duration how_long) {
@@ -135,8 +141,11 @@ public:
                     continue;
                 }
                 const auto bytes = std::move(wire_[i].bytes);
+                const bool announced = wire_[i].announced;
                 wire_.erase(wire_.begin() + static_cast<std::ptrdiff_t>(i));
-                client.receive(bytes, {*net::IpAddress::parse(Gateway::kAddress), 5351, 0}, at());
+                const net::Endpoint from{*net::IpAddress::parse(Gateway::kAddress), 5351, 0};
+                if (announced) client.announced(bytes, from, at());
+                else client.receive(bytes, from, at());
             }
             client.tick(at());
         }
@@ -148,6 +157,7 @@ private:
     struct Flying {
         net::Steady at;
         net::Bytes bytes;
+        bool announced = false;
     };
     net::SeededRandom random_;
     std::vector<Flying> wire_;

@@ -96,13 +96,15 @@ TEST_CASE("over a line that loses and delays, a mapping comes and never ends") {
 }
 
 TEST_CASE("a gateway that has begun anew maps again: at once if it says so, at the next renewal if it does not") {
+    const bool pcp = GENERATE(true, false);
     Line line;
+    line.gateway.speaks_pcp = pcp;
     PcpClient client(line.settings(), line.random(), line.at());
     line.run(client, 10min);
     line.gateway.restart(line.now);
     CHECK_FALSE(line.gateway.maps(51820, line.now));
     SECTION("it says so") {
-        line.tell(line.gateway.announcement(line.now));
+        line.announce(pcp ? line.gateway.announcement(line.now) : line.gateway.address_announcement(line.now));
         line.run(client, 5s);
         CHECK(line.gateway.maps(51820, line.now));
     }
@@ -113,19 +115,87 @@ TEST_CASE("a gateway that has begun anew maps again: at once if it says so, at t
 }
 
 TEST_CASE("an announcement of a gateway that has kept everything changes nothing, and a flood of lies little") {
+    const bool pcp = GENERATE(true, false);
     Line line;
+    line.gateway.speaks_pcp = pcp;
     PcpClient client(line.settings(), line.random(), line.at());
     line.run(client, 10min);
+    const auto announcement = [&] { return pcp ? line.gateway.announcement(line.now) : line.gateway.address_announcement(line.now); };
     const auto requests = line.gateway.requests;
-    line.tell(line.gateway.announcement(line.now));
+    line.announce(announcement());
     line.run(client, 1min);
     CHECK(line.gateway.requests == requests);
-    for (int i = 0; i < 10000; ++i) {
-        line.gateway.up_since = line.now - std::chrono::seconds(line.random().below(100000));
-        line.tell(line.gateway.announcement(line.now));
-        line.run(client, 10ms);
+    const auto up_since = line.gateway.up_since;
+    const auto of_one_exchange = pcp ? 1U : 2U;
+    SECTION("of times") {
+        for (int i = 0; i < 10000; ++i) {
+            line.gateway.up_since = line.now - std::chrono::seconds(line.random().below(100000));
+            line.announce(announcement());
+            line.gateway.up_since = up_since;
+            line.run(client, 10ms);
+        }
+        CHECK(line.gateway.requests - requests <= of_one_exchange * (100 / 4 + 1));
     }
-    CHECK(line.gateway.requests - requests <= 100 / 4 + 1);
+    SECTION("while it is silent") {
+        line.loss_percent = 100;
+        line.run(client, 2h);
+        const auto sent = line.sent.size();
+        for (int i = 0; i < 10000; ++i) {
+            line.announce(announcement());
+            line.run(client, 10ms);
+        }
+        CHECK(line.sent.size() - sent <= 2 * (100 / 4 + 1));
+    }
+    SECTION("one lie, and it is asked itself; that it has kept everything is believed of its own answer") {
+        line.gateway.up_since = line.now;
+        const auto lie = announcement();
+        line.gateway.up_since = up_since;
+        line.announce(lie);
+        line.run(client, 5s);
+        CHECK(line.gateway.requests == requests + of_one_exchange);
+        line.announce(announcement());
+        line.run(client, 1min);
+        CHECK(line.gateway.requests == requests + of_one_exchange);
+    }
+}
+
+TEST_CASE("at the port of announcements no answer to a request is heard") {
+    Line line;
+    const auto answer_of_pcp = net::Writer().u8(2).u8(0x81).u16be(0).u32be(600).u32be(1).zeros(12).bytes(net::Bytes(12, std::byte{7})).u8(17).zeros(3)
+                                   .u16be(51820).u16be(666).zeros(10).u16be(0xffff).bytes(line.gateway.external.bytes()).take();
+    const auto address = line.gateway.address_announcement(line.now);
+    const auto answer_of_nat_pmp = net::Writer().u8(0).u8(129).u16be(0).u32be(1).u16be(51820).u16be(666).u32be(0xffffffff).take();
+    PcpClient client(line.settings(), line.random(), line.at());
+    SECTION("while it is asked") {}
+    SECTION("when it has answered") { line.run(client, 1s); }
+    SECTION("while NAT-PMP is spoken") {
+        line.gateway.speaks_pcp = false;
+        line.run(client, 1s);
+        REQUIRE(client.mapping());
+        line.run(client, client.next_deadline() - line.now - 1ms);
+        line.loss_percent = 100;
+        line.run(client, 2ms);  // it is asked for its address anew
+    }
+    const auto before = client.mapping();
+    const auto protocol = client.protocol();
+    for (const auto& lie : {answer_of_pcp, address, answer_of_nat_pmp, net::Writer().u8(0).u8(128).u16be(1).u32be(1).take()}) {
+        client.announced(lie, endpoint("192.168.1.1:5351"), line.at());
+    }
+    CHECK(client.mapping() == before);
+    CHECK(client.protocol() == protocol);
+    CHECK(client.trouble().empty());
+}
+
+TEST_CASE("no mapping is believed for longer than it was asked for") {
+    for (const bool pcp : {true, false}) {
+        Line line;
+        line.gateway.speaks_pcp = pcp;
+        line.gateway.adds_s = 1000000;
+        PcpClient client(line.settings(), line.random(), line.at());
+        line.run(client, 1s);
+        REQUIRE(client.mapping());
+        CHECK(client.mapping()->until <= line.now + PcpClient::kLifetime);
+    }
 }
 
 TEST_CASE("what is refused is asked for again when the gateway thinks so, within half an hour, and said in words") {
