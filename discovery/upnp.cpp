@@ -11,6 +11,7 @@ namespace {
 constexpr std::uint16_t kSearchPort = 1900;
 constexpr std::size_t kLongestUrl = 1024;
 constexpr std::size_t kLongestHeader = 8192;
+constexpr std::size_t kLongestTag = 256;
 constexpr std::string_view kScheme = "http://";
 
 /// The value of a header field, in what stands before the body.
@@ -29,16 +30,19 @@ bool is_path(std::string_view text) {
     return std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7f'; });
 }
 
-/// An element's inside, and where it ends; nullopt if there is none from `at` on.
+/// An element's inside, and where it ends; nullopt if there is none from `at` on. In one pass, whatever stands there: what
+/// begins with '<' and is no tag by then, or has another '<' in it, is none.
 struct Inside {
     std::string_view text;
     std::size_t end = 0;
 };
 std::optional<Inside> inside(std::string_view xml, std::string_view name, std::size_t at) {
     for (at = xml.find('<', at); at != std::string_view::npos; at = xml.find('<', at + 1)) {
-        const auto close = xml.find('>', at);
-        if (close == std::string_view::npos) return std::nullopt;
-        auto tag = xml.substr(at + 1, close - at - 1);
+        auto tag = xml.substr(at + 1, kLongestTag + 1);
+        const auto length = tag.find_first_of("<>");
+        if (length == std::string_view::npos || tag[length] == '<') continue;
+        const auto close = at + 1 + length;
+        tag = tag.substr(0, length);
         tag = tag.substr(0, tag.find_first_of(" \t\r\n/"));
         if (tag.substr(tag.find(':') == std::string_view::npos ? 0 : tag.find(':') + 1) != name) continue;
         const auto ending = "</" + std::string(tag) + ">";
@@ -133,6 +137,7 @@ std::vector<Service> services_of(std::string_view description, const Url& from) 
             const auto type = element(found->text, "serviceType");
             auto control = element(found->text, "controlURL");
             if (!type || !control || !type->starts_with(kind) || type->size() > 128 || !is_path(*type)) continue;
+            if (control->size() > kLongestUrl) continue;
             for (auto at = control->find("&amp;"); at != std::string::npos; at = control->find("&amp;", at + 1)) control->erase(at + 1, 4);
             const auto url = base.relative(*control);
             if (url && type->find_first_of("\"<>&") == std::string::npos && out.size() < kMaxServices) out.push_back({*type, *url});
@@ -148,6 +153,8 @@ std::optional<HttpAnswer> parse_http(net::ByteView bytes, bool ended, bool& brok
         broken = ended || text.size() > kLongestHeader;
         return std::nullopt;
     }
+    broken = end > kLongestHeader;
+    if (broken) return std::nullopt;
     const auto head = text.substr(0, end);
     const auto rest = text.substr(end + 4);
     const auto space = head.find(' ');

@@ -40,7 +40,10 @@ void UpnpClient::search(net::Now now) {
 }
 
 void UpnpClient::tick(net::Now now) {
-    if (mapping_ && mapping_->until <= now.steady) mapping_.reset();
+    if (mapping_ && mapping_->until <= now.steady) {
+        mapping_.reset();
+        if (!permanent_) standing_.reset();
+    }
     if (next_ > now.steady) return;
     switch (state_) {
         case State::over: return;
@@ -104,9 +107,9 @@ void UpnpClient::heard(const upnp::HttpAnswer& answer, net::Now now) {
         case State::searching:
         case State::over: return;
         case State::describing:
-            services_ = upnp::services_of(answer.body, description_);
+            if (answer.status == 200) services_ = upnp::services_of(answer.body, description_);
             std::erase_if(services_, [&](const auto& one) { return one.control.host.address != settings_.gateway; });
-            if (answer.status != 200 || services_.empty()) return refused("it maps no ports by UPnP", now);
+            if (services_.empty()) return refused("it maps no ports by UPnP", now);
             return ask_address(now);
         case State::asking_address: return heard_address(answer, now);
         case State::mapping: return heard_mapped(answer, now);
@@ -123,8 +126,8 @@ void UpnpClient::ask_address(net::Now now) {
 }
 
 void UpnpClient::heard_address(const upnp::HttpAnswer& answer, net::Now now) {
-    const auto text = upnp::element(answer.body, "NewExternalIPAddress");
-    const auto address = answer.status == 200 && text ? net::IpAddress::parse(*text) : std::nullopt;
+    const auto text = answer.status == 200 ? upnp::element(answer.body, "NewExternalIPAddress") : std::nullopt;
+    const auto address = text ? net::IpAddress::parse(*text) : std::nullopt;
     if (!address || address->is_unspecified()) {
         // Of its services only one may be the one that is connected.
         services_.erase(services_.begin());
@@ -138,6 +141,7 @@ void UpnpClient::heard_address(const upnp::HttpAnswer& answer, net::Now now) {
 void UpnpClient::map(net::Now now) {
     if (external_port_ == 0) external_port_ = settings_.port;
     const auto lease_s = permanent_ ? 0 : std::chrono::seconds(kLease).count();
+    asked_for_ = Standing{services_.front(), external_port_};
     exchange(State::mapping, services_.front().control.host,
              upnp::call(services_.front(), "AddPortMapping",
                         {{"NewRemoteHost", ""},
@@ -155,12 +159,14 @@ void UpnpClient::heard_mapped(const upnp::HttpAnswer& answer, net::Now now) {
     if (answer.status == 200) {
         // One without an end is looked after as often as the others.
         mapping_ = Mapping{{address_, external_port_, 0}, now.steady + kLease};
+        standing_ = std::exchange(asked_for_, std::nullopt);
         state_ = State::idle;
         next_ = now.steady + kRenewEvery;
         refusals_ = 0;
         trouble_.clear();
         return;
     }
+    asked_for_.reset();
     const auto code = upnp::element(answer.body, "errorCode").value_or("");
     if (code == kOnlyPermanent && !permanent_) {
         permanent_ = true;
@@ -207,13 +213,15 @@ void UpnpClient::release(net::Now now) {
     if (state_ == State::releasing || state_ == State::over) return;
     outbox_.clear();
     exchange_.reset();
-    if (services_.empty() || (!mapping_ && state_ != State::mapping)) {
+    // What was asked for may stand there, although no answer has come.
+    const auto& last = asked_for_ ? asked_for_ : standing_;
+    if (!last) {
         state_ = State::over;
         return;
     }
-    exchange(State::releasing, services_.front().control.host,
-             upnp::call(services_.front(), "DeletePortMapping",
-                        {{"NewRemoteHost", ""}, {"NewExternalPort", std::to_string(external_port_)}, {"NewProtocol", "UDP"}}),
+    exchange(State::releasing, last->service.control.host,
+             upnp::call(last->service, "DeletePortMapping",
+                        {{"NewRemoteHost", ""}, {"NewExternalPort", std::to_string(last->port)}, {"NewProtocol", "UDP"}}),
              now);
 }
 

@@ -41,6 +41,8 @@ public:
     std::vector<GatewayDatagram> take_datagrams();
     std::optional<Exchange> take_exchange();
 
+    /// Deletes what stands at the gateway, or may, whatever else is going on. Over when released(): after an answer, or within
+    /// kReleaseWithin.
     void release(net::Now now);
     bool released() const { return state_ == State::over; }
 
@@ -78,6 +80,13 @@ private:
     net::IpAddress address_;
     std::uint16_t external_port_ = 0;
     bool permanent_ = false;       ///< it gives no leases
+    /// A mapping, and the service that has it: to be deleted there, even where that is searched for anew.
+    struct Standing {
+        upnp::Service service;
+        std::uint16_t port = 0;
+    };
+    std::optional<Standing> standing_;
+    std::optional<Standing> asked_for_;  ///< and not answered
     std::optional<Mapping> mapping_;
     std::string trouble_;
     std::vector<GatewayDatagram> outbox_;

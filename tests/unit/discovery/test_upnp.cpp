@@ -120,6 +120,13 @@ TEST_CASE("descriptions and answers come in many shapes") {
     CHECK(based.at(0).control.host.port == 49152);
     CHECK(upnp::services_of("<service><serviceType>urn:schemas-upnp-org:service:WANIPConnection:1</serviceType></service>", from).empty());
     CHECK(upnp::services_of("<service><service>", from).empty());
+    const auto with_tag = [](const std::string& tag) { return "<a><" + tag + "x</service><service>y</service>"; };
+    CHECK(upnp::element(with_tag("service " + std::string(247, 'a') + ">"), "service") == "x");
+    CHECK(upnp::element(with_tag("service " + std::string(249, 'a') + ">"), "service") == "y");  // no tag is so long
+    CHECK(upnp::element(with_tag("service <b>"), "service") == "y");                             // it is never closed
+    CHECK_FALSE(upnp::element(std::string(65000, '<') + ">", "service"));
+    CHECK(upnp::services_of(description("/" + std::string(1023, 'c')), from).size() == 1);
+    CHECK(upnp::services_of(description("/" + std::string(1024, 'c')), from).empty());
 
     bool broken = false;
     const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -129,7 +136,8 @@ TEST_CASE("descriptions and answers come in many shapes") {
     CHECK_FALSE(upnp::parse_http(wire(chunked + "3\r\nab"), false, broken));
     CHECK_FALSE(broken);
     for (const auto& [what, ended] : {std::pair{chunked + "xyz\r\n", false}, {chunked + "3\r\nab", true}, {std::string("SSH-2.0-x\r\n\r\n"), false},
-                                      {std::string("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"), true}, {std::string(9000, 'x'), false}}) {
+                                      {std::string("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"), true}, {std::string(9000, 'x'), false},
+                                      {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA: " + std::string(9000, 'x') + "\r\n\r\n", false}}) {
         broken = false;
         CHECK_FALSE(upnp::parse_http(wire(what), ended, broken));
         CHECK(broken);
@@ -178,6 +186,19 @@ TEST_CASE("a gateway that gives no leases maps for good, and one whose port is t
     CHECK_THAT(refused.client.trouble(), Contains("error 718"));
 }
 
+TEST_CASE("a description that does not come as one that was found is not read") {
+    Client it;
+    it.find();
+    it.answer(http(description(), 404));
+    CHECK_FALSE(it.client.take_exchange());
+    CHECK_THAT(it.client.trouble(), Contains("maps no ports"));
+    Client address;
+    address.find();
+    address.answer(http(description()));
+    address.answer("HTTP/1.1 500 no\r\n" + external_address().substr(external_address().find("Content-Type")));
+    CHECK_THAT(address.client.trouble(), Contains("no connection"));
+}
+
 TEST_CASE("a service that is not connected is passed over for the next") {
     Client it;
     it.find();
@@ -219,6 +240,58 @@ TEST_CASE("a gateway that has begun anew at another port is searched for again a
     it.answer(http("<ok/>"));
     CHECK(it.client.mapping()->until == it.now.steady + 1h);
     CHECK(it.client.trouble().empty());
+}
+
+TEST_CASE("what is mapped is deleted on release, whatever the client is at, and where it was mapped") {
+    const auto deleted = [](Client& it) {
+        it.client.release(it.now);
+        const auto request = text(it.asked().request);
+        CHECK_THAT(request, Contains("POST /ctl/IPConn ") && Contains("DeletePortMapping") && Contains("<NewExternalPort>51820<"));
+    };
+    {
+        Client searches;  // as the service did not answer any more
+        searches.map();
+        searches.after(15min);
+        CHECK(searches.client.answered(searches.asked().id, {}, true, searches.now));
+        deleted(searches);
+    }
+    {
+        Client refused;  // the mapping stands for the rest of its hour
+        refused.map();
+        refused.after(15min);
+        refused.answer(external_address("0.0.0.0"));
+        REQUIRE(refused.client.mapping());
+        deleted(refused);
+    }
+    {
+        Client waits;  // it may be mapped although nobody has said so yet
+        waits.find();
+        waits.answer(http(description()));
+        waits.answer(external_address());
+        deleted(waits);
+    }
+    {
+        Client permanent;  // and not renewed for longer than we call it ours
+        permanent.find();
+        permanent.answer(http(description()));
+        permanent.answer(external_address());
+        permanent.answer(fault(725));
+        permanent.answer(http("<ok/>"));
+        permanent.after(15min);
+        permanent.answer(external_address("0.0.0.0"));
+        permanent.after(46min);
+        CHECK_FALSE(permanent.client.mapping());
+        deleted(permanent);
+    }
+    {
+        Client over;  // a lease that has ended may be another's by now
+        over.map();
+        over.after(15min);
+        over.answer(external_address("0.0.0.0"));
+        over.after(46min);
+        over.client.release(over.now);
+        CHECK(over.client.released());
+    }
 }
 
 TEST_CASE("an answer that is late, endless, or of another exchange is given up") {
