@@ -12,6 +12,7 @@ namespace {
 constexpr unsigned kTries = 4;
 constexpr net::Duration kTryAgain = std::chrono::seconds(2);
 constexpr std::size_t kLargestAnswerBytes = discovery::pcp::kLargestBytes + 1;
+constexpr std::size_t kMostDropped = 8;  // however often the gateways change in a second
 
 /// Ours, that a gateway must see requests come from: towards a link-local gateway, the one that goes out beyond it. None if
 /// nothing from out there could ever come to it.
@@ -54,7 +55,7 @@ void LivePortMapping::listen_for_announcements(const net::IpAddress& family) {
         return;
     }
     announcements_.push_back(std::make_unique<loop::UdpSocket>(
-        loop_, std::move(*socket), loop::UdpSocket::Events{[this](const loop::Received& datagram) { heard(datagram); }, {}},
+        loop_, std::move(*socket), loop::UdpSocket::Events{[this](const loop::Received& datagram) { announced(datagram); }, {}},
         kLargestAnswerBytes));
 }
 
@@ -68,7 +69,10 @@ void LivePortMapping::ask(const net::Endpoint& gateway, const net::IpAddress& lo
         Asked{gateway, local, discovery::PortMapping({gateway, local, port_, secret_}, random_, loop_.now()), nullptr});
     asked->socket = std::make_unique<loop::UdpSocket>(
         loop_, std::move(*socket),
-        loop::UdpSocket::Events{[this](const loop::Received& datagram) { heard(datagram); },
+        loop::UdpSocket::Events{[this, mapping = &asked->mapping](const loop::Received& datagram) {
+                                    mapping->receive(datagram.bytes, datagram.from, loop_.now());
+                                    pump();
+                                },
                                 [this, mapping = &asked->mapping](const loop::Undelivered& what) {
                                     if (what.reason != loop::Undelivered::Reason::port_unreachable) return;
                                     mapping->unreachable(what.to, loop_.now());
@@ -92,12 +96,12 @@ void LivePortMapping::follow_gateways() {
     for (const auto& gateway : gateways_) {
         if (const auto local = local_toward(gateway.address); !local.is_none()) wanted.emplace_back(gateway, local);
     }
-    std::erase_if(asked_, [&](const auto& one) {
-        if (std::ranges::count(wanted, std::pair(one->gateway, one->local)) > 0) return false;
-        one->mapping.release(loop_.now());  // it may still be reached, and is told once
-        send(*one);
-        return true;
-    });
+    const auto is_wanted = [&](const auto& one) { return std::ranges::count(wanted, std::pair(one->gateway, one->local)) > 0; };
+    const auto gone = std::stable_partition(asked_.begin(), asked_.end(), is_wanted);
+    for (auto one = gone; one != asked_.end(); ++one) drop(std::move(*one));
+    asked_.erase(gone, asked_.end());
+    // What is wanted again must not be deleted behind the new request for it.
+    std::erase_if(dropped_, is_wanted);
     for (const auto& pair : wanted) {
         const auto is_it = [&](const auto& one) { return std::pair(one->gateway, one->local) == pair; };
         if (std::ranges::none_of(asked_, is_it)) ask(pair.first, pair.second);
@@ -107,8 +111,16 @@ void LivePortMapping::follow_gateways() {
     pump();
 }
 
-void LivePortMapping::heard(const loop::Received& datagram) {
-    for (const auto& one : asked_) one->mapping.receive(datagram.bytes, datagram.from, loop_.now());
+/// It may still be reached, and is told that the mapping is not needed any more.
+void LivePortMapping::drop(std::unique_ptr<Asked> asked) {
+    asked->mapping.release(loop_.now());
+    if (asked->mapping.released()) return;
+    if (dropped_.size() == kMostDropped) dropped_.erase(dropped_.begin());
+    dropped_.push_back(std::move(asked));
+}
+
+void LivePortMapping::announced(const loop::Received& datagram) {
+    for (const auto& one : asked_) one->mapping.announced(datagram.bytes, datagram.from, loop_.now());
     pump();
 }
 
@@ -147,9 +159,15 @@ void LivePortMapping::pump() {
         const auto external = one->mapping.external();
         if (external && std::ranges::count(endpoints, *external) == 0) endpoints.push_back(*external);
     }
+    for (const auto& one : dropped_) {
+        one->mapping.tick(loop_.now());
+        send(*one);
+        deadline = std::min(deadline, one->mapping.next_deadline());
+    }
     timer_.at(deadline);
+    std::erase_if(dropped_, [](const auto& one) { return one->mapping.released(); });
     if (released_) {
-        if (all_released) std::exchange(released_, nullptr)();
+        if (all_released && dropped_.empty()) std::exchange(released_, nullptr)();
     } else if (endpoints != told_) {
         told_ = endpoints;
         changed_(std::move(endpoints));

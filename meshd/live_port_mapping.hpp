@@ -21,7 +21,8 @@ public:
     LivePortMapping& operator=(const LivePortMapping&) = delete;
 
     /// The next hops of the default routes as they are now, their ports 0. Also to be called when anything else near has
-    /// changed: they are asked again.
+    /// changed: they are asked again. What is mapped at those that are no longer among them is deleted there, within
+    /// discovery::PortMapping::kReleaseWithin.
     void set_gateways(const std::vector<net::Endpoint>& gateways);
     /// Deletes what is mapped, then calls `done`: within discovery::PortMapping::kReleaseWithin, from here if there is
     /// nothing to do.
@@ -33,7 +34,8 @@ private:
     void listen_for_announcements(const net::IpAddress& family);
     void follow_gateways();
     void ask(const net::Endpoint& gateway, const net::IpAddress& local);
-    void heard(const loop::Received& datagram);
+    void announced(const loop::Received& datagram);
+    void drop(std::unique_ptr<Asked> asked);
     void send(Asked& asked);
     void heard(Asked& asked, net::ByteView bytes, bool ended);
     void pump();
@@ -46,6 +48,7 @@ private:
     const std::function<void(std::vector<net::Endpoint>)> changed_;
     loop::Timer timer_;
     std::vector<std::unique_ptr<Asked>> asked_;                  ///< one a gateway
+    std::vector<std::unique_ptr<Asked>> dropped_;                ///< until they have released what they held
     std::vector<std::unique_ptr<loop::UdpSocket>> announcements_;  ///< one a family
     std::vector<net::Endpoint> gateways_;
     unsigned tries_ = 0;              ///< of following them

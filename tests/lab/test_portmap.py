@@ -91,8 +91,9 @@ class PortMapTest(harness.LabTest):
         self.home.start()
         self.wait_mapped()
 
-    def test_who_moves_to_another_router_has_the_mapping_there_and_leaves_none_behind(self):
-        self.start("pcp")
+    def moves(self, *speaks):
+        """To another router: it has the mapping there and leaves none behind."""
+        self.start(*speaks)
         self.wait_mapped()
         other = Space("other")
         self.addCleanup(other.remove)
@@ -101,16 +102,23 @@ class PortMapTest(harness.LabTest):
         other.set_up("lan", "192.168.2.1/24")
         other.set_up("wan", "9.0.1.1/24")
         os.makedirs(f"{self.folder}/other/logs")
-        router = Router(other, f"{self.folder}/other", ("pcp",))
+        router = Router(other, f"{self.folder}/other", speaks)
         router.start()
         self.addCleanup(router.stop)
         self.home.space.set_up("eth1", "192.168.2.7/24")
         self.home.space.ip("route", "replace", "default", "via", "192.168.2.1")
         wait_until("the mapping at the other router", lambda: self.mapping()["external"] == "9.0.1.1:51820", 10)
-        self.assertEqual((self.router.mapped(), router.mapped()), ([], [51820]))
+        wait_until("no mapping at the first router", lambda: self.router.mapped() == [], 2)
+        self.assertEqual(router.mapped(), [51820])
         self.home.space.ip("link", "del", "dev", "eth1")
         wait_until("no mapping where there is no router", lambda: self.home.status()["port_mappings"] == [], 10)
         self.assertNotIn("9.0.1.1:51820", self.home.status()["node"]["endpoints"])
+
+    def test_who_moves_to_another_router_has_the_mapping_there_and_leaves_none_behind(self):
+        self.moves("pcp")
+
+    def test_who_moves_to_another_router_leaves_nothing_at_one_that_knows_only_upnp(self):
+        self.moves("upnp")
 
     def test_without_it_nothing_is_asked_for(self):
         self.home.configure({**self.home.settings, "port_mapping": False})
