@@ -118,7 +118,7 @@ json status_json(Daemon& daemon) {
     const auto& self = node.self();
     json warnings = warnings_of(
         node, {daemon.store_trouble(), ip_forwarding(), strict_interfaces(live.device().name()),
-               live.offered_subnets().not_allowed(node.self().says.subnets)});
+               live.offered_subnets().not_allowed(node.self().says.subnets), live.exit_troubles()});
     return {{"mesh", {{"name", node.mesh_name()}, {"id", net::to_base64(node.identity().mesh_id.view())}}},
             {"node",
              {{"name", self.says.name},

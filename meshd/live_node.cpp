@@ -17,6 +17,7 @@ namespace {
 // What belongs together comes within this, and a network that never rests is looked at this often.
 constexpr auto kGatherChanges = std::chrono::milliseconds(10);
 constexpr auto kLookEvery = std::chrono::milliseconds(150);
+constexpr auto kRestoreAgain = std::chrono::seconds(1);  // what the kernel has refused
 constexpr auto kRetrySegmentsEvery = std::chrono::minutes(5);
 constexpr auto kResolveCentreEvery = std::chrono::minutes(5);
 constexpr auto kResolveCentreAgain = std::chrono::seconds(10);
@@ -95,6 +96,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
                  pump();
              }),
       network_timer_(loop, [this] { network_changed(); }),
+      restore_timer_(loop, [this] { restore_ours(); }),
       centre_timer_(loop, [this] { resolve_centre(); }),
       segments_timer_(loop, [this] { retry_segments(); }),
       offered_subnets_(config.subnets) {
@@ -114,14 +116,18 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     threads_ = std::make_unique<DataThreads>(underlay);
     device_ = unwrap(tun::Device::open(device_settings(config_, threads_->device_queues())));
     addressing_ = unwrap(tun::Addressing::open(device_->index()));
-    exit_routing_ = unwrap(tun::ExitRouting::open(device_->index(), loop::kUnderlayMark));
-    // What a crash has left. Only who may not touch rules at all cannot, and will make none.
-    if (const auto removed = exit_routing_->remove(); !removed) spdlog::debug("{}", removed.error().message);
+    exit_routing_ = unwrap(tun::ExitRouting::open(device_->index(), {loop::kUnderlayMark, loop::kUnderlayMask}));
+    // What a crash has left, unless it goes on being used: nothing shall go beside the mesh in between. Only who may not
+    // touch rules at all cannot, and will make none.
+    const auto removed = config_.exit.empty() ? exit_routing_->remove() : net::Result<void>();
+    if (!removed) spdlog::debug("{}", removed.error().message);
     masquerade_ = std::make_unique<Masquerade>(device_->name(), [](const std::string& why) { spdlog::error("{}", why); });
     if (state.values.contains(kMasqueradeValue)) masquerade_->left_behind();
     watch_ = unwrap(tun::NetworkWatch::open(device_->index()));
     watch_fd_ = std::make_unique<loop::FdWatch>(loop_, watch_->fd(), [this](loop::Readiness) {
-        if (watch_->take().any()) look_at_network();
+        const auto change = watch_->take();
+        if (change.any()) look_at_network();
+        if (change.ours) ours_was_taken();
     });
     watch_fd_->want(true, false);
     clock_watch_ = std::make_unique<loop::ClockWatch>(loop_, [this](const loop::ClockChange& change) { clock_changed(change); });
@@ -183,7 +189,10 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     settle_offer();
     settle_masquerade();
     if (!config_.exit.empty()) {
-        if (const auto done = set_exit(config_.exit); !done) spdlog::error("{}", done.error().message);
+        // Rather no meshd than one that says it has an exit, while all goes beside it.
+        if (const auto done = set_exit(config_.exit); !done) {
+            throw std::runtime_error(done.error().message + "; or take \"exit\" out of meshd.json");
+        }
     }
     for (const auto& [key, says] : core_->node().view().gone) gone_.insert(key);
     settle_device();
@@ -541,6 +550,43 @@ void LiveNode::look_at_network() {
     network_timer_.at(std::max(loop_.now().steady + kGatherChanges, looked_at_network_ + kLookEvery));
 }
 
+/// At once, but against somebody who goes on taking it away no more often than the network is looked at.
+void LiveNode::ours_was_taken() {
+    const auto due = restored_at_ + kLookEvery;
+    if (due <= loop_.now().steady) return restore_ours();
+    restore_timer_.at(std::min(due, restore_timer_.deadline()));
+}
+
+void LiveNode::restore_ours() {
+    restore_timer_.cancel();
+    restored_at_ = loop_.now().steady;
+    if (!core_) return;  // still starting: all of it is to come
+    if (!core_->node().exit().empty()) {
+        const auto held = exit_routing_->hold();
+        note_exit(held);
+        if (!held) restore_timer_.after(kRestoreAgain);
+        if (held && held->put > 0 && complained_.insert("exit taken away").second) {
+            spdlog::warn("another program, or somebody, has taken away rules or routes of the way through {}; they have been "
+                         "put back, as they will be from now on without a word", core_->node().exit());
+        }
+    }
+    settle_device();
+}
+
+/// What was thought of the way to the exit is this now.
+void LiveNode::note_exit(const net::Result<tun::ExitRouting::Held>& held) {
+    exit_troubles_.clear();
+    if (!held) {
+        exit_troubles_.push_back(held.error().message + ": what goes to the Internet may go there directly. It is tried again "
+                                 "every second; meshctl exit off ends that");
+    } else {
+        for (const auto& why : held->closed) exit_troubles_.push_back(why.message);
+    }
+    for (const auto& trouble : exit_troubles_) {
+        if (complained_.insert(trouble).second) spdlog::warn("{}", trouble);
+    }
+}
+
 /// While it slept its peers, and the gateways, went on without it.
 void LiveNode::clock_changed(const loop::ClockChange& change) {
     const auto seconds = [](net::Duration time) { return std::chrono::duration_cast<std::chrono::seconds>(time).count(); };
@@ -657,8 +703,14 @@ void LiveNode::settle_masquerade() {
 
 net::Result<void> LiveNode::set_exit(const std::string& name) {
     if (name.empty() != core_->node().exit().empty()) {
-        const auto done = name.empty() ? exit_routing_->remove() : exit_routing_->add();
-        if (!done) return done;
+        if (name.empty()) {
+            if (const auto removed = exit_routing_->remove(); !removed) return removed;
+            exit_troubles_.clear();
+        } else {
+            const auto held = exit_routing_->add();
+            if (!held) return tl::unexpected(held.error());
+            note_exit(held);
+        }
     }
     if (name.empty()) {
         spdlog::info("what goes to the Internet goes there directly");

@@ -82,6 +82,8 @@ public:
     void set_offloads(std::optional<bool> tun, std::optional<bool> udp);
     /// The member through which this machine reaches the Internet, until meshd ends; empty: none. The error says what to do.
     net::Result<void> set_exit(const std::string& name);
+    /// What is wrong with the way there, beside the mesh itself, in sentences; empty: nothing.
+    const std::vector<std::string>& exit_troubles() const { return exit_troubles_; }
 
 private:
     /// What of this machine's network decides how others are reached.
@@ -103,6 +105,9 @@ private:
     void retry_segments();
     void settle_device();
     void look_at_network();
+    void ours_was_taken();
+    void restore_ours();
+    void note_exit(const net::Result<tun::ExitRouting::Held>& held);
     void clock_changed(const loop::ClockChange& change);
     void network_changed();
     void map_port(const StoredState& state);
@@ -147,6 +152,8 @@ private:
     loop::Timer network_timer_;  ///< several changes at once are one
     bool network_news_ = false;  ///< network_timer_ runs
     net::Steady looked_at_network_{};
+    loop::Timer restore_timer_;  ///< when restore_ours() is due
+    net::Steady restored_at_{};
     std::vector<net::Endpoint> local_endpoints_;  ///< as the node was told them
     std::optional<Surroundings> surroundings_;  ///< as they were last; none: whatever they are, they are new
     std::unique_ptr<loop::ClockWatch> clock_watch_;
@@ -156,6 +163,7 @@ private:
     std::shared_ptr<const mesh::ForwardingTable> table_;
     std::optional<mesh::DeviceConfig> device_config_;
     std::optional<tun::ExitRouting> exit_routing_;
+    std::vector<std::string> exit_troubles_;
     std::unique_ptr<Masquerade> masquerade_;
     OfferedSubnets offered_subnets_;
     std::vector<net::Prefix> allowed_;  ///< subnets of the own member record, as last looked at

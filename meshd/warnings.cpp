@@ -55,6 +55,7 @@ std::vector<std::string> warnings_of(const mesh::Node& node, const Surroundings&
         out.push_back("what goes to the Internet should go through " + node.exit() + ", but " + why +
                       ", so it goes nowhere: mend that, choose another with meshctl exit, or end it with meshctl exit off");
     }
+    out.insert(out.end(), around.of_exit.begin(), around.of_exit.end());
     if (!node.exit().empty()) {
         for (const auto& name : around.strict_interfaces) {
             out.push_back("the kernel checks the way back strictly at " + name + ", so with an exit it drops what the other nodes " +

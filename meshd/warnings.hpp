@@ -15,6 +15,7 @@ struct Surroundings {
     IpForwarding forwarding{};
     std::vector<std::string> strict_interfaces = {};        ///< where answers from the Internet are dropped (rp_filter)
     std::vector<net::Prefix> subnets_not_allowed = {};  ///< in the configuration, and not in the member record
+    std::vector<std::string> of_exit = {};              ///< sentences: what is wrong with a way to the Internet through the mesh
 };
 
 /// The most important first. Empty: all is well.

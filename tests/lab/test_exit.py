@@ -6,7 +6,7 @@ import struct
 import threading
 
 import harness
-from network import Space, cable, wait_until
+from network import Failed, Space, cable, wait_until
 from node import Node
 
 OUTSIDE, OUTSIDE6 = "198.51.100.80", "2001:db8:80::80"
@@ -97,9 +97,15 @@ class ExitTest(harness.NodesTest):
         self.assertIsNotNone(self.laptop_space.ping_ms(self.exit.addresses()[0]))
         self.assertEqual(self.laptop.status()["exit"]["node"], "exit")
 
-        # A crash leaves rules that lead nowhere: the Internet is reached directly again.
+        # A crash leaves rules that lead nowhere: nothing goes beside the mesh, until the next start.
         self.laptop.crash()
-        wait_until("the way beside the mesh", lambda: self.seen(self.laptop_space) == "192.0.1.2", 5)
+        self.assertIsNone(self.seen(self.laptop_space))
+        self.assertIsNone(self.seen(self.laptop_space, 6))
+        self.laptop.start()
+        self.assertEqual(self.rules(), [])
+        self.assertEqual(self.seen(self.laptop_space), "192.0.1.2")
+        self.laptop.ctl("exit", "exit")
+        self.laptop.crash()
         self.laptop.configure({**self.laptop.settings, "exit": "exit"})
         self.laptop.start()
         self.assertEqual(len(self.rules()), 4)
@@ -116,6 +122,40 @@ class ExitTest(harness.NodesTest):
         self.exit.start()
         self.exit.stop()
         self.assertEqual(self.tables(), [])
+
+    def test_what_others_take_away_of_the_way_is_put_back(self):
+        self.laptop.ctl("exit", "exit")
+        wait_until("the way through the exit", lambda: self.seen(self.laptop_space) == "192.0.2.2", 10)
+
+        def stands():
+            return (len(self.rules()) == 4 and self.seen(self.laptop_space) == "192.0.2.2" and
+                    self.seen(self.laptop_space, 6) == "2001:db8:2::2")
+
+        addresses = self.laptop.addresses()
+        for words in ("rule del priority 27905", "-6 rule del priority 27905", "route flush table 27904", "-6 route flush table 27904",
+                      "route flush dev mesh0", "-6 route flush dev mesh0", f"address del {addresses[0]}/32 dev mesh0"):
+            self.laptop_space.ip(*words.split())
+            wait_until(f"all as before {words}", stands, 10)
+        # Down, there is no way at all, and no other one; up, there is again.
+        self.laptop_space.ip("link", "set", "mesh0", "down")
+        for family in (4, 6):
+            self.assertIsNone(self.seen(self.laptop_space, family))
+        self.laptop_space.ip("link", "set", "mesh0", "up")
+        wait_until("all as before the device was down", stands, 10)
+        self.assertIn("have been put back", open(self.laptop.log_path).read())
+
+    def test_an_exit_that_cannot_be_had_keeps_meshd_from_starting(self):
+        """All numbers are taken, as far as meshd can see: by other devices that are there."""
+        for number in range(4):
+            self.laptop_space.ip("route", "add", "unreachable", "default", "table", str(27904 + 2 * number), "proto", "109",
+                                 "metric", str(0xff000000 + 1))
+        self.assertIsNone(self.laptop.ctl("exit", "exit", check=False))
+        self.assertEqual(self.seen(self.laptop_space), "192.0.1.2")
+        self.laptop.crash()
+        self.laptop.configure({**self.laptop.settings, "exit": "exit"})
+        with self.assertRaises(Failed):
+            self.laptop.start()
+        self.assertIn("other meshds", open(self.laptop.log_path).read())
 
     def way(self, address):
         return self.laptop_space.ip("route", "get", address).partition(" dev ")[2].partition(" ")[0]
