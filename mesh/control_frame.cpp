@@ -16,7 +16,7 @@ constexpr std::size_t kPartBytes = kMaxFrameBody - kPartHead;
 enum class FrameType : std::uint8_t {
     hello = 1, ping = 2, path_challenge = 3, leaving = 4, digest = 5, inventory = 6, want = 7, records = 8,
     record_part = 9, join_request = 10, join_reply = 11, mtu_probe = 12, train_probe = 13,
-    punch = 14, relayed = 15,
+    punch = 14, relayed = 15, birthday = 16,
 };
 
 void put(net::Writer& out, const net::Endpoint& endpoint) {
@@ -80,6 +80,11 @@ struct Put {
             out.u8(one.found);
         }
         return FrameType::punch;
+    }
+    FrameType operator()(const Birthday& f) const {
+        out.u8(static_cast<std::uint8_t>(f.kind));
+        put(out, f.at);
+        return FrameType::birthday;
     }
     FrameType operator()(const Relayed& f) const {
         out.u8(static_cast<std::uint8_t>(static_cast<unsigned>(f.kind) | (f.never_fragment ? 0x80U : 0U)));
@@ -197,6 +202,16 @@ std::optional<Frame> get_frame(FrameType type, net::Reader& in) {
             in.bytes(in.ok() ? in.left() : 0);
             return f;
         }
+        case FrameType::birthday: {
+            Birthday f;
+            const auto kind = in.u8();
+            const auto at = get_endpoint(in);
+            if (kind > static_cast<std::uint8_t>(Birthday::Kind::open) || !at) return std::nullopt;
+            f.kind = static_cast<Birthday::Kind>(kind);
+            f.at = *at;
+            in.bytes(in.ok() ? in.left() : 0);
+            return f;
+        }
         case FrameType::relayed: {
             Relayed f;
             const auto kind = in.u8();
@@ -292,7 +307,7 @@ net::Bytes encode(const Frame& frame, std::size_t pad_to) {
     net::Writer body;
     const auto type = std::visit(Put{body}, frame);
     const bool pads = type == FrameType::digest || type == FrameType::inventory || type == FrameType::want ||
-                      type == FrameType::join_request || type == FrameType::punch;
+                      type == FrameType::join_request || type == FrameType::punch || type == FrameType::birthday;
     const std::size_t padded = std::min(pad_to, kMaxFrameBytes);
     if (pads && body.size() + 4 < padded) body.zeros(padded - 4 - body.size());
     assert(body.size() <= kMaxFrameBody || type == FrameType::relayed);

@@ -71,6 +71,15 @@ struct Punch {
     bool answer_wanted = false;         ///< the sender wants to know the receiver's
 };
 inline constexpr std::size_t kMaxPunch = 8;
+/// Of birthday probing, between one whose NAT has another port toward each remote and one whose NAT lets in only ports that
+/// it has sent to. guess: probe that address at random ports. open: send to this endpoint from sockets that you never
+/// used. Padded to kMaxFrameBytes, which pays for kGuesses probes and the other's `open`, or for kOpened sockets' probes.
+struct Birthday {
+    enum class Kind : std::uint8_t { guess, open };
+    Kind kind = Kind::guess;
+    net::Endpoint at;  ///< IPv4; of guess the port says nothing
+};
+inline constexpr std::size_t kGuesses = 30, kOpened = 40;
 /// A WireGuard message from one member to another, through a third. One hop: who gets it for somebody else passes it on to
 /// him, inside the session with him, and to nobody but him.
 struct Relayed {
@@ -142,7 +151,7 @@ struct JoinReply {
 };
 
 using Frame = std::variant<Hello, Ping, PathChallenge, Leaving, Digest, Inventory, Want, Records, RecordPart, JoinRequest,
-                           JoinReply, MtuProbe, TrainProbe, Punch, Relayed>;
+                           JoinReply, MtuProbe, TrainProbe, Punch, Relayed, Birthday>;
 
 /// The whole frame, at least `pad_to` bytes (within kMaxFrameBytes). The content must fit.
 net::Bytes encode(const Frame& frame, std::size_t pad_to = 0);

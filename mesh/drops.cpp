@@ -6,6 +6,7 @@ std::string_view name_of(Drop reason) {
     switch (reason) {
         case Drop::malformed_datagram: return "malformed_datagram";
         case Drop::bad_mac1: return "bad_mac1";
+        case Drop::forged_source: return "forged_source";
         case Drop::unknown_index: return "unknown_index";
         case Drop::not_authentic: return "not_authentic";
         case Drop::replayed: return "replayed";

@@ -12,6 +12,7 @@ enum class Drop : std::uint8_t {
     // datagrams from the underlay
     malformed_datagram,    ///< no type of ours, or not the length of its type
     bad_mac1,              ///< a stranger who does not know our key
+    forged_source,         ///< from 100::/64, where nobody is: it would pass for a relay's or a stream's
     unknown_index,         ///< no session or handshake of that index
     not_authentic,         ///< data that the session's key does not open
     replayed,              ///< counter seen before, or older than the window

@@ -160,6 +160,8 @@ void Node::tick(net::Now now) {
         settle_newcomers();
     }
     if (now.steady >= next_stream_look_) look_at_streams(now);
+    if (birthday_ && now.steady >= birthday_->next) run_birthday(now);
+    if (now.steady >= next_socket_look_) drop_unused_sockets(now);
     if (now.steady >= bindings_deadline()) publish_bindings(now);
     if (now.steady >= next_node_record_) publish_node_record(now);
     drain(now);
@@ -167,7 +169,7 @@ void Node::tick(net::Now now) {
 
 net::Steady Node::next_deadline() const {
     auto next = std::min({wireguard_.next_deadline(), gossip_.next_deadline(), next_clock_look_, next_node_record_,
-                          next_stream_look_, bindings_deadline()});
+                          next_stream_look_, next_socket_look_, bindings_deadline(), birthday_ ? birthday_->next : net::kNever});
     for (const auto& [_, peer] : links_) next = std::min(next, peer.next_deadline());
     for (const auto& [_, carried] : carried_) next = std::min(next, carried.until);
     return next;
@@ -496,7 +498,7 @@ std::vector<PeerReport> Node::peers(net::Now now) const {
             case PeerLink::State::up: report.state = PeerState::session; break;
         }
         if (const auto status = wireguard_.status(peer->tunnel_key)) {
-            if (!status->endpoint.is_none() && !is_virtual(status->endpoint)) report.endpoint = status->endpoint;
+            if (const auto at = udp_endpoint(status->endpoint); !at.is_none()) report.endpoint = at;
             report.relay = relay_at(status->endpoint);
             report.stream = stream_at(status->endpoint);
             if (status->last_handshake)

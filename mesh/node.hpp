@@ -81,8 +81,13 @@ struct TrainsWork { net::NodeKey key; std::string name; };
 struct StreamWanted { net::NodeKey member; net::Endpoint to; };
 /// It has not been of use for a while: close it, then stream_closed().
 struct StreamUnwanted { StreamId stream = 0; };
+/// Open so many UDP sockets for IPv4, each at a port of its own, then sockets_opened().
+struct SocketsWanted { std::size_t count = 0; };
+/// Close them.
+struct SocketsUnwanted { std::vector<std::uint32_t> sockets; };
 using NodeEvent = std::variant<PeerUp, PeerDown, RosterChanged, BindingsChanged, RoutesChanged, OwnerChanged, EndpointGood,
-                               StandingChanged, Admitted, Refused, TrainsHarmful, TrainsWork, StreamWanted, StreamUnwanted>;
+                               StandingChanged, Admitted, Refused, TrainsHarmful, TrainsWork, StreamWanted, StreamUnwanted,
+                               SocketsWanted, SocketsUnwanted>;
 
 /// What the TUN device must have.
 struct DeviceConfig {
@@ -251,6 +256,9 @@ public:
     void stream_opened(StreamId id, const net::Endpoint& remote, net::Now now);
     void stream_closed(StreamId id, net::Now now);
     void stream_failed(const net::Endpoint& to, net::Now now);  ///< of StreamWanted
+    /// As asked by SocketsWanted: `count` sockets, numbered from `first` on, below 2^24, none twice; 0 if it could not be.
+    /// Datagrams to VirtualEndpoint::Kind::socket are theirs; what they bring is for receive(), as from socket_endpoint().
+    void sockets_opened(std::uint32_t first, std::size_t count, net::Now now);
     /// Where members may dial us by TLS from now on; at most kMaxStreams.
     void set_stream_endpoints(std::vector<net::Endpoint> endpoints, net::Now now);
     /// Endpoints of ours by port mappings: a gateway passes on what comes there. Told to the mesh when they have changed.
@@ -405,6 +413,22 @@ private:
     void heard_observed(PeerLink& peer, const net::Endpoint& said, net::Now now);
     NatMapping nat_mapping(bool v6) const;
 
+    // node_birthday.cpp: where one side's NAT has a port for each remote, and the other's lets in only what it has sent to
+    struct BirthdayAttempt {
+        net::TunnelKey peer;
+        net::IpAddress outside;  ///< where our NAT's mappings are
+        std::uint32_t first = 0;
+        std::size_t count = 0, opened = 0;  ///< sockets; those that have sent
+        unsigned calls = 0;
+        net::Steady next = net::kNever;  ///< kNever: waits for the sockets
+    };
+    void consider_birthday(PeerLink& peer, net::Now now);
+    void run_birthday(net::Now now);
+    void end_birthday(net::Now now);
+    void heard_birthday(PeerLink& peer, const Birthday& frame, std::size_t bytes, net::Now now);
+    void drop_unused_sockets(net::Now now);
+    void close_sockets(const std::vector<std::uint32_t>& sockets);
+
     // node_relay.cpp: through other members, and for others
     bool may_relay(const PeerLink& peer) const;
     bool is_relayed(const PeerLink& peer) const;
@@ -503,6 +527,10 @@ private:
     std::map<net::NodeKey, net::TunnelKey> tunnel_keys_;
     std::unordered_map<std::uint32_t, net::TunnelKey> by_number_;  ///< of links
     std::uint32_t last_number_ = 0;
+    std::optional<BirthdayAttempt> birthday_;
+    std::map<std::uint32_t, net::Steady> sockets_;  ///< that an attempt has left: since when nobody uses it
+    net::Steady next_socket_look_ = net::kNever;
+    Budget guess_budget_;  ///< probes to random ports
     Budget probe_budget_;  ///< of probes to where nobody ever answered, not bytes
     std::map<StreamId, Stream> streams_;
     std::map<net::NodeKey, Dial> dials_;

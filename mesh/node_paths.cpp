@@ -127,6 +127,7 @@ void Node::run_paths(PeerLink& peer, net::Now now) {
     if (peer.paths.take_call() && relayed) {
         add_relays(peer, now);
         punch(peer, true, now);
+        consider_birthday(peer, now);
     }
 }
 
@@ -164,7 +165,7 @@ void Node::heard_path(PeerLink& peer, const PathChallenge& frame, const net::End
     }
     if (!peer.paths.answered(frame.token, from, now.steady)) return;
     if (peer.state != PeerLink::State::up) return;
-    heard_observed(peer, frame.observed, now);
+    if (!is_virtual(from)) heard_observed(peer, frame.observed, now);
     if (from == peer.endpoint) {
         peer.rtt = peer.paths.find(from)->rtt;
         peer.answered();
@@ -255,8 +256,11 @@ NatMapping Node::nat_mapping(bool v6) const {
 
 void Node::network_changed(net::Now now) {
     next_node_record_ = now.steady;
+    end_birthday(now);
     for (auto& [key, peer] : links_) {
         if (peer.stock) continue;
+        peer.next_birthday = net::Steady::min();
+        peer.birthdays = 0;
         peer.observed = {};
         if (peer.state == PeerLink::State::connecting) {
             peer.attempts = 0;

@@ -213,6 +213,7 @@ void Node::heard(PeerLink& peer, Frame& frame, const net::Endpoint& from, std::s
     if (const auto* ping = std::get_if<Ping>(&frame)) return heard_ping(peer, *ping, now);
     if (const auto* path = std::get_if<PathChallenge>(&frame)) return heard_path(peer, *path, from, now);
     if (const auto* call = std::get_if<Punch>(&frame)) return heard_punch(peer, *call, bytes, now);
+    if (const auto* birthday = std::get_if<Birthday>(&frame)) return heard_birthday(peer, *birthday, bytes, now);
     if (auto* relayed = std::get_if<Relayed>(&frame)) return heard_relayed(peer, *relayed, from, now);
     if (const auto* probe = std::get_if<MtuProbe>(&frame)) return heard_mtu(peer, *probe, now);
     if (const auto* probe = std::get_if<TrainProbe>(&frame)) return heard_train(peer, *probe, now);
@@ -227,7 +228,7 @@ void Node::heard(PeerLink& peer, Frame& frame, const net::Endpoint& from, std::s
 void Node::heard_hello(PeerLink& peer, const Hello& hello, net::Now now) {
     peer.heard_nonce = hello.nonce;
     clock_.witness(peer.key, hello.wall, now);
-    heard_observed(peer, hello.observed, now);
+    if (!is_virtual(peer.endpoint)) heard_observed(peer, hello.observed, now);
     if (hello.acknowledged == peer.hello_nonce && peer.hello_nonce != 0) {
         peer.hello_acknowledged = true;
         peer.next_hello = net::kNever;

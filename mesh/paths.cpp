@@ -66,7 +66,11 @@ std::string_view text(Rank rank) {
 
 Rank Path::rank() const {
     if (const auto is = VirtualEndpoint::of(to)) {
-        return is->kind == VirtualEndpoint::Kind::relay ? Rank::relay : Rank::stream;
+        switch (is->kind) {
+            case VirtualEndpoint::Kind::relay: return Rank::relay;
+            case VirtualEndpoint::Kind::stream: return Rank::stream;
+            case VirtualEndpoint::Kind::socket: return Rank::punched;
+        }
     }
     if (to.address.is_private()) return Rank::lan;
     switch (found) {
@@ -172,8 +176,10 @@ void Paths::remove(const net::Endpoint& endpoint) {
 
 void Paths::heard_from(const net::Endpoint& endpoint, net::Steady now) {
     const auto is = VirtualEndpoint::of(endpoint);
-    add(endpoint, !is ? Source::heard : is->kind == VirtualEndpoint::Kind::relay ? Source::relay : Source::stream,
-        Found::unsaid, now);
+    const auto source = !is || is->kind == VirtualEndpoint::Kind::socket ? Source::heard
+                        : is->kind == VirtualEndpoint::Kind::relay       ? Source::relay
+                                                                         : Source::stream;
+    add(endpoint, source, Found::unsaid, now);
 }
 
 void Paths::refused(const net::Endpoint& endpoint, net::Steady now) {

@@ -118,6 +118,7 @@ public:
     /// `again`: the rounds that follow begin with short pauses.
     void begin_round(net::Steady now, bool again);
     void stop();  ///< no session
+    unsigned rounds() const { return rounds_; }  ///< since begin_round(again)
     struct Probe {
         net::Endpoint to;
         std::uint64_t token = 0;

@@ -81,6 +81,9 @@ struct PeerLink {
     };
     std::deque<Move> moves;
     net::Steady punched = net::Steady::min();  ///< its last call to probe it that was followed
+    net::Steady next_birthday = net::Steady::min();  ///< not before
+    unsigned birthdays = 0;                          ///< that led nowhere
+    Budget birthday_budget;                          ///< of its calls that are followed
 
     // What is passed on for it here.
     Budget relay_budget;

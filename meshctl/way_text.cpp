@@ -8,7 +8,9 @@ std::string way_text(const Value& way) {
     if (const auto stream = way["stream"].text(); !stream.empty()) return "tls " + stream;
     if (rank == "relay") return "relay";  // one that is gone
     if (rank == "stream") return "tls";
-    return way["endpoint"].text();
+    const auto endpoint = way["endpoint"].text();
+    const auto own_port = way["own_port"];
+    return own_port.is_null() || own_port.flag() ? endpoint : endpoint + " (birthday)";
 }
 
 std::string rank_text(const std::string& rank) {

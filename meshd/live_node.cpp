@@ -218,6 +218,10 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
                                                  device_->name(), [this] { pump(); });
     streams_ = std::make_unique<LiveStreams>(loop_, config_.streams, core_->node(), random_, *resolver_, [this] { pump(); });
     streams_->network_changed(own_addresses(device_->name(), threads_->port()));
+    further_sockets_ = std::make_unique<FurtherSockets>(loop_, [this](net::MutableBytes bytes, const net::Endpoint& from) {
+        core_->node().receive(bytes, from, loop_.now());
+        pump();
+    });
     surroundings_ = surroundings();
     if (config_.port_mapping) map_port(state);
     for (const auto& [key, cached] : state.endpoints) {
@@ -397,7 +401,10 @@ void LiveNode::send(std::span<const mesh::Datagram> datagrams) {
     for (auto i = datagrams.begin(); i != datagrams.end();) {
         const auto train = i->train;
         if (train == 0) {
-            const bool fits = mesh::is_virtual(i->to) ? streams_->send(*i) : threads_->send(*i);
+            const auto way = mesh::VirtualEndpoint::of(i->to);
+            const bool fits = !way ? threads_->send(*i)
+                              : way->kind == mesh::VirtualEndpoint::Kind::stream ? streams_->send(*i)
+                                                                                 : further_sockets_->send(*i);
             if (!fits) node.refused(*i, now);  // what follows from it is due in the next turn
             ++i;
             continue;
@@ -457,6 +464,11 @@ void LiveNode::on_events() {
             streams_->wanted(*wanted);
         } else if (const auto* unwanted = std::get_if<mesh::StreamUnwanted>(&event)) {
             streams_->unwanted(*unwanted);
+        } else if (const auto* sockets = std::get_if<mesh::SocketsWanted>(&event)) {
+            const auto opened = further_sockets_->open(sockets->count);
+            core_->node().sockets_opened(opened.first, opened.count, loop_.now());
+        } else if (const auto* idle = std::get_if<mesh::SocketsUnwanted>(&event)) {
+            further_sockets_->close(idle->sockets);
         } else if (const auto* work = std::get_if<mesh::TrainsWork>(&event)) {
             complained_.erase("trains to " + work->name);
             spdlog::info("datagrams sent many at once reach {} again", work->name);

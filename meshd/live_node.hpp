@@ -11,6 +11,7 @@
 #include "meshd/call_accounts.hpp"
 #include "meshd/core.hpp"
 #include "meshd/data_threads.hpp"
+#include "meshd/further_sockets.hpp"
 #include "meshd/live_discovery.hpp"
 #include "meshd/live_port_mapping.hpp"
 #include "meshd/live_streams.hpp"
@@ -146,6 +147,7 @@ private:
     std::unique_ptr<CallAccounts> accounts_;
     std::unique_ptr<LiveDiscovery> discovery_;
     std::unique_ptr<LiveStreams> streams_;
+    std::unique_ptr<FurtherSockets> further_sockets_;
     std::unique_ptr<LivePortMapping> port_mapping_;  ///< null where it is off
     std::unique_ptr<DnsService> dns_;
     loop::Timer timer_;

@@ -267,6 +267,7 @@ void InboundLane::carry_all(const mesh::ForwardingTable& table, std::span<const 
 
 void InboundLane::carry(const mesh::ForwardingTable& table, const loop::ReceiveBurst::Item& item, Waiting waiting,
                         net::Steady now) {
+    if (mesh::is_virtual(item.from)) return table.drops->add(mesh::Drop::forged_source);
     for (std::size_t at = 0; at < item.bytes.size(); at += item.segment_bytes) {
         const auto datagram = item.bytes.subspan(at, std::min(item.segment_bytes, item.bytes.size() - at));
         waiting.bytes_behind -= datagram.size();

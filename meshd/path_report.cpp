@@ -46,8 +46,9 @@ json ms_json(const std::optional<std::chrono::microseconds>& span) {
 /// Where a way leads: an endpoint, a member that passes on, or the other end of a TLS connection.
 void put_place(const mesh::Node& node, const net::Endpoint& to, const std::optional<net::NodeKey>& relay,
                const std::optional<net::Endpoint>& stream, json& out) {
-    const bool is_virtual = mesh::is_virtual(to);
-    out["endpoint"] = is_virtual || to.is_none() ? json(nullptr) : json(to.text());
+    const auto udp = mesh::udp_endpoint(to);
+    out["endpoint"] = udp.is_none() ? json(nullptr) : json(udp.text());
+    out["own_port"] = udp.is_none() || !mesh::is_virtual(to);  // false: by a further socket, which birthday probing found
     out["relay"] = null_or(relay, [&](const auto& key) { return node.name_of(key); });
     out["stream"] = null_or(stream, [](const auto& endpoint) { return endpoint.text(); });
 }

@@ -54,6 +54,16 @@ class DaemonTest(harness.NodesTest):
                 pass
         self.assertRegex(self.refused(node), "(?i)disk is full|no space left")
 
+    def test_a_datagram_from_an_address_that_is_nobodys_is_dropped_unread(self):
+        node = self.machines("a")["a"]
+        node.start()
+        node.ctl("init", "lab", "--name", "a")
+        node.space.ip("addr", "add", "100::5/128", "dev", "lo")  # a stream's endpoint, as the node names them
+        self.addCleanup(node.space.ip, "addr", "del", "100::5/128", "dev", "lo")
+        send = "import socket; s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.bind(('100::5', 1)); s.sendto(bytes(148), ('::1', 51820))"
+        subprocess.run(["python3", "-c", send], check=True, preexec_fn=node.space.enter_in_child)
+        wait_until("the drop", lambda: node.status()["counters"].get("drop_forged_source", 0) == 1, 5)
+
     def test_a_clean_exit_leaves_no_device_route_or_rule(self):
         nodes = self.machines("a", "b")
         self.mesh(nodes)

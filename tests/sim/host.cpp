@@ -148,6 +148,7 @@ void Host::start() {
 
 void Host::crash() {
     ++life_;
+    sockets_.clear();
     world_.streams_.forget(*this);
     asleep_since_.reset();
     after_wake_.clear();
@@ -212,10 +213,17 @@ void Host::receive(const net::Endpoint& from, const net::Endpoint& to, net::Muta
         joiner_->receive(bytes, from, now());
     } else if (core_ && to.port == kPort) {
         node().receive(bytes, from, now());
+    } else if (const auto socket = socket_at(to.port); core_ && socket) {
+        node().receive(bytes, mesh::socket_endpoint(*socket, from), now());
     } else if (core_ && core_->proxy() != nullptr && to.port == kSipPort) {
         core_->proxy()->receive({voice::Transport::udp, to, from, 0, voice::Side::phone}, bytes, now());
     }
     drain();
+}
+
+std::optional<std::uint32_t> Host::socket_at(std::uint16_t port) const {
+    const auto found = std::find_if(sockets_.begin(), sockets_.end(), [&](auto socket) { return port_of(socket) == port; });
+    return found == sockets_.end() ? std::nullopt : std::optional(*found);
 }
 
 void Host::told_too_big(const net::Endpoint& to, std::size_t mtu_bytes) {
@@ -266,7 +274,11 @@ void Host::drain() {
         }
         for (auto& out : node().take_datagrams()) {
             if (const auto way = mesh::VirtualEndpoint::of(out.to)) {
-                world_.streams_.send(*this, way->id, std::move(out.bytes));
+                if (way->kind == mesh::VirtualEndpoint::Kind::stream) {
+                    world_.streams_.send(*this, way->id, std::move(out.bytes));
+                } else if (sockets_.contains(way->relay)) {
+                    world_.send(*this, port_of(way->relay), way->remote(), std::move(out.bytes));
+                }
                 continue;
             }
             if (uplink_) uplink_->spend(out.bytes.size() + 20 + 8, now().steady);
@@ -278,6 +290,14 @@ void Host::drain() {
                 disk.endpoints.emplace_back(good->key, good->endpoint);
             }
             if (const auto* wanted = std::get_if<mesh::StreamWanted>(&event)) world_.streams_.dial(*this, wanted->to);
+            if (const auto* sockets = std::get_if<mesh::SocketsWanted>(&event)) {
+                const auto first = next_socket_;
+                for (std::size_t i = 0; i < sockets->count; ++i) sockets_.insert(next_socket_++);
+                node().sockets_opened(first, sockets->count, now());
+                more = true;
+            }
+            if (const auto* sockets = std::get_if<mesh::SocketsUnwanted>(&event))
+                for (const auto socket : sockets->sockets) sockets_.erase(socket);
             if (const auto* unwanted = std::get_if<mesh::StreamUnwanted>(&event)) {
                 world_.at(world_.now().steady, [this, life = life_, id = unwanted->stream] {
                     if (life == life_) world_.streams_.close(*this, id);

@@ -94,6 +94,7 @@ public:
         net::Steady at{};
     };
     std::vector<Inner> inner;
+    std::size_t further_sockets() const { return sockets_.size(); }  ///< of birthday probing
     std::vector<mesh::NodeEvent> events;         ///< all since the last start
     std::vector<voice::ProxyEvent> voice_events; ///< likewise
 
@@ -102,6 +103,8 @@ private:
     friend class Streams;
     net::Steady of_world(net::Steady own) const { return own == net::kNever ? own : own + slept_; }
     void receive(const net::Endpoint& from, const net::Endpoint& to, net::MutableBytes bytes);
+    static std::uint16_t port_of(std::uint32_t socket) { return static_cast<std::uint16_t>(kFirstSocketPort + socket % kSocketPorts); }
+    std::optional<std::uint32_t> socket_at(std::uint16_t port) const;
     void told_too_big(const net::Endpoint& to, std::size_t mtu_bytes);
     void tick();
     net::Steady next_deadline() const;  ///< by the world's clock; asked of the node once after each input
@@ -128,6 +131,9 @@ private:
     net::Duration slept_{};                    ///< by so much its steady clock is behind the world's
     std::vector<std::function<void()>> after_wake_;  ///< what its disk has done meanwhile
     std::vector<net::Endpoint> stream_endpoints_;
+    static constexpr std::uint16_t kFirstSocketPort = 20000, kSocketPorts = 20000;
+    std::set<std::uint32_t> sockets_;  ///< of birthday probing
+    std::uint32_t next_socket_ = 1;
     std::uint64_t life_ = 0;  ///< counts starts: what was under way in an earlier life is void
 };
 

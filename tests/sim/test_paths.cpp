@@ -120,6 +120,40 @@ TEST_CASE("two laptops behind symmetric boxes reach each other through a member 
     }
 }
 
+TEST_CASE("a laptop behind a symmetric box and one whose box restricts ports find each other by guessing, and keep one socket") {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        CAPTURE(seed);
+        const auto ports = seed % 2 == 0 ? PortAssignment::random : PortAssignment::sequential;
+        Travellers all(seed, sim::symmetric(kAny, ports), sim::port_restricted(kAny));
+        auto& world = all.world;
+        REQUIRE(world.run_until([&] { return world.full_mesh() && world.same_rosters(); }, 10s));
+        CHECK(rank(world, *all.left, *all.right) == Rank::relay);
+        CHECK(world.run_until([&] { return direct(world, *all.left, *all.right) && direct(world, *all.right, *all.left); }, 60s));
+        CHECK(rank(world, *all.left, *all.right) == Rank::punched);
+        world.run_for(10s);
+        CHECK(all.left->further_sockets() == 1);
+        CHECK(all.right->further_sockets() == 0);
+        all.relay->crash();
+        all.spare->crash();
+        CHECK(all.longest_gap([] {}, 120s) < 2s);
+        CHECK(direct(world, *all.left, *all.right));
+        // Nobody uses it any more, and it is closed.
+        all.right->crash();
+        world.run_for(3min);
+        CHECK(all.left->further_sockets() == 0);
+    }
+}
+
+TEST_CASE("two laptops behind symmetric boxes guess in vain, rarely, and close what they opened") {
+    Travellers all(1, sim::symmetric(kAny, PortAssignment::random), sim::symmetric(kAny, PortAssignment::random));
+    auto& world = all.world;
+    REQUIRE(world.run_until([&] { return world.full_mesh() && world.same_rosters(); }, 10s));
+    world.run_for(5min);
+    CHECK(rank(world, *all.left, *all.right) == Rank::relay);
+    CHECK(all.left->further_sockets() == 0);
+    CHECK(all.right->further_sockets() == 0);
+}
+
 TEST_CASE("a relay that dies is replaced within two seconds while people talk") {
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
         CAPTURE(seed);

@@ -7,7 +7,7 @@
 //   S  symmetric: likewise, and another remote sees it at another port, so that nobody knows where to send to
 // Two sides that both know where to send to send at once, and each box takes the other's packet for an answer. With S on
 // one side only that side's packets can come first: F takes them, A does as it has sent to that address before, P does not,
-// as it has sent to another port of it.
+// as it has sent to another port of it. There S opens many ports, and P guesses until it hits one (birthday probing).
 #include <catch2/catch.hpp>
 
 #include "tests/sim/reach.hpp"
@@ -28,15 +28,12 @@ std::string_view relayed_because(const ReachCell& cell) {
     }
     const auto either = [&](auto is) { return is(cell.left) || is(cell.right); };
     const auto symmetric = [](Site one) { return one == Site::symmetric || one == Site::symmetric_random; };
-    // A home's box behind a carrier's lets in what both let in: the home's restricts ports.
-    const auto restricts_ports = [](Site one) { return one == Site::port_restricted || one == Site::double_nat; };
     if (either([](Site one) { return one == Site::udp_blocked; })) return "one side has no UDP at all";
     if (either([](Site one) { return one == Site::ipv6_only; })) {
         const bool both_have_it = (cell.left == Site::ipv6_only || cell.left == Site::open) && (cell.right == Site::ipv6_only || cell.right == Site::open);
         return both_have_it ? "" : "no family of addresses in common";
     }
     if (symmetric(cell.left) && symmetric(cell.right)) return "neither knows the port that the other will have toward it";
-    if (either(symmetric) && either(restricts_ports)) return "the one lets in only a port that it has sent to, which the other's will not be";
     return {};
 }
 

@@ -84,6 +84,30 @@ TEST_CASE("who asks for probes at a stranger pays a fourth of what the stranger 
     }
 }
 
+TEST_CASE("who asks for guesses at a stranger's ports pays a fourth of what the stranger gets, and has two attempts of them") {
+    for (const std::size_t padding : {std::size_t{0}, kMaxFrameBytes}) {
+        for (const auto& [calls, every] : {std::pair(20, 500ms), std::pair(1000, 20ms)}) {
+            CAPTURE(padding, calls);
+            Three three(730);
+            three.relay_munich();
+            std::size_t paid = 0;
+            const auto sent = three.trento->sent_bytes;
+            for (int i = 0; i < calls; ++i) {
+                const auto before = three.munich->sent_bytes;
+                slip_in(three.network, *three.munich, *three.trento, Birthday{Birthday::Kind::guess, {kVictim, 7}}, padding);
+                slip_in(three.network, *three.munich, *three.trento, Birthday{Birthday::Kind::open, {kVictim, 7}}, padding);
+                paid += (three.munich->sent_bytes - before) / 2;  // of these two the first is followed
+                three.network.run(every);
+            }
+            const auto got = three.trento->bytes_to[kVictim];
+            CHECK((padding != 0) == (got > 0));
+            CHECK(got <= kReplyFactor * paid);
+            CHECK(got <= 82 * kGuesses * 108);
+            if (padding != 0) CHECK(three.trento->sent_bytes - sent <= 2 * 60'000 + kReplyFactor * paid);  // with all else that it says
+        }
+    }
+}
+
 TEST_CASE("a member whose record names a stranger's endpoints has it probed a little, and ever more rarely") {
     Three three(721);
     three.munich->settings.advertise.clear();
