@@ -85,7 +85,7 @@ PathVerdict judge_path(const PathFacts& facts) {
     const auto& there = facts.there;
     const auto dependent = [](const Side& side, const Side& other) {
         return "the NAT of " + side.name + " gives every peer another port, and that of " + other.name +
-               (other.nat == NatMapping::unknown ? " is not known" : " lets in only whom it has sent to");
+               (other.nat == NatMapping::unknown ? " is not known" : " lets in only whom it has sent to; guesses at its port have found none so far");
     };
     switch (obstacle(facts)) {
         case Obstacle::none: return {"", "Nothing: it is reached directly."};
