@@ -52,13 +52,15 @@ Obstacle of_detour(const PathFacts& facts) {
     if (here.udp == Udp::blocked) return Obstacle::udp_blocked_here;
     if (there.udp == Udp::blocked) return Obstacle::udp_blocked_there;
     if (facts.candidates == 0) return Obstacle::no_endpoint;
+    if ((!here.v4 && !there.v6) || (!there.v4 && !here.v6)) return Obstacle::no_common_family;
     if (!facts.tried) return Obstacle::being_tried;
     if (facts.rank == mesh::Rank::stream) return Obstacle::udp_blocked;
     if (here.outside && here.outside == there.outside) return Obstacle::same_router;
     if (here.v6 && there.v6) return Obstacle::firewall_v6;
     if (there.nat == NatMapping::none) return Obstacle::firewall_there;
     if (here.nat == NatMapping::none) return Obstacle::firewall_here;
-    if (!facts.any_public) return Obstacle::private_only;
+    // Where UDP goes out here, somebody would have told at which public address it comes from there.
+    if (!facts.any_public) return here.udp == Udp::works ? Obstacle::udp_blocked_there : Obstacle::private_only;
     if (here.nat == NatMapping::endpoint_dependent && there.nat == NatMapping::endpoint_dependent) return Obstacle::both_dependent;
     if (here.nat == NatMapping::endpoint_dependent) return Obstacle::dependent_here;
     if (there.nat == NatMapping::endpoint_dependent) return Obstacle::dependent_there;
@@ -106,6 +108,11 @@ PathVerdict judge_path(const PathFacts& facts) {
         case Obstacle::no_endpoint:
             return {there.name + " tells of no address where it may be reached",
                     sentence(forward(there))};
+        case Obstacle::no_common_family: {
+            const auto& with_v4 = here.v4 ? here : there;
+            const auto& with_v6 = here.v4 ? there : here;
+            return {with_v4.name + " has no public IPv6, and " + with_v6.name + " no IPv4", "IPv6 for " + with_v4.name + " would do."};
+        }
         case Obstacle::same_router:
             return {"both are behind the router " + here.outside->text() + ", which keeps them apart",
                     "Let UDP port " + std::to_string(there.port) +

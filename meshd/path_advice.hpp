@@ -20,6 +20,7 @@ struct PathFacts {
         std::uint16_t port = 51820;              ///< where it listens
         std::optional<net::IpAddress> outside;   ///< the public IPv4 address that others see
         bool v6 = false;                         ///< it has a public IPv6 address
+        bool v4 = true;                          ///< it has an IPv4 address, or nothing is known of its addresses
     };
     Side here, there;
     mesh::PeerState state = mesh::PeerState::idle;
@@ -43,6 +44,7 @@ enum class Obstacle : std::uint8_t {
     udp_blocked_there,
     udp_blocked,        ///< on either side
     no_endpoint,        ///< nothing tells where it is
+    no_common_family,   ///< one has IPv4 and nothing else, the other IPv6
     same_router,        ///< both are behind it, and it keeps them apart
     private_only,       ///< their addresses are of networks that do not reach each other
     firewall_v6,        ///< both have IPv6

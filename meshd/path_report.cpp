@@ -80,7 +80,9 @@ PathFacts::Side side_here(const mesh::Node& node, const mesh::NetworkReport& net
     out.name = node.self().says.name;
     out.nat = network.v4;
     out.udp = own_udp(network, peers);
+    out.v4 = network.local.empty();
     for (const auto& endpoint : network.local) {
+        out.v4 |= endpoint.address.is_v4();
         out.port = endpoint.port;
         out.v6 |= endpoint.address.is_v6() && is_public(endpoint.address);
     }
@@ -96,17 +98,20 @@ PathFacts::Side side_there(const mesh::Node& node, const mesh::WayReport& report
     out.nat = report.its_nat;
     const auto* const member = node.view().member(report.key);
     const bool known = member != nullptr && member->node.has_value();
+    bool has_v4 = false, has_v6 = false;
     bool anywhere = out.nat != NatMapping::unknown, by_stream = false;
     for (const auto& way : report.ways) {
         const auto& to = way.path.to;
         by_stream |= way.used && way.path.rank() == mesh::Rank::stream;
         if (mesh::is_virtual(to)) continue;
+        (to.address.is_v4() ? has_v4 : has_v6) = true;
         if (way.path.found == mesh::Found::local) out.port = to.port;
         if (!is_public(to.address)) continue;
         anywhere = true;
         out.v6 |= to.address.is_v6();
         if (to.address.is_v4() && way.path.found == mesh::Found::seen) out.outside = to.address;
     }
+    out.v4 = has_v4 || !has_v6;
     // Nobody sees it by UDP, and UDP does leave our own network.
     if (anywhere) {
         out.udp = Udp::works;
