@@ -76,6 +76,7 @@ Inbound judge_payload(const ForwardingTable& table, ForwardingTable::Slot slot, 
     const auto header = net::parse_ip(payload);
     if (!header) return drop<Inbound>(table, Drop::bad_inner_packet, wake);
     if (!table.may_send_from(slot, header->source)) return drop<Inbound>(table, Drop::bad_source, wake);
+    if (table.destinations && !table.destinations->take(header->destination)) return drop<Inbound>(table, Drop::bad_destination, wake);
     result.verdict = Inbound::Verdict::tun;
     result.mtu_bytes = peer.mtu_bytes;
     result.bytes = payload.first(header->total_bytes);
@@ -179,10 +180,7 @@ bool loops(const ForwardingTable& table, const Way& way, const net::IpHeader& he
     const auto transport = net::find_transport(packet);
     if (!transport || transport->protocol != kUdp || !transport->first) return false;
     const auto port = net::Reader(packet.subspan(transport->at + 2)).u16be();
-    const bool is_ours = std::any_of(table.peers.begin(), table.peers.end(), [&](const auto& peer) {
-        return peer && peer->endpoint.port == port && peer->endpoint.address == header.destination;
-    });
-    if (!is_ours) return false;
+    if (!table.is_endpoint(header.destination, port)) return false;
     table.drops->add(Drop::underlay_loop);
     return true;
 }

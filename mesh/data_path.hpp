@@ -70,7 +70,7 @@ net::ByteView seal(const ForwardingTable& table, const Way& way, PacketBuffer pa
 /// What became of a datagram from the underlay.
 struct Inbound {
     enum class Verdict : std::uint8_t {
-        tun,        ///< write `bytes`, an IP packet whose source has been checked, to the device
+        tun,        ///< write `bytes`, an IP packet whose source and destination have been checked, to the device
         control,    ///< `bytes` (padding included) is a control frame from `peer`
         handshake,  ///< `bytes`, the whole datagram, is of type 1 to 3 or 7, mac1 checked: for Node::receive_handshake
         nothing,    ///< a keepalive: done

@@ -12,6 +12,7 @@ std::string_view name_of(Drop reason) {
         case Drop::replayed: return "replayed";
         case Drop::expired_session: return "expired_session";
         case Drop::bad_source: return "bad_source";
+        case Drop::bad_destination: return "bad_destination";
         case Drop::bad_inner_packet: return "bad_inner_packet";
         case Drop::ip_from_joiner: return "ip_from_joiner";
         case Drop::waited_in_socket: return "waited_in_socket";

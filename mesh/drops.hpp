@@ -18,6 +18,7 @@ enum class Drop : std::uint8_t {
     replayed,              ///< counter seen before, or older than the window
     expired_session,       ///< session past 180 s or its last message, in either direction
     bad_source,            ///< inner source not among its peer's allowed IPs
+    bad_destination,       ///< inner destination is nothing that this node has or offers (destinations.hpp)
     bad_inner_packet,      ///< neither IP nor a control frame, or cut short
     ip_from_joiner,        ///< IP from a peer that may only send control frames
     waited_in_socket,      ///< waited too long to be decrypted, in a queue that stays long (codel.hpp)

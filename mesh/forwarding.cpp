@@ -31,6 +31,10 @@ bool ForwardingTable::may_be_outside(const net::IpAddress& address) const {
     return !local || !holds(*local, address);
 }
 
+bool ForwardingTable::is_endpoint(const net::IpAddress& address, std::uint16_t port) const {
+    return std::binary_search(endpoints.begin(), endpoints.end(), net::Endpoint{address, port, 0});
+}
+
 bool ForwardingTable::in_overlay(const net::IpAddress& underlay) const {
     return overlay && holds(*overlay, underlay);
 }

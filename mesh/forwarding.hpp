@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "mesh/activity.hpp"
+#include "mesh/destinations.hpp"
 #include "mesh/routes.hpp"
 #include "mesh/session.hpp"
 #include "mesh/subnet_map.hpp"
@@ -47,6 +48,8 @@ public:
     std::shared_ptr<const RouteTable> stock_owners;                ///< a stock peer's source to slot
     std::shared_ptr<const std::vector<net::Prefix>> overlay;       ///< no underlay endpoint may lie in here
     std::shared_ptr<const std::vector<net::Prefix>> local;         ///< networks of this machine's: no exit speaks for them
+    std::shared_ptr<const Destinations> destinations;              ///< what is taken from peers; null: all
+    std::vector<net::Endpoint> endpoints;                          ///< of peers, in order, scope 0; empty without an exit
     std::shared_ptr<const SubnetMap> subnet_map;                   ///< null: no subnet has another name
     std::unordered_map<std::uint32_t, Receiver> receivers;         ///< local index to session
 
@@ -59,6 +62,8 @@ public:
     /// WireGuard's cryptokey routing for stock peers, the member's own record for members.
     bool may_send_from(Slot slot, const net::IpAddress& source) const;
     bool in_overlay(const net::IpAddress& underlay) const;
+    /// Whether a peer's endpoint is at this address and port; false without an exit.
+    bool is_endpoint(const net::IpAddress& address, std::uint16_t port) const;
     /// What an exit may speak for: not the mesh's addresses, not its members' subnets, nothing of this machine's.
     bool may_be_outside(const net::IpAddress& address) const;
 };

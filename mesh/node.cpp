@@ -201,6 +201,7 @@ void Node::set_bootstrap(std::span<const net::Endpoint> endpoints, net::Now now)
 void Node::set_local_endpoints(std::vector<net::Endpoint> endpoints, net::Now now) {
     if (endpoints == settings_.local_endpoints) return;
     settings_.local_endpoints = std::move(endpoints);
+    settle_routes();
     network_changed(now);
 }
 

@@ -372,6 +372,7 @@ private:
 
     // node_routes.cpp: where packets go
     void settle_routes();
+    void settle_destinations(const std::vector<net::Prefix>& offered, const std::vector<net::Prefix>& local);
     PeerLink& choose_owner(const net::Prefix& subnet, const std::vector<PeerLink*>& offering) const;
     void watch_owners(const std::map<net::Prefix, std::vector<PeerLink*>>& offering);
     std::vector<net::Prefix> subnets_of(const Member& member) const;

@@ -130,7 +130,35 @@ void Node::settle_routes() {
     auto local = settings_.attached;
     local.insert(local.end(), self_.says.subnets.begin(), self_.says.subnets.end());
     for (const auto& mapped : settings_.mapped) local.push_back(mapped.lan);
+    settle_destinations(own, local);
     wireguard_.set_local(std::move(local));
+}
+
+/// `offered`: by this node. `local`: what belongs to this machine, offered or not.
+void Node::settle_destinations(const std::vector<net::Prefix>& offered, const std::vector<net::Prefix>& local) {
+    Destinations::Offer offer;
+    for (const auto& address : self_.says.addresses) offer.own.push_back(net::Prefix::host(address));
+    if (standing_ == Standing::member) {
+        for (const auto& subnet : subnets_of(self_.says))
+            if (std::find(offered.begin(), offered.end(), subnet) != offered.end()) offer.own.push_back(subnet);
+        offer.exit = self_.says.roles.has(Role::exit);
+        offer.inside = local;
+        offer.inside.push_back(overlay_prefix(identity_.mesh_id));
+        if (view().mesh) offer.inside.push_back(view().mesh->pool);
+        for (const auto& own : settings_.local_endpoints) offer.here.push_back(own.address);
+        for (const auto& [key, member] : view().members) {
+            const auto subnets = subnets_of(member.says);
+            offer.inside.insert(offer.inside.end(), subnets.begin(), subnets.end());
+            if (!member.says.stock || key == key_) continue;
+            // One stock peer may reach another through this node. But not what is attached here under the same prefix.
+            for (const auto& address : member.says.addresses) offer.own.push_back(net::Prefix::host(address));
+            for (const auto& subnet : subnets) {
+                const auto rest = without_attached(subnet, settings_.attached);
+                offer.own.insert(offer.own.end(), rest.begin(), rest.end());
+            }
+        }
+    }
+    wireguard_.set_destinations(std::make_shared<Destinations>(offer));
 }
 
 }  // namespace mesh

@@ -120,6 +120,11 @@ void WireGuard::set_local(std::vector<net::Prefix> local) {
     core_->published_ = nullptr;
 }
 
+void WireGuard::set_destinations(std::shared_ptr<const Destinations> destinations) {
+    core_->destinations_ = std::move(destinations);
+    core_->published_ = nullptr;
+}
+
 void WireGuard::set_subnet_map(std::shared_ptr<const SubnetMap> map) {
     core_->subnet_map_ = std::move(map);
     core_->published_ = nullptr;

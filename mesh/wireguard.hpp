@@ -130,6 +130,8 @@ public:
     void set_overlay(std::vector<net::Prefix> overlay);
     /// Networks of this machine: an exit may not speak for them.
     void set_local(std::vector<net::Prefix> local);
+    /// What peers' packets may be for; all if it was never called.
+    void set_destinations(std::shared_ptr<const Destinations> destinations);
     /// Subnets of this machine that the mesh knows under another name; null: none.
     void set_subnet_map(std::shared_ptr<const SubnetMap> map);
     void set_mtu(std::size_t mtu_bytes);  ///< of the device

@@ -165,6 +165,7 @@ public:
     std::unordered_map<std::uint32_t, Peer*> indices_;       // of attempts and sessions
     std::vector<WireGuard::Route> configured_routes_;
     std::shared_ptr<const SubnetMap> subnet_map_;
+    std::shared_ptr<const Destinations> destinations_;
     std::shared_ptr<const std::vector<net::Prefix>> local_;
     std::shared_ptr<const std::vector<net::Prefix>> overlay_ = std::make_shared<std::vector<net::Prefix>>();
     bool stamps_ready_ = false;  // a mark became durable: those who wait go on

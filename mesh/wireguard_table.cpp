@@ -33,6 +33,7 @@ std::shared_ptr<const ForwardingTable> WireGuardCore::table() {
     table->overlay = overlay_;
     table->subnet_map = subnet_map_;
     table->local = local_;
+    table->destinations = destinations_;
     table->peers.resize(slots_.size());
     for (auto* const peer : slots_) {
         if (peer == nullptr) continue;
@@ -58,6 +59,12 @@ std::shared_ptr<const ForwardingTable> WireGuardCore::table() {
             if (session) table->receivers.emplace(session->local_index(), ForwardingTable::Receiver{session, peer->slot});
         }
         if (peer->attempt) table->handshakes.insert(peer->attempt->index);
+    }
+    const auto is_exit = [](const auto& peer) { return peer && peer->exit; };
+    if (std::any_of(table->peers.begin(), table->peers.end(), is_exit)) {
+        for (const auto& peer : table->peers)
+            if (peer && !peer->endpoint.is_none()) table->endpoints.push_back({peer->endpoint.address, peer->endpoint.port, 0});
+        std::sort(table->endpoints.begin(), table->endpoints.end());
     }
     published_ = std::move(table);
     return published_;

@@ -1,4 +1,4 @@
-// What one packet costs: sealing and opening it under both ciphers, and the whole data path around that.
+// What one packet costs: sealing and opening it under both ciphers, and looking up where it goes.
 #include <benchmark/benchmark.h>
 
 #include "mesh/data_path.hpp"
@@ -65,6 +65,21 @@ void route(benchmark::State& state) {
     for (auto _ : state) benchmark::DoNotOptimize(table.find(asked[at++ % asked.size()]));
 }
 BENCHMARK(route)->Arg(10)->Arg(1000)->Arg(100000);
+
+/// What a packet from a member may be for, at an office with as many subnets in its mesh; `exit`: that is one.
+void destination(benchmark::State& state, bool exit) {
+    net::SeededRandom random(1);
+    const auto home = net::IpAddress::v4(10, 73, 1, 2), far = net::IpAddress::v4(1, 1, 1, 1);
+    mesh::Destinations::Offer offer{.own = {net::Prefix::host(home), *net::Prefix::parse("192.168.1.0/24")}, .exit = exit, .inside = {}, .here = {}};
+    for (std::int64_t i = 0; i < state.range(0); ++i) {
+        offer.inside.emplace_back(net::IpAddress::v4(0x0a000000U | (static_cast<std::uint32_t>(random.u64()) & 0xffffffU)), 24);
+    }
+    const mesh::Destinations destinations(offer);
+    std::size_t at = 0;
+    for (auto _ : state) benchmark::DoNotOptimize(destinations.take(++at % 2 == 0 ? home : far));
+}
+BENCHMARK_CAPTURE(destination, office, false)->Arg(10)->Arg(1000);
+BENCHMARK_CAPTURE(destination, exit, true)->Arg(10)->Arg(1000);
 
 }  // namespace
 

@@ -123,6 +123,25 @@ class ExitTest(harness.NodesTest):
         self.exit.stop()
         self.assertEqual(self.tables(), [])
 
+    def test_an_exit_leads_to_the_internet_and_not_into_its_lan(self):
+        office = self.space("office")
+        cable(office, "eth0", self.exit_space, "lan0")
+        office.set_up("eth0", "192.168.77.9/24", "2001:db8:77::9/64", "10.99.0.9/32")
+        self.exit_space.set_up("lan0", "192.168.77.1/24", "2001:db8:77::1/64")
+        self.exit_space.ip("route", "add", "10.99.0.0/24", "via", "192.168.77.9")
+        office.default_route("192.168.77.1", "2001:db8:77::1")
+        inside = ("192.168.77.9", "10.99.0.9", "2001:db8:77::9")
+        for address in inside:
+            self.assertIsNotNone(self.exit_space.ping_ms(address))
+        self.laptop.ctl("exit", "exit")
+        wait_until("the way through the exit", lambda: self.seen(self.laptop_space) == "192.0.2.2", 10)
+        for address in inside:
+            before = self.exit.status()["counters"].get("drop_bad_destination", 0)
+            self.assertIsNone(self.laptop_space.ping_ms(address))
+            self.assertGreater(self.exit.status()["counters"].get("drop_bad_destination", 0), before, address)
+        # Its own address is for all, as if they came from outside.
+        self.assertIsNotNone(self.laptop_space.ping_ms("192.0.2.2"))
+
     def test_what_others_take_away_of_the_way_is_put_back(self):
         self.laptop.ctl("exit", "exit")
         wait_until("the way through the exit", lambda: self.seen(self.laptop_space) == "192.0.2.2", 10)

@@ -1,6 +1,7 @@
 // A member through which another reaches the Internet: who may speak for it, and what may not pass.
 #include <algorithm>
 
+#include "mesh/destinations.hpp"
 #include "mesh_in_memory.hpp"
 
 using namespace mesh;
@@ -35,6 +36,16 @@ struct WithExit : Network {
     bool arrives(Machine& from, Machine& to, const net::Bytes& bytes) {
         to.packets.clear();
         from.node->send_ip(bytes, now());
+        drain(from);
+        run(300ms);
+        return !to.packets.empty();
+    }
+    /// The same for one that goes there whatever the sender's routes and rules say.
+    bool forced(Machine& from, Machine& to, const net::IpAddress& destination) {
+        to.packets.clear();
+        const auto ours = overlay(from, destination.is_v6());
+        from.node->wireguard().send(to.node->self().says.tunnel_key, packet(ours, destination), now());
+        from.node->tick(now());
         drain(from);
         run(300ms);
         return !to.packets.empty();
@@ -119,4 +130,80 @@ TEST_CASE("a datagram to the exit's own endpoint that comes back through the dev
     mesh.run(300s);
     laptop.node->send_ip(packet(mesh.overlay(laptop), to.address, 51820, to.port), mesh.now());
     CHECK(loops() == 2);
+}
+
+TEST_CASE("what a member sends past its own routes arrives only where this node has or offers something") {
+    WithExit mesh(505);
+    auto &trento = mesh.trento, &munich = mesh.munich, &laptop = mesh.laptop;
+    const auto net = [](const char* text) { return *net::Prefix::parse(text); };
+    const auto dropped = [](Machine& at) { return at.node->wireguard().drops().get(Drop::bad_destination); };
+    for (auto* to : {&trento, &munich, &laptop}) {
+        auto& from = to == &laptop ? trento : laptop;
+        for (const bool v6 : {false, true}) CHECK(mesh.forced(from, *to, mesh.overlay(*to, v6)));
+    }
+    // One that offers a subnet is nobody's way to anything else; one that offers none to nothing at all.
+    CHECK(mesh.forced(laptop, trento, address("192.168.1.7")));
+    CHECK_FALSE(mesh.forced(trento, laptop, address("192.168.1.7")));
+    for (const auto& [to, from] : {std::pair(&trento, &laptop), {&laptop, &trento}}) {
+        const auto before = dropped(*to);
+        std::uint64_t sent = 0;
+        for (const auto& destination : {kOutside, kOutside6, address("192.168.2.7"), address("10.0.0.1"), address("127.0.0.1"),
+                                        address("224.0.0.251"), address("255.255.255.255"), address("::1"), address("fe80::1"),
+                                        address("ff02::1"), mesh.overlay(munich), mesh.overlay(munich, true)}) {
+            CAPTURE(to->name, destination.text());
+            CHECK_FALSE(mesh.forced(*from, *to, destination));
+            ++sent;
+        }
+        CHECK(dropped(*to) - before == sent);
+    }
+    // A subnet that it no longer offers, as its line is down: no way either.
+    trento.node->set_offered({}, mesh.now());
+    CHECK_FALSE(mesh.forced(laptop, trento, address("192.168.1.7")));
+    // An exit leads outside, and nowhere else.
+    munich.node->set_attached({net("203.0.114.0/24"), net("2001:db8:5::/64")}, mesh.now());
+    CHECK(mesh.forced(laptop, munich, kOutside));
+    CHECK(mesh.forced(laptop, munich, kOutside6));
+    for (const auto* text : {"192.168.1.7", "192.168.9.9", "10.1.2.3", "100.64.0.1", "169.254.1.1", "127.0.0.1", "224.0.0.1",
+                             "203.0.114.7", "2001:db8:5::7", "fd00::7", "fe80::7", "ff02::1", "::1", "10.73.250.250"}) {
+        CAPTURE(text);
+        CHECK_FALSE(mesh.forced(laptop, munich, address(text)));
+    }
+    CHECK_FALSE(mesh.forced(laptop, munich, mesh.overlay(trento)));
+    // Its own public address, in a network that is attached to it, may be a server's for all.
+    munich.node->set_local_endpoints({{address("203.0.114.2"), 51820}, {address("192.168.9.2"), 51820}}, mesh.now());
+    CHECK(mesh.forced(laptop, munich, address("203.0.114.2")));
+    CHECK_FALSE(mesh.forced(laptop, munich, address("203.0.114.7")));
+    CHECK_FALSE(mesh.forced(laptop, munich, address("192.168.9.2")));
+}
+
+TEST_CASE("what is public is told from what is set apart") {
+    for (const auto* text : {"1.1.1.1", "9.9.9.9", "11.0.0.1", "100.63.0.1", "100.128.0.1", "172.15.0.1", "172.32.0.1", "192.0.2.1",
+                             "203.0.113.1", "223.255.255.255", "2001:db8::1", "2606:4700::1111", "64:ff9b::101:101"}) {
+        CAPTURE(text);
+        CHECK(is_public(address(text)));
+    }
+    for (const auto* text : {"0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.1.2.3", "169.254.169.254",
+                             "172.16.0.1", "172.31.255.255", "192.168.0.1", "198.19.0.1", "224.0.0.1", "239.1.1.1", "240.0.0.1",
+                             "255.255.255.255", "::", "::1", "::ffff:1.1.1.1", "fc00::1", "fd12::1", "fe80::1", "fec0::1", "ff0e::1",
+                             "2002:c0a8:101::1", "2001::1", "64:ff9b::a00:1", "64:ff9b::c0a8:101", "64:ff9b::7f00:1",
+                             "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "100::1"}) {
+        CAPTURE(text);
+        CHECK_FALSE(is_public(address(text)));
+    }
+    CHECK_FALSE(is_public({}));
+}
+
+TEST_CASE("an offer counts for all that lies in it, whatever else does") {
+    const auto net = [](const char* text) { return *net::Prefix::parse(text); };
+    Destinations::Offer offer{.own = {net("192.168.0.0/16"), net("203.0.113.0/25"), net("fd12::1")}, .exit = true,
+                              .inside = {net("192.168.3.0/24"), net("203.0.113.0/24"), net("203.0.113.0/26"), net("203.0.113.128/26")},
+                              .here = {address("203.0.113.130"), address("10.0.0.1")}};
+    const auto taken = [&](const char* text) { return Destinations(offer).take(address(text)); };
+    for (const auto* text : {"192.168.3.1", "192.168.200.1", "203.0.113.1", "203.0.113.127", "203.0.113.130", "203.0.114.1", "fd12::1"})
+        CHECK(taken(text));
+    for (const auto* text : {"203.0.113.129", "203.0.113.200", "10.0.0.1", "fd12::2"}) CHECK_FALSE(taken(text));
+    offer.exit = false;
+    for (const auto* text : {"192.168.3.1", "203.0.113.1", "fd12::1"}) CHECK(taken(text));
+    for (const auto* text : {"203.0.113.129", "203.0.113.130", "203.0.114.1", "2001:db8::1"}) CHECK_FALSE(taken(text));
+    CHECK_FALSE(Destinations().take(address("192.0.2.1")));
 }

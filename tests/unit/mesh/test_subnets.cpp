@@ -72,6 +72,21 @@ TEST_CASE("the LAN itself, and its own name in the mesh, are not routed to anoth
     CHECK(offices.send(offices.trento, offices.trento, packet("192.168.1.5", "10.201.1.7")) == "10.201.1.5 to 192.168.1.7");
 }
 
+TEST_CASE("a member that goes past the map reaches the LAN by its name in the mesh alone") {
+    TwinOffices offices(403);
+    const auto forced = [&](const char* to) {
+        auto &from = offices.trento, &at = offices.munich;
+        at.packets.clear();
+        from.node->wireguard().send(at.node->self().says.tunnel_key, packet("10.201.1.5", to), offices.now());
+        from.node->tick(offices.now());
+        offices.drain(from);
+        offices.run(200ms);
+        return !at.packets.empty();
+    };
+    CHECK(forced("10.202.1.7"));
+    for (const auto* to : {"192.168.1.7", "10.201.1.7", "10.203.1.7"}) CHECK_FALSE(forced(to));
+}
+
 TEST_CASE("a source that is not allowed once it is mapped is dropped") {
     TwinOffices offices(402);
     CHECK(offices.send(offices.trento, offices.munich, packet("192.168.2.5", "10.202.1.7")) == "nothing");
