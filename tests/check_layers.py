@@ -34,6 +34,7 @@ BEHIND = [
     (r"ares", ["loop/"]),
     (r"ldns/", ["loop/", "discovery/", "voice/", "dns/"]),
     (r"sodium", ["mesh/", "meshd/", "discovery/", "net/"]),
+    (r"opus", ["voice/engine/opus"]),
     (r"openssl/", ["mesh/", "loop/", "voice/", "meshd/", "net/"]),
 ]
 

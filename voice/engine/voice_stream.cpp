@@ -1,0 +1,114 @@
+#include "voice/engine/voice_stream.hpp"
+
+#include <stdexcept>
+
+namespace voice::engine {
+namespace {
+
+constexpr std::size_t kMostKeys = 64;
+
+const CodecKind& known(const CodecKind* codec) {
+    if (codec == nullptr) throw std::invalid_argument("no codec");
+    return *codec;
+}
+
+}  // namespace
+
+VoiceStream::VoiceStream(const StreamSettings& settings)
+    : settings_(settings), decoder_(known(settings.codec).decoder(settings.sound.rate_hz)), encoder_(settings.codec->encoder(settings.sound)),
+      frame_samples_(settings.sound.rate_hz / 100), packet_samples_(settings.sound.rate_hz / 1000 * settings.sound.packet_ms),
+      packet_ticks_(settings.codec->clock_hz / 1000 * settings.sound.packet_ms), source_(settings.codec->clock_hz),
+      buffer_(*decoder_, settings.codec->clock_hz, settings.sound.rate_hz), red_(settings.payload_type, kMostRedBytes), keys_(settings.codec->clock_hz) {}
+
+void VoiceStream::receive(net::ByteView bytes, net::Steady now) {
+    const auto packet = RtpPacket::parse(bytes);
+    const auto type = packet ? packet->header.payload_type : 0;
+    const bool sound = packet && type == settings_.payload_type, red = packet && type == settings_.red_type, event = packet && type == settings_.event_type;
+    if (!sound && !red && !event) {
+        ++figures_.not_ours;
+        return;
+    }
+    if (red) {
+        receive_red(*packet, now);
+    } else if (const auto place = source_.place(packet->header, sound ? buffer_.ticks_in(packet->payload) : 0, now); !place) {
+        ++figures_.not_ours;
+        return;
+    } else if (sound) {
+        buffer_.insert(*place, packet->payload, now);
+    } else {
+        buffer_.pause();
+        const auto key = pressed_.receive(packet->header, packet->payload);
+        if (key && heard_keys_.size() < kMostKeys) heard_keys_.push_back(*key);
+    }
+    ++figures_.packets;
+    figures_.bytes += bytes.size();
+}
+
+void VoiceStream::receive_red(const RtpPacket& packet, net::Steady now) {
+    const auto blocks = parse_red(packet.payload);
+    if (!blocks || blocks->back().payload_type != settings_.payload_type) {
+        ++figures_.not_ours;
+        return;
+    }
+    const auto& newest = blocks->back().payload;
+    const auto place = source_.place(packet.header, buffer_.ticks_in(newest), now);
+    if (!place) {
+        ++figures_.not_ours;
+        return;
+    }
+    buffer_.insert(*place, newest, now);
+    for (const auto& block : *blocks) {
+        if (block.offset != 0 && block.payload_type == settings_.payload_type) buffer_.insert_copy(*place, block.offset, block.payload, now);
+    }
+}
+
+void VoiceStream::play(std::span<std::int16_t> frame, net::Steady now) {
+    if (frame.size() != frame_samples_) throw std::invalid_argument("a frame is 10 ms");
+    buffer_.play(frame, now);
+    guard_.check(frame);
+    figures_.heard_db = level_db(frame);
+}
+
+void VoiceStream::send(std::uint8_t payload_type, bool marker, std::uint32_t timestamp, net::ByteView payload, std::vector<net::Bytes>& out) {
+    out.push_back(build_rtp({payload_type, marker, settings_.sequence++, timestamp, settings_.ssrc}, payload));
+    ++figures_.sent_packets;
+    figures_.sent_bytes += out.back().size();
+}
+
+void VoiceStream::capture(Sound frame, std::vector<net::Bytes>& out) {
+    if (frame.size() != frame_samples_) throw std::invalid_argument("a frame is 10 ms");
+    figures_.spoken_db = level_db(frame);
+    spoken_.insert(spoken_.end(), frame.begin(), frame.end());
+    if (spoken_.size() < packet_samples_) return;
+    const auto timestamp = settings_.timestamp;
+    settings_.timestamp += packet_ticks_;
+    const auto payload = encoder_->encode(spoken_);
+    spoken_.clear();
+    if (const auto key = keys_.next(timestamp, packet_ticks_)) {
+        send(*settings_.event_type, key->marker, key->timestamp, key->payload, out);
+        after_pause_ = true;
+    } else if (payload.empty()) {
+        after_pause_ = true;
+    } else {
+        if (settings_.red_type) send(*settings_.red_type, after_pause_, timestamp, red_.wrap(payload, timestamp), out);
+        else send(settings_.payload_type, after_pause_, timestamp, payload, out);
+        after_pause_ = false;
+    }
+}
+
+std::optional<char> VoiceStream::take_key() {
+    if (heard_keys_.empty()) return std::nullopt;
+    const char key = heard_keys_.front();
+    heard_keys_.pop_front();
+    return key;
+}
+
+StreamFigures VoiceStream::figures() const {
+    auto out = figures_;
+    out.buffer = buffer_.figures();
+    out.restarts = source_.restarts();
+    out.hushed = guard_.hushed();
+    return out;
+}
+
+}  // namespace voice::engine
