@@ -7,6 +7,7 @@ namespace voice::engine {
 namespace {
 
 constexpr std::size_t kSeconds = 20;
+constexpr auto kLately = std::chrono::seconds(6), kNow = std::chrono::seconds(1);
 constexpr std::size_t kNear = 2;
 constexpr std::size_t kMaxArrivals = 400;  // a second: packets of 2.5 ms
 constexpr double kLateCost_ms = 4;
@@ -29,7 +30,7 @@ void DelayTarget::arrived(net::Duration transit, net::Duration length, bool repa
         judge_at_ = now;
     }
     if (second.arrivals.size() < kMaxArrivals) {
-        second.arrivals.push_back({now, transit, std::chrono::duration<double>(length) / std::chrono::milliseconds(20) * (repair ? kRepairWeight : 1)});
+        second.arrivals.push_back({now, transit, std::chrono::duration<double>(length) / std::chrono::milliseconds(20) * (repair ? kRepairWeight : 1), repair});
     }
     if (now >= judge_at_ || transit - fastest_ > ceiling_) judge(now);
 }
@@ -44,13 +45,15 @@ net::Duration DelayTarget::fastest_near(std::size_t second) const {
 void DelayTarget::judge(net::Steady now) {
     using std::chrono::milliseconds;
     std::array<double, kBins> late{};  // by how late: weight of the packets in each bin
-    net::Duration worst_lately{};
+    net::Duration worst_now{}, worst_lately{};
     for (std::size_t i = 0; i < seconds_.size(); ++i) {
         const auto fastest = fastest_near(i);
         for (const auto& arrival : seconds_[i].arrivals) {
             const auto excess = std::max(arrival.transit - fastest, net::Duration{});
             late[std::min(static_cast<std::size_t>(excess / milliseconds(kBin_ms)), kBins - 1)] += arrival.weight;
-            if (now - arrival.at < std::chrono::seconds(1)) worst_lately = std::max(worst_lately, excess);
+            // Loss is rarer than delay: what repaired it is not forgotten so soon.
+            if (arrival.repair || now - arrival.at < kLately) worst_lately = std::max(worst_lately, excess);
+            if (now - arrival.at < kNow) worst_now = std::max(worst_now, excess);
         }
     }
     fastest_ = fastest_near(seconds_.size() - 1);
@@ -66,8 +69,9 @@ void DelayTarget::judge(net::Steady now) {
         above += late[bin];
     }
     const auto at_least = now - began_ < milliseconds(500) ? kAtFirst : net::Duration{};
-    floor_ = std::max<net::Duration>(milliseconds((best + 1) * kBin_ms) + kMargin, at_least);
-    ceiling_ = std::clamp<net::Duration>(worst_lately + kMargin, floor_, std::max(kMost, floor_));
+    const auto cheapest = std::min<net::Duration>(milliseconds((best + 1) * kBin_ms), worst_lately + milliseconds(kBin_ms));
+    floor_ = std::max<net::Duration>(cheapest + kMargin, at_least);
+    ceiling_ = std::clamp<net::Duration>(worst_now + kMargin, floor_, std::max(kMost, floor_));
     judge_at_ = now + milliseconds(100);
 }
 

@@ -4,7 +4,8 @@
 /// fastest within two seconds of it: clocks that drift by 500 ppm shift that by 2 ms at most. The target is the delay at
 /// which delay and late sound together cost least: a packet of 20 ms that comes too late is as bad as 4 ms of delay for all.
 /// So jitter that goes on is followed within a second, and a burst that passes (half a second of +200 ms: 25 packets, 100 ms)
-/// is not; the ceiling, what the last second needed, keeps what a burst has brought while it lasts.
+/// is not. What has not come again for six seconds is over. The ceiling, what the last second needed, keeps what a burst has
+/// brought while it lasts.
 #pragma once
 
 #include <deque>
@@ -35,6 +36,7 @@ private:
         net::Steady at;
         net::Duration transit;
         double weight;  ///< in packets of 20 ms
+        bool repair;
     };
     struct Second {
         net::Steady began;
