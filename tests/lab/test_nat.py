@@ -23,7 +23,6 @@ NATS = {"open": "none", "full": "endpoint-independent", "cone": "endpoint-indepe
 CAUSES = {
     ("cone", "cone2"): "",
     ("random", "random2"): "both NATs give every peer another port",
-    ("cone", "random"): "the NAT of random gives every peer another port, and that of cone lets in only whom it has sent to",
     ("flat", "flat2"): "both are behind the router 9.0.0.11, which keeps them apart",
     ("walled", "cone"): "UDP does not leave the network of walled",
     ("cone", "walled"): "UDP does not leave the network of walled",
@@ -43,8 +42,10 @@ def theory(one, other):
         return {"stream"} if HUB in pair else {"relay"}
     if "six" in pair:
         return {"open", "punched"} if pair & OPEN else {"relay"}
-    if pair & SYMMETRIC and (pair <= SYMMETRIC or pair & PORT_RESTRICTED):
+    if pair <= SYMMETRIC:
         return {"relay"}
+    if pair & SYMMETRIC and pair & PORT_RESTRICTED:  # one after the other guesses at ports (birthday probing), some in vain
+        return {"relay", "punched"}
     return {"punched"} if pair <= PORT_RESTRICTED else DIRECT - {"lan"}
 
 
@@ -114,6 +115,9 @@ class NatTest(harness.NodesTest):
     def wait_as_theory(self):
         return self.wait_none("the ways that the theory has", self.against_theory)
 
+    def guessed(self, one, other):
+        return self.by(one, other) == self.by(other, one) == "punched"
+
     def ping_all(self, node):
         for other in self.nodes.values():
             if other is not node:
@@ -147,8 +151,11 @@ class NatTest(harness.NodesTest):
         print(f"all as the theory has it after {self.wait_as_theory():.1f} s")
         self.address = {name: node.addresses()[0] for name, node in self.nodes.items()}
         self.for_all(self.ping_all, self.nodes.values())
-        self.assertEqual(self.against_theory(), [])  # what people send moves nobody to another way
+        self.wait_as_theory()  # what people send moves nobody to another way
 
+        guessed_s = wait_until("a port to be guessed", lambda: any(self.guessed(*pair) for pair in itertools.product(SYMMETRIC, PORT_RESTRICTED)),
+                               REACH_LIMIT_S, 0.2)
+        print(f"the first port was guessed after {guessed_s:.1f} s more")
         self.wait_none("everybody to know his NAT", lambda: [
             f"{name}: {nat}" for name, expected in NATS.items() if (nat := self.nodes[name].ask("netcheck")["nat"]["ipv4"]) != expected])
         self.wait_none("what `meshctl why` says", lambda: [
@@ -156,7 +163,7 @@ class NatTest(harness.NodesTest):
             if (cause := self.nodes[one].ask("why", other)["cause"]) != expected])
 
     def test_sessions_come_up_and_stay_where_three_of_ten_packets_are_lost_and_the_others_are_late(self):
-        """Two that talk by a punched way, and two through the hub: one of each has a line on which the other's hardly come."""
+        """Two that talk by a punched way, and two through another member; one of each pair is at the end of such a line."""
         wire = f"{self.programs}/tests/lab/wire"
         pairs = [("cone", "cone2"), ("random", "random2")]
         bad = []
