@@ -84,12 +84,13 @@ void UpnpClient::exchange(State state, const net::Endpoint& to, net::Bytes reque
     state_ = state;
     next_ = now.steady + (state == State::releasing ? net::Duration(kReleaseWithin) : kAnswerWithin);
     exchange_ = Exchange{++last_id_, to, std::move(request)};
+    pieces_ = 0;
 }
 
 bool UpnpClient::answered(std::uint64_t id, net::ByteView bytes, bool ended, net::Now now) {
     const bool waits = state_ == State::describing || state_ == State::asking_address || state_ == State::mapping || state_ == State::releasing;
     if (id != last_id_ || !waits) return true;
-    bool broken = bytes.size() > kLargestAnswerBytes;
+    bool broken = bytes.size() > kLargestAnswerBytes || ++pieces_ > kMostPieces;
     auto answer = broken ? std::nullopt : upnp::parse_http(bytes, ended, broken);
     if (!answer && !broken && !ended) return false;
     ++last_id_;  // what else comes of it is not for us

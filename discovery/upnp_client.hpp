@@ -50,6 +50,8 @@ public:
     const std::string& trouble() const { return trouble_; }  ///< as PcpClient's
 
     static constexpr std::size_t kLargestAnswerBytes = 65536;
+    /// The pieces that an answer may come in: at each, what has come is looked at from its beginning.
+    static constexpr unsigned kMostPieces = 1000;
     static constexpr auto kLease = std::chrono::hours(1);
     static constexpr auto kReleaseWithin = std::chrono::seconds(1);
 
@@ -75,6 +77,7 @@ private:
     unsigned refusals_ = 0;        ///< in a row
     unsigned conflicts_ = 0;       ///< in this turn
     std::uint64_t last_id_ = 0;
+    unsigned pieces_ = 0;          ///< of its answer, so far
     upnp::Url description_;
     std::vector<upnp::Service> services_;  ///< the first is in use
     net::IpAddress address_;

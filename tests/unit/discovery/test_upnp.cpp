@@ -303,6 +303,14 @@ TEST_CASE("an answer that is late, endless, or of another exchange is given up")
     CHECK(it.client.answered(first.id, net::Bytes(UpnpClient::kLargestAnswerBytes + 1, std::byte{'x'}), false, it.now));
     CHECK_THAT(it.client.trouble(), Contains("does not answer"));
 
+    Client in_pieces;
+    in_pieces.find();
+    const auto pieces = in_pieces.asked();
+    std::string chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (unsigned i = 0; i < UpnpClient::kMostPieces; ++i) CHECK_FALSE(in_pieces.client.answered(pieces.id, wire(chunks += "1\r\nx\r\n"), false, in_pieces.now));
+    CHECK(in_pieces.client.answered(pieces.id, wire(chunks += "1\r\nx\r\n"), false, in_pieces.now));
+    CHECK_THAT(in_pieces.client.trouble(), Contains("does not answer"));
+
     Client slow;
     slow.find();
     const auto asked = slow.asked();
