@@ -64,8 +64,6 @@ struct CodecSettings {
 struct CodecKind {
     std::string_view name;  ///< as SDP writes it
     unsigned clock_hz;      ///< RTP's
-    double equipment_impairment;  ///< Ie for the E-model; see quality.hpp
-    double loss_robustness;       ///< Bpl
     std::unique_ptr<Decoder> (*decoder)(unsigned rate_hz);
     std::unique_ptr<Encoder> (*encoder)(const CodecSettings& settings);
 };

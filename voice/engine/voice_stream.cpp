@@ -18,7 +18,8 @@ VoiceStream::VoiceStream(const StreamSettings& settings)
     : settings_(settings), decoder_(known(settings.codec).decoder(settings.sound.rate_hz)), encoder_(settings.codec->encoder(settings.sound)),
       frame_samples_(settings.sound.rate_hz / 100), packet_samples_(settings.sound.rate_hz / 1000 * settings.sound.packet_ms),
       packet_ticks_(settings.codec->clock_hz / 1000 * settings.sound.packet_ms), source_(settings.codec->clock_hz),
-      buffer_(*decoder_, settings.codec->clock_hz, settings.sound.rate_hz), red_(settings.payload_type, kMostRedBytes), keys_(settings.codec->clock_hz) {}
+      buffer_(*decoder_, settings.codec->clock_hz, settings.sound.rate_hz), red_(settings.payload_type, kMostRedBytes), keys_(settings.codec->clock_hz),
+      reception_(settings.codec->clock_hz), control_(settings.sound.bitrate, settings.red_type.has_value()) {}
 
 void VoiceStream::receive(net::ByteView bytes, net::Steady now) {
     const auto packet = RtpPacket::parse(bytes);
@@ -30,11 +31,11 @@ void VoiceStream::receive(net::ByteView bytes, net::Steady now) {
     }
     if (red) {
         receive_red(*packet, now);
-    } else if (const auto place = source_.place(packet->header, sound ? buffer_.ticks_in(packet->payload) : 0, now); !place) {
+    } else if (const auto at = place(packet->header, sound ? buffer_.ticks_in(packet->payload) : 0, now); !at) {
         ++figures_.not_ours;
         return;
     } else if (sound) {
-        buffer_.insert(*place, packet->payload, now);
+        buffer_.insert(*at, packet->payload, now);
     } else {
         buffer_.pause();
         const auto key = pressed_.receive(packet->header, packet->payload);
@@ -44,6 +45,15 @@ void VoiceStream::receive(net::ByteView bytes, net::Steady now) {
     figures_.bytes += bytes.size();
 }
 
+std::optional<Source::Place> VoiceStream::place(const RtpHeader& header, std::int64_t length_ticks, net::Steady now) {
+    const auto at = source_.place(header, length_ticks, now);
+    if (at) {
+        reception_.received(*at, header, now);
+        runs_.received(at->sequence, at->anew);
+    }
+    return at;
+}
+
 void VoiceStream::receive_red(const RtpPacket& packet, net::Steady now) {
     const auto blocks = parse_red(packet.payload);
     if (!blocks || blocks->back().payload_type != settings_.payload_type) {
@@ -51,14 +61,14 @@ void VoiceStream::receive_red(const RtpPacket& packet, net::Steady now) {
         return;
     }
     const auto& newest = blocks->back().payload;
-    const auto place = source_.place(packet.header, buffer_.ticks_in(newest), now);
-    if (!place) {
+    const auto at = place(packet.header, buffer_.ticks_in(newest), now);
+    if (!at) {
         ++figures_.not_ours;
         return;
     }
-    buffer_.insert(*place, newest, now);
+    buffer_.insert(*at, newest, now);
     for (const auto& block : *blocks) {
-        if (block.offset != 0 && block.payload_type == settings_.payload_type) buffer_.insert_copy(*place, block.offset, block.payload, now);
+        if (block.offset != 0 && block.payload_type == settings_.payload_type) buffer_.insert_copy(*at, block.offset, block.payload, now);
     }
 }
 
@@ -73,6 +83,7 @@ void VoiceStream::send(std::uint8_t payload_type, bool marker, std::uint32_t tim
     out.push_back(build_rtp({payload_type, marker, settings_.sequence++, timestamp, settings_.ssrc}, payload));
     ++figures_.sent_packets;
     figures_.sent_bytes += out.back().size();
+    sent_payload_bytes_ += payload.size();
 }
 
 void VoiceStream::capture(Sound frame, std::vector<net::Bytes>& out) {
@@ -101,14 +112,6 @@ std::optional<char> VoiceStream::take_key() {
     const char key = heard_keys_.front();
     heard_keys_.pop_front();
     return key;
-}
-
-StreamFigures VoiceStream::figures() const {
-    auto out = figures_;
-    out.buffer = buffer_.figures();
-    out.restarts = source_.restarts();
-    out.hushed = guard_.hushed();
-    return out;
 }
 
 }  // namespace voice::engine

@@ -4,8 +4,15 @@
 ///   sound card <--10 ms-- play()                                   (any bytes: strangers' ones do no harm)
 #pragma once
 
+#include <array>
+
+#include "net/random.hpp"
 #include "voice/engine/jitter_buffer.hpp"
+#include "voice/engine/loss_control.hpp"
+#include "voice/engine/loss_runs.hpp"
 #include "voice/engine/noise_guard.hpp"
+#include "voice/engine/quality.hpp"
+#include "voice/engine/reception.hpp"
 #include "voice/engine/redundancy.hpp"
 #include "voice/engine/telephone_event.hpp"
 
@@ -31,6 +38,15 @@ struct StreamFigures {
     std::uint64_t hushed = 0;                   ///< frames of 10 ms that were noise and were turned down
     std::uint64_t sent_packets = 0, sent_bytes = 0;
     double heard_db = -100, spoken_db = -100;   ///< level of the last frame, below full scale
+    std::uint64_t expected = 0, lost = 0;       ///< packets, by their numbers: before any repair
+    double jitter_ms = 0;                       ///< RFC 3550 A.8
+    std::optional<net::Duration> round_trip;    ///< by RTCP
+    double one_way_ms = 0;                      ///< mouth to ear: packet, half the round trip (zero unless known), buffer
+    double concealed_percent = 0;               ///< of what was played: after all repair
+    Quality quality;                            ///< of what is heard here
+    LossPlan plan;                              ///< what is done for the other side
+    std::optional<ReceptionReport> reception;   ///< what the other side reported last of what it gets
+    std::optional<VoipMetrics> metrics;
 };
 
 class VoiceStream {
@@ -50,11 +66,16 @@ public:
     /// streams are given silence.
     void capture(Sound frame, std::vector<net::Bytes>& out);
 
-    /// Loss that the other side reports, 0 to 100 %: what in-band FEC is made for.
-    void set_loss(unsigned percent) { encoder_->set_loss(percent); }
-    void set_bitrate(unsigned bits_per_second) { encoder_->set_bitrate(bits_per_second); }
-    /// Which packets are repeated; see RedSender. Nothing without red_type.
-    void set_redundancy(std::span<const unsigned> packets_back) { red_.set_offsets(packets_back); }
+    /// RTCP that came, on its own port or beside RTP. What it says of loss is acted upon.
+    void receive_rtcp(net::ByteView packet, net::Now now);
+    /// When report() shall be called next: after a second, then about each five; each second while losses go on.
+    net::Steady report_at() const { return report_at_; }
+    /// A report to send, with VoIP metrics. `random` spreads the next one (RFC 3550 6.3). `goodbye` ends the stream.
+    net::Bytes report(net::Now now, net::Random& random, std::string_view name, bool goodbye = false);
+    /// Loss that somebody else knows of (the mesh's path): as if it had been reported.
+    void lossy_path(double loss_percent, net::Duration burst, net::Steady now);
+    /// What is done against loss, from now to the next report.
+    void apply(const LossPlan& plan);
 
     /// False where the other side takes no telephone-events, the key is unknown or too many wait.
     bool press(char key, net::Duration length) { return settings_.event_type && keys_.press(key, length); }
@@ -64,6 +85,8 @@ public:
     StreamFigures figures() const;
 
 private:
+    std::optional<Source::Place> place(const RtpHeader& header, std::int64_t length_ticks, net::Steady now);
+    VoipMetrics metrics() const;
     void receive_red(const RtpPacket& packet, net::Steady now);
     void send(std::uint8_t payload_type, bool marker, std::uint32_t timestamp, net::ByteView payload, std::vector<net::Bytes>& out);
 
@@ -81,6 +104,16 @@ private:
     std::deque<char> heard_keys_;
     Samples spoken_;          ///< not yet a packet's
     bool after_pause_ = true; ///< the next packet begins a talkspurt
+    Reception reception_;
+    LossRuns runs_;
+    LossControl control_;
+    struct SentReport {
+        std::uint32_t ntp = 0;  ///< middle of its NTP time
+        net::Steady at;
+    };
+    std::array<SentReport, 4> sent_reports_{};  ///< the newest first
+    net::Steady report_at_ = net::Steady::min();
+    std::uint64_t reported_sent_ = 0, sent_payload_bytes_ = 0;
     StreamFigures figures_;
 };
 

@@ -53,7 +53,7 @@ TEST_CASE("no recorded network is played worse than before") {
         auto settings = g711_settings();
         if (bound.repaired) settings.red_type = 97;
         Call call(settings);
-        call.from.set_redundancy(std::vector<unsigned>{2});
+        call.from.apply({0, {2}, 0});
         std::vector<double> delays;
         net::Duration fastest{};
         call.each = [&] {

@@ -58,7 +58,7 @@ struct Call {
             }
             const auto play_at = now + 3ms;
             while (!on_wire.empty() && on_wire.begin()->first <= play_at) {
-                to.receive(on_wire.begin()->second, start + net::Duration(static_cast<std::int64_t>(static_cast<double>((on_wire.begin()->first - start).count()) * clock_ratio)));
+                to.receive(on_wire.begin()->second, on_wire.begin()->first);
                 on_wire.erase(on_wire.begin());
             }
             to.play(played, play_at);
@@ -79,7 +79,6 @@ struct Call {
     Samples heard;  ///< begins 10 ms after the first sample was spoken, as `said` is heard from 13 ms on
     std::function<void(net::Bytes&)> change;  ///< of each packet sent
     std::function<void()> each;               ///< after each 10 ms
-    double clock_ratio = 1;
     unsigned sent = 0, lost = 0;
 };
 
