@@ -6,6 +6,7 @@
 #include "loop/interfaces.hpp"
 #include "loop/underlay_mark.hpp"
 #include "meshd/dns_service.hpp"
+#include "meshd/nft.hpp"
 #include "meshd/saved_calls.hpp"
 #include "meshd/saved_phones.hpp"
 #include "meshd/trunk_password.hpp"
@@ -121,7 +122,10 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     // touch rules at all cannot, and will make none.
     const auto removed = config_.exit.empty() ? exit_routing_->remove() : net::Result<void>();
     if (!removed) spdlog::debug("{}", removed.error().message);
-    masquerade_ = std::make_unique<Masquerade>(device_->name(), [](const std::string& why) { spdlog::error("{}", why); });
+    Masquerade::Settings nft;
+    nft.nft = run_nft;
+    nft.told = [](const std::string& why) { spdlog::error("{}", why); };
+    masquerade_ = std::make_unique<Masquerade>(device_->name(), std::move(nft));
     if (state.values.contains(kMasqueradeValue)) masquerade_->left_behind();
     watch_ = unwrap(tun::NetworkWatch::open(device_->index()));
     watch_fd_ = std::make_unique<loop::FdWatch>(loop_, watch_->fd(), [this](loop::Readiness) {
@@ -711,6 +715,12 @@ void LiveNode::settle_masquerade() {
     Batch batch;
     batch.values[kMasqueradeValue] = is_exit ? net::copy(net::as_bytes("1")) : net::Bytes();
     store_.submit(std::move(batch), Durability::written);
+}
+
+std::vector<std::string> LiveNode::exit_troubles() const {
+    auto out = exit_troubles_;
+    if (auto trouble = masquerade_->trouble(); !trouble.empty()) out.push_back(std::move(trouble));
+    return out;
 }
 
 net::Result<void> LiveNode::set_exit(const std::string& name) {

@@ -83,8 +83,8 @@ public:
     void set_offloads(std::optional<bool> tun, std::optional<bool> udp);
     /// The member through which this machine reaches the Internet, until meshd ends; empty: none. The error says what to do.
     net::Result<void> set_exit(const std::string& name);
-    /// What is wrong with the way there, beside the mesh itself, in sentences; empty: nothing.
-    const std::vector<std::string>& exit_troubles() const { return exit_troubles_; }
+    /// What is wrong with the way there, beside the mesh itself, or as an exit for others, in sentences; empty: nothing.
+    std::vector<std::string> exit_troubles() const;
 
 private:
     /// What of this machine's network decides how others are reached.

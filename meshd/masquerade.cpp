@@ -1,30 +1,21 @@
 #include "meshd/masquerade.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
-#include <sys/wait.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
-#include <csignal>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "loop/file_descriptor.hpp"
-
-extern char** environ;
+#include "meshd/nft.hpp"
 
 namespace meshd {
 namespace {
 
 using nlohmann::json;
 
-constexpr auto kPatience = std::chrono::seconds(10);
-constexpr std::size_t kMostWords = 1000;  // of what nft says
+constexpr auto kToldFor = std::chrono::hours(1);
 
 json in_table(const std::string& device, json what) {
     what["family"] = "inet";
@@ -56,6 +47,13 @@ json rule(const std::string& device, bool v4, const std::vector<net::Prefix>& su
     return {{"add", {{"rule", in_table(device, {{"chain", "exit"}, {"expr", std::move(expressions)}})}}}};
 }
 
+std::vector<std::string> list_words(const std::string& device) { return {"-j", "list", "table", "inet", "meshd-" + device}; }
+
+void wake_up(int event) {
+    const std::uint64_t one = 1;
+    (void)!::write(event, &one, sizeof one);
+}
+
 }  // namespace
 
 std::string no_masquerade_rules(const std::string& device) { return json{{"nftables", removal(device)}}.dump(); }
@@ -73,93 +71,122 @@ std::string masquerade_rules(const std::string& device, const std::vector<net::P
     return json{{"nftables", std::move(commands)}}.dump();
 }
 
-net::Result<void> run_nft(const std::string& text) {
-    std::array<int, 2> in{}, out{};
-    if (::pipe2(in.data(), O_CLOEXEC) != 0) return net::fail("cannot make a pipe: " + std::string(std::strerror(errno)));
-    loop::FileDescriptor in_read(in[0]), in_write(in[1]);
-    if (::pipe2(out.data(), O_CLOEXEC) != 0) return net::fail("cannot make a pipe: " + std::string(std::strerror(errno)));
-    loop::FileDescriptor out_read(out[0]), out_write(out[1]);
+Masquerade::Masquerade(std::string device, Settings settings)
+    : device_(std::move(device)),
+      settings_(std::move(settings)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, in[0], 0);
-    posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-    posix_spawn_file_actions_adddup2(&actions, out[1], 2);
-    // What the daemon ignores or blocks is not for its child to inherit.
-    posix_spawnattr_t attributes;
-    posix_spawnattr_init(&attributes);
-    sigset_t none, all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    std::array<std::string, 4> words{"nft", "-j", "-f", "-"};
-    std::array<char*, 5> arguments{words[0].data(), words[1].data(), words[2].data(), words[3].data(), nullptr};
-    pid_t child = 0;
-    int failed = ENOENT;
-    for (const auto* const path : {"/usr/sbin/nft", "/sbin/nft", "/usr/local/sbin/nft"}) {
-        failed = ::posix_spawn(&child, path, &actions, &attributes, arguments.data(), environ);
-        if (failed != ENOENT) break;
-    }
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    if (failed == ENOENT) return net::fail("the program nft is missing: apt-get install nftables, then restart meshd");
-    if (failed != 0) return net::fail("cannot run nft: " + std::string(std::strerror(failed)));
-    in_read.close();
-    out_write.close();
-
-    // SIGPIPE is ignored here. Some kilobytes, which a pipe takes whole.
-    std::size_t written = 0;
-    while (written < text.size()) {
-        const auto count = ::write(in_write.get(), text.data() + written, text.size() - written);
-        if (count < 0 && errno == EINTR) continue;
-        if (count <= 0) break;
-        written += static_cast<std::size_t>(count);
-    }
-    in_write.close();
-    std::string words_of_nft;
-    const auto until = std::chrono::steady_clock::now() + kPatience;
-    bool in_time = true;
-    for (;;) {
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-        pollfd entry{out_read.get(), POLLIN, 0};
-        if (left.count() <= 0 || ::poll(&entry, 1, static_cast<int>(left.count())) == 0) {
-            in_time = false;
-            ::kill(child, SIGKILL);
-            break;
-        }
-        std::array<char, 512> buffer{};
-        const auto count = ::read(out_read.get(), buffer.data(), buffer.size());
-        if (count < 0 && errno == EINTR) continue;
-        if (count <= 0) break;
-        if (words_of_nft.size() < kMostWords) words_of_nft.append(buffer.data(), static_cast<std::size_t>(count));
-    }
-    int status = 0;
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (!in_time) return net::fail("nft did not end within " + std::to_string(kPatience.count()) + " s");
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-    words_of_nft.resize(std::min(words_of_nft.size(), kMostWords));
-    while (!words_of_nft.empty() && words_of_nft.back() == '\n') words_of_nft.pop_back();
-    return net::fail("nft refuses the rules of an exit node: " + words_of_nft);
+Masquerade::~Masquerade() {
+    if (!thread_.joinable()) return;
+    wake_up(stop_.get());
+    thread_.join();
 }
 
 void Masquerade::set(bool on, const std::vector<net::Prefix>& subnets) {
-    if (!on && !on_) return;
-    auto rules = on ? masquerade_rules(device_, subnets) : no_masquerade_rules(device_);
-    if (rules == rules_) return;
-    on_ = on;
-    rules_ = std::move(rules);
-    if (worker_.joinable()) worker_.join();
-    worker_ = std::thread([rules = rules_, told = told_] {
-        if (const auto done = run_nft(rules); !done) told(done.error().message);
-    });
+    auto rules = on ? masquerade_rules(device_, subnets) : std::string();
+    {
+        const std::lock_guard lock(mutex_);
+        if (rules == wanted_ && !left_behind_) return;
+        wanted_ = std::move(rules);
+    }
+    wake_up(wake_.get());
+    if (thread_.joinable()) return;
+    may_stand_ = std::exchange(left_behind_, false);
+    thread_ = std::thread([this] { run(); });
 }
 
-Masquerade::~Masquerade() {
-    if (worker_.joinable()) worker_.join();
-    if (on_) (void)run_nft(no_masquerade_rules(device_));
+std::string Masquerade::trouble() const {
+    const std::lock_guard lock(mutex_);
+    if (!failure_.empty()) return failure_;
+    if (mended_ == 0 || std::chrono::steady_clock::now() - mended_at_ > kToldFor) return {};
+    return "another program took away or changed the rules of an exit node in nftables, within the last hour; they were put back (" +
+           std::to_string(mended_) + " times since meshd began): have it leave the table inet meshd-" + device_ + " alone";
+}
+
+void Masquerade::run() {
+    news_ = open_nft_news();
+    auto looked_at = std::chrono::steady_clock::now();
+    bool has_news = false;
+    for (;;) {
+        const auto now = std::chrono::steady_clock::now();
+        const auto rest_over = looked_at + settings_.rest;
+        const auto due = has_news ? rest_over : looked_at + settings_.look_every;
+        // Where no rules stand, or more of it is put off, news is none.
+        std::array<pollfd, 3> entries{pollfd{stop_.get(), POLLIN, 0}, pollfd{wake_.get(), POLLIN, 0},
+                                      pollfd{has_news || rules_.empty() ? -1 : news_.get(), POLLIN, 0}};
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(std::max(due - now, std::chrono::nanoseconds(0)));
+        const bool waits_for_ever = rules_.empty();
+        if (::poll(entries.data(), entries.size(), waits_for_ever ? -1 : static_cast<int>(left.count())) < 0 && errno != EINTR) return;
+        if (entries[0].revents != 0) break;
+        if (entries[1].revents != 0) {
+            std::uint64_t count = 0;
+            (void)!::read(wake_.get(), &count, sizeof count);
+            {
+                const std::lock_guard lock(mutex_);
+                rules_ = wanted_;
+            }
+            apply();
+            looked_at = std::chrono::steady_clock::now();
+            has_news = false;
+            continue;
+        }
+        if (entries[2].revents != 0) {
+            drain_nft_news(news_.get());
+            has_news = true;
+        }
+        const auto after = std::chrono::steady_clock::now();
+        if (rules_.empty() || after < (has_news ? rest_over : due)) continue;
+        has_news = false;
+        look();
+        looked_at = std::chrono::steady_clock::now();
+    }
+    if (may_stand_) (void)settings_.nft({"-j", "-f", "-"}, no_masquerade_rules(device_), -1);
+}
+
+/// What should stand, put there, or what may, taken away.
+void Masquerade::apply() {
+    if (rules_.empty() && !may_stand_) return;
+    const auto done = settings_.nft({"-j", "-f", "-"}, rules_.empty() ? no_masquerade_rules(device_) : rules_, stop_.get());
+    may_stand_ |= !rules_.empty();
+    stands_.clear();
+    if (!done) return note(done.error().message);
+    note({});
+    if (rules_.empty()) {
+        may_stand_ = false;
+        return;
+    }
+    if (auto listed = settings_.nft(list_words(device_), {}, stop_.get())) stands_ = std::move(*listed);
+}
+
+void Masquerade::look() {
+    if (rules_.empty()) return;
+    const bool stood = !stands_.empty();
+    const auto listed = settings_.nft(list_words(device_), {}, stop_.get());
+    if (stood && listed && *listed == stands_) return;
+    apply();
+    if (!stood || stands_.empty()) return;
+    {
+        const std::lock_guard lock(mutex_);
+        mended_at_ = std::chrono::steady_clock::now();
+        if (++mended_ > 1) return;
+    }
+    settings_.told("another program took away or changed the rules of an exit node in nftables: they have been put back, as they will "
+                   "be from now on without a word");
+}
+
+void Masquerade::note(const std::string& failure) {
+    pollfd stop{stop_.get(), POLLIN, 0};
+    if (::poll(&stop, 1, 0) > 0) return;  // that is why
+    const auto text = failure.empty() ? std::string()
+                                      : "the packets of others do not leave this exit node as its own, so they get no answers: " +
+                                            failure + ". It is tried again every half a minute";
+    {
+        const std::lock_guard lock(mutex_);
+        if (text == failure_) return;
+        failure_ = text;
+    }
+    if (!text.empty()) settings_.told(text);
 }
 
 }  // namespace meshd

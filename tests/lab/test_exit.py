@@ -142,6 +142,15 @@ class ExitTest(harness.NodesTest):
         # Its own address is for all, as if they came from outside.
         self.assertIsNotNone(self.laptop_space.ping_ms("192.0.2.2"))
 
+    def test_masquerading_that_another_program_flushes_is_put_back_and_told(self):
+        self.laptop.ctl("exit", "exit")
+        wait_until("the way through the exit", lambda: self.seen(self.laptop_space) == "192.0.2.2", 10)
+        for words in ("flush ruleset", "flush chain inet meshd-mesh0 exit"):
+            self.exit_space.run("nft", *words.split())
+            wait_until(f"the rules after {words}", lambda: self.exit_space.run("nft", "list", "ruleset").count("masquerade") == 2, 10)
+            self.assertEqual(self.seen(self.laptop_space), "192.0.2.2")
+        wait_until("the warning", lambda: any("another program" in warning and "(2 times" in warning for warning in self.exit.status()["warnings"]), 10)
+
     def test_what_others_take_away_of_the_way_is_put_back(self):
         self.laptop.ctl("exit", "exit")
         wait_until("the way through the exit", lambda: self.seen(self.laptop_space) == "192.0.2.2", 10)
