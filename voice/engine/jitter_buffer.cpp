@@ -71,13 +71,13 @@ void JitterBuffer::store(std::int64_t at, Stored stored, net::Steady now) {
         return;
     }
     packets_.emplace(at, std::move(stored));
-    // Too much: the oldest go, and time leaps forward to the first that stays.
+    // Too much, or too far ahead: the oldest go, and time leaps forward to the first that stays.
     const auto most = static_cast<std::int64_t>(clock_hz_) * kMostHeld.count() / 1'000'000'000;
     while (packets_.size() > kMostPackets || packets_.rbegin()->first - packets_.begin()->first > most) {
         packets_.erase(packets_.begin());
         ++figures_.discarded;
-        if (state_ == State::playing) next_ = std::max(next_, packets_.begin()->first);
     }
+    if (state_ == State::playing && packets_.rbegin()->first - next_ > most) next_ = packets_.begin()->first;
 }
 
 net::Duration JitterBuffer::lag(std::int64_t at, net::Steady now) const {

@@ -7,7 +7,8 @@ namespace voice::engine {
 namespace {
 
 constexpr int kLeap = 1000;
-constexpr auto kTimeLeap = std::chrono::seconds(3);
+// What the network holds up comes late, but nothing comes early.
+constexpr auto kTimeLate = std::chrono::seconds(3), kTimeEarly = std::chrono::seconds(1);
 constexpr auto kSourceSilent = std::chrono::milliseconds(100);
 constexpr unsigned kNewSourceRepeats = 2;  // beside the first
 constexpr unsigned kLeapsInARow = 4;       // without any order among them
@@ -41,7 +42,7 @@ bool Source::leaps(const RtpHeader& header, net::Steady now) const {
     if (by_sequence_) return false;
     const net::Duration told(timestamp_distance(last_.timestamp, header.timestamp) * 1'000'000'000 / clock_hz_);
     const auto off = told - (now - heard_);
-    return off > kTimeLeap || off < -kTimeLeap;
+    return off > kTimeEarly || off < -kTimeLate;
 }
 
 bool Source::lies(const RtpHeader& header, std::int64_t length_ticks) {

@@ -1,7 +1,7 @@
 /// Which packets are the stream's, and where in time each lies: for senders whose sequence numbers jump, whose source
 /// changes, or whose timestamps lie.
 ///
-///   following  --- sequence leaps by 1000, or time by 3 s, twice in a row --->  anew (the buffer begins again)
+///   following  --- sequence leaps by 1000, or time by 1 s ahead or 3 s back, twice in a row --->  anew (the buffer begins again)
 ///   following  --- another SSRC, three in a row, the old one silent for 100 ms --->  anew
 ///   following  --- 12 of 16 steps of timestamps are not what the payloads hold --->  anew, by sequence numbers alone
 #pragma once
