@@ -35,6 +35,7 @@ BEHIND = [
     (r"ldns/", ["loop/", "discovery/", "voice/", "dns/"]),
     (r"sodium", ["mesh/", "meshd/", "discovery/", "net/"]),
     (r"opus", ["voice/engine/opus"]),
+    (r"speex/", ["voice/engine/resampler"]),
     (r"openssl/", ["mesh/", "loop/", "voice/", "meshd/", "net/"]),
 ]
 
