@@ -201,7 +201,7 @@ class NatTest(harness.NodesTest):
         print(f"the punched way was in use {ways.count('punched') * 100 // len(ways)} % of the time")
         for pair, ping in zip(pairs, pings):
             print(f"{pair[0]} heard {ping.result()} answers of {pair[1]} to {PINGS} pings")
-            self.assertGreater(ping.result(), PINGS // 4)  # of those that are lost neither way there are twice as many
+            self.assertGreater(ping.result(), PINGS // 6)  # half of them are lost on neither way
 
     def by(self, one, other):
         return self.ranks(self.nodes[one]).get(other)
