@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::uint8_t kFrameFormat = 1;
 constexpr std::size_t kMaxReason = 300;
+constexpr unsigned kNeverFragment = 0x80, kCarriesBulk = 0x40;  // of Relayed, beside its kind
 constexpr std::size_t kRecordHead = 2;       // length in front of each record in a Records frame
 constexpr std::size_t kPartHead = 8 + 1 + 1;  // of a RecordPart
 constexpr std::size_t kPartBytes = kMaxFrameBody - kPartHead;
@@ -87,7 +88,7 @@ struct Put {
         return FrameType::birthday;
     }
     FrameType operator()(const Relayed& f) const {
-        out.u8(static_cast<std::uint8_t>(static_cast<unsigned>(f.kind) | (f.never_fragment ? 0x80U : 0U)));
+        out.u8(static_cast<std::uint8_t>(static_cast<unsigned>(f.kind) | (f.never_fragment ? kNeverFragment : 0U) | (f.bulk ? kCarriesBulk : 0U)));
         out.bytes(f.member.view()).bytes(f.message);
         return FrameType::relayed;
     }
@@ -215,9 +216,11 @@ std::optional<Frame> get_frame(FrameType type, net::Reader& in) {
         case FrameType::relayed: {
             Relayed f;
             const auto kind = in.u8();
-            if ((kind & 0x7F) > static_cast<std::uint8_t>(Relayed::Kind::no_way)) return std::nullopt;
-            f.kind = static_cast<Relayed::Kind>(kind & 0x7F);
-            f.never_fragment = (kind & 0x80) != 0;
+            const auto without = static_cast<std::uint8_t>(kind & ~(kNeverFragment | kCarriesBulk));
+            if (without > static_cast<std::uint8_t>(Relayed::Kind::no_way)) return std::nullopt;
+            f.kind = static_cast<Relayed::Kind>(without);
+            f.never_fragment = (kind & kNeverFragment) != 0;
+            f.bulk = (kind & kCarriesBulk) != 0;
             get(in, f.member);
             f.message = net::copy(in.bytes(in.ok() ? in.left() : 0));
             return f;

@@ -90,6 +90,7 @@ struct Relayed {
     };
     Kind kind = Kind::pass_on;
     bool never_fragment = false;
+    bool bulk = false;  ///< as Datagram::bulk: on a stream voice goes before it
     net::NodeKey member;
     net::Bytes message;
 };

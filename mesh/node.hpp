@@ -40,6 +40,8 @@ struct NodeSettings {
     std::uint32_t withheld = 0;                  ///< capabilities not to tell of, as an older version has none (simulation)
     std::size_t full_mesh = 64;                  ///< tunnels to all members up to this many
     std::uint64_t relay_bytes_per_s = 12'500'000;  ///< that each member may have passed on here, if we have the role
+    std::uint64_t relay_total_bytes_per_s = 0;     ///< that all may have together, shared fairly; 0: any. Both count the
+                                                   ///< packets that leave here, headers and all
     std::chrono::milliseconds ping_every{4000};
 };
 
@@ -444,6 +446,7 @@ private:
     void pass_on(PeerLink& from, const Relayed& frame, net::Now now);
     void delivered(PeerLink& relay, Relayed& frame, net::Now now);
     void no_way(PeerLink& relay, const Relayed& frame, net::Now now);
+    bool affords(PeerLink& from, double bytes, net::Steady now);
     void lost_way(PeerLink& peer, net::Now now);
     void relay_lost(const PeerLink& relay, net::Now now);
 
@@ -543,6 +546,9 @@ private:
     std::map<std::uint64_t, Carried> carried_;
     std::vector<net::Prefix> routes_;  ///< subnets of others
     std::string exit_;
+    Budget relay_total_;
+    net::Steady relay_second_{};  ///< began then
+    std::size_t relayed_for_ = 0, relayed_for_before_ = 0;  ///< members that asked in it, and in the one before
     std::map<net::Prefix, net::NodeKey> owners_;  ///< who has the route to a subnet
 
     struct Held {

@@ -16,6 +16,15 @@ constexpr auto kRefusalIsNewsAfter = std::chrono::seconds(1);
 constexpr double kTrickleBytesPerSecond = 4096, kTrickleBurst = 16384;
 constexpr double kHandshakesPerSecond = 20, kHandshakeBurst = 60;
 
+constexpr auto kSharedFor = std::chrono::seconds(1);  // by who asked in it
+
+/// Of a message that is passed on, as it leaves: in a Relayed frame, a session of ours, UDP and IP.
+double leaving_bytes(std::size_t message_bytes) {
+    constexpr std::size_t kUdpAndIp = 8 + 20;
+    const auto frame = (relayed_bytes(message_bytes) + kPaddingBytes - 1) / kPaddingBytes * kPaddingBytes;
+    return static_cast<double>(frame + kMinDataBytes + kUdpAndIp);
+}
+
 bool is_wireguard(net::ByteView message) {
     if (message.size() < kMinDataBytes || message.size() > kMaxDatagramBytes) return false;
     const auto type = std::to_integer<unsigned>(message[0]);
@@ -73,9 +82,9 @@ void Node::carry(const Datagram& datagram, net::Now now) {
     const auto* const relay = link_number(way->relay);
     const auto* const peer = link_number(way->id);
     if (relay == nullptr || peer == nullptr || !may_relay(*relay)) return wireguard_.shared_drops()->add(Drop::no_endpoint);
-    const auto frame = encode(Relayed{Relayed::Kind::pass_on, datagram.never_fragment, peer->key, datagram.bytes});
+    const auto frame = encode(Relayed{Relayed::Kind::pass_on, datagram.never_fragment, datagram.bulk, peer->key, datagram.bytes});
     if (datagram.never_fragment) return wireguard_.send_probe(relay->tunnel_key, frame, now);
-    wireguard_.send(relay->tunnel_key, frame, now);
+    wireguard_.send(relay->tunnel_key, frame, now, std::nullopt, datagram.bulk);
 }
 
 void Node::heard_relayed(PeerLink& from, Relayed& frame, const net::Endpoint& at, net::Now now) {
@@ -89,24 +98,42 @@ void Node::heard_relayed(PeerLink& from, Relayed& frame, const net::Endpoint& at
     }
 }
 
-void Node::pass_on(PeerLink& from, const Relayed& frame, net::Now now) {
+/// Whether so much of that member's may leave here now. Of what all may have together each has an equal part, and what the
+/// others leave: that is there while more than half of a burst is.
+bool Node::affords(PeerLink& from, double bytes, net::Steady now) {
     const bool role = self_.says.roles.has(Role::relay);
+    const auto burst_of = [](double rate) { return std::max(rate / 4, kTrickleBurst); };
     const auto rate = role ? static_cast<double>(settings_.relay_bytes_per_s) : kTrickleBytesPerSecond;
-    const auto burst = role ? std::max(rate / 4, kTrickleBurst) : kTrickleBurst;
+    if (!from.relay_budget.spend(bytes, rate, role ? burst_of(rate) : kTrickleBurst, now)) return false;
+    if (settings_.relay_total_bytes_per_s == 0) return true;
+    if (const auto passed = now - relay_second_; passed >= kSharedFor) {
+        relayed_for_before_ = passed >= 2 * kSharedFor ? 0 : relayed_for_;
+        relayed_for_ = 0;
+        relay_second_ = now;
+    }
+    if (from.relay_asked < relay_second_) ++relayed_for_;
+    from.relay_asked = now;
+    const auto total = static_cast<double>(settings_.relay_total_bytes_per_s);
+    const auto share = total / static_cast<double>(std::max(relayed_for_, relayed_for_before_));
+    const bool own = from.relay_share.spend(bytes, share, burst_of(share), now);
+    return relay_total_.spend(bytes, total, burst_of(total), now, own ? 0 : burst_of(total) / 2);
+}
+
+void Node::pass_on(PeerLink& from, const Relayed& frame, net::Now now) {
     const auto refuse = [&] {
         from.refused_bytes += frame.message.size();
         wireguard_.shared_drops()->add(Drop::relay_refused);
     };
-    if (!is_wireguard(frame.message) || !from.relay_budget.spend(static_cast<double>(frame.message.size()), rate, burst, now.steady)) return refuse();
+    if (!is_wireguard(frame.message) || !affords(from, leaving_bytes(frame.message.size()), now.steady)) return refuse();
     const auto* const to = link(frame.member);
     if (to == nullptr || to == &from || !may_relay(*to)) {
         refuse();
-        return send(from, Relayed{Relayed::Kind::no_way, false, frame.member, {}}, now);
+        return send(from, Relayed{Relayed::Kind::no_way, false, false, frame.member, {}}, now);
     }
     from.relayed_bytes += frame.message.size();
-    const auto out = encode(Relayed{Relayed::Kind::delivered, frame.never_fragment, from.key, frame.message});
+    const auto out = encode(Relayed{Relayed::Kind::delivered, frame.never_fragment, frame.bulk, from.key, frame.message});
     if (frame.never_fragment) return wireguard_.send_probe(to->tunnel_key, out, now);
-    wireguard_.send(to->tunnel_key, out, now);
+    wireguard_.send(to->tunnel_key, out, now, std::nullopt, frame.bulk);
 }
 
 void Node::delivered(PeerLink& relay, Relayed& frame, net::Now now) {

@@ -87,6 +87,8 @@ struct PeerLink {
 
     // What is passed on for it here.
     Budget relay_budget;
+    Budget relay_share;  ///< of what all may have passed on here together
+    net::Steady relay_asked = net::Steady::min();  ///< last
     Budget handshake_budget;  ///< handshakes that it delivers from others
     std::uint64_t relayed_bytes = 0, refused_bytes = 0;
 

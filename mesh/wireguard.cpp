@@ -210,7 +210,7 @@ void WireGuard::receive_handshake(net::ByteView datagram, const net::Endpoint& f
     }
 }
 
-void WireGuard::send(const net::TunnelKey& key, net::ByteView payload, net::Now now, std::optional<net::Endpoint> to) {
+void WireGuard::send(const net::TunnelKey& key, net::ByteView payload, net::Now now, std::optional<net::Endpoint> to, bool bulk) {
     auto* const peer = core_->find(key);
     if (peer == nullptr) return;
     if (peer->settings.follows_endpoint && !payload.empty() && !is_ip(payload)) {
@@ -219,9 +219,9 @@ void WireGuard::send(const net::TunnelKey& key, net::ByteView payload, net::Now 
     // What the data path has seen comes first: a new session, a new endpoint.
     if (peer->activity->looks_at() <= now.steady) core_->tick(*peer, now);
     if (WireGuardCore::has_session(*peer, now.steady)) {
-        core_->transmit(*peer, payload, now, to);
+        core_->transmit(*peer, payload, now, to, false, bulk);
     } else {
-        core_->stage(*peer, payload, to);
+        core_->stage(*peer, payload, to, bulk);
         core_->want_handshake(*peer, now, true);
         peer->tries_began = now.steady;  // section 6.4: data that waits begins the 90 s anew
     }

@@ -42,7 +42,8 @@ struct Datagram {
     bool never_fragment = false;  ///< a probe of the path: it must not arrive in pieces. WireGuard's owner says if it is
                                   ///< too large for this machine already (Node::refused())
     std::uint32_t train = 0;      ///< those of one number, not 0, leave in one send if the kernel can: they follow each other
-    bool bulk = false;            ///< an IP packet that is no voice: on a stream all else goes before it
+    bool bulk = false;            ///< an IP packet that is no voice, maybe one passed on for others: on a stream all else goes
+                                  ///< before it
 };
 
 /// A session stands and has been confirmed. `renewed`: there was one before that still stood.
@@ -162,9 +163,10 @@ public:
     /// A whole datagram of type 1 to 3. `under_load`: ask for cookies and limit sources.
     void receive_handshake(net::ByteView datagram, const net::Endpoint& from, net::Now now, bool under_load = false);
     /// A control frame or IP packet for `peer`. Without a session it waits (bounded, the oldest is dropped) and a
-    /// handshake begins. `to`: through this endpoint instead of the peer's own (to prove a path).
+    /// handshake begins. `to`: through this endpoint instead of the peer's own (to prove a path). `bulk`: of a control frame,
+    /// what it carries is; an IP packet says so itself.
     void send(const net::TunnelKey& peer, net::ByteView payload, net::Now now,
-              std::optional<net::Endpoint> to = std::nullopt);
+              std::optional<net::Endpoint> to = std::nullopt, bool bulk = false);
 
     /// A control frame, exactly as large as it is, in a datagram that must not be fragmented. Without a session, nothing.
     void send_probe(const net::TunnelKey& peer, net::ByteView payload, net::Now now);

@@ -31,6 +31,7 @@ struct WireGuardPeer {
     struct Staged {
         net::Bytes payload;
         std::optional<net::Endpoint> to;
+        bool bulk = false;
     };
 
     WireGuardPeer(const PeerSettings& peer_settings, RouteTable::Slot own_slot)
@@ -112,10 +113,11 @@ public:
     static bool has_session(const Peer& peer, net::Steady now) { return peer.current && peer.current->usable(now); }
 
     // Traffic (wireguard_session.cpp).
-    void stage(Peer& peer, net::ByteView payload, std::optional<net::Endpoint> to);
+    void stage(Peer& peer, net::ByteView payload, std::optional<net::Endpoint> to, bool bulk);
     void drop_staged(Peer& peer, Drop reason);
     /// With a usable session: encrypts and puts into the outbox. An empty payload is a keepalive.
-    void transmit(Peer& peer, net::ByteView payload, net::Now now, std::optional<net::Endpoint> to, bool is_probe = false);
+    void transmit(Peer& peer, net::ByteView payload, net::Now now, std::optional<net::Endpoint> to, bool is_probe = false,
+                  bool carries_bulk = false);
     std::size_t mtu_of(const Peer& peer) const {
         return peer.path_mtu_bytes == 0 ? mtu_bytes_ : std::min(peer.path_mtu_bytes, mtu_bytes_);
     }

@@ -73,7 +73,7 @@ void WireGuardCore::end_all_sessions(Peer& peer) {
     changed(peer);
 }
 
-void WireGuardCore::stage(Peer& peer, net::ByteView payload, std::optional<net::Endpoint> to) {
+void WireGuardCore::stage(Peer& peer, net::ByteView payload, std::optional<net::Endpoint> to, bool bulk) {
     if (payload.size() > WireGuard::kMaxStagedBytes) return drops_->add(Drop::queue_full);
     while (peer.staged.size() >= WireGuard::kMaxStagedPackets ||
            peer.staged_bytes + payload.size() > WireGuard::kMaxStagedBytes) {
@@ -81,7 +81,7 @@ void WireGuardCore::stage(Peer& peer, net::ByteView payload, std::optional<net::
         peer.staged.pop_front();
         drops_->add(Drop::queue_full);
     }
-    peer.staged.push_back({net::copy(payload), to});
+    peer.staged.push_back({net::copy(payload), to, bulk});
     peer.staged_bytes += payload.size();
 }
 
@@ -92,7 +92,7 @@ void WireGuardCore::drop_staged(Peer& peer, Drop reason) {
 }
 
 void WireGuardCore::transmit(Peer& peer, net::ByteView payload, net::Now now, std::optional<net::Endpoint> to,
-                             bool is_probe) {
+                             bool is_probe, bool carries_bulk) {
     const auto endpoint = to.value_or(peer.endpoint);
     if (endpoint.is_none()) return drops_->add(Drop::no_endpoint);
     if (!may_be_endpoint(endpoint)) return;
@@ -101,7 +101,7 @@ void WireGuardCore::transmit(Peer& peer, net::ByteView payload, net::Now now, st
     if (!peer.current->seal(message, now.steady)) return drops_->add(Drop::expired_session);
     (void)peer.activity->sent(now.steady, message.size(), !payload.empty());
     const auto inner = net::parse_ip(payload);
-    const bool bulk = inner && !net::is_voice(inner->traffic_class);
+    const bool bulk = carries_bulk || (inner && !net::is_voice(inner->traffic_class));
     outbox_.push_back({.to = endpoint, .bytes = std::move(message), .never_fragment = is_probe, .bulk = bulk});
     if (peer.current->wants_rekey_after_sending(now.steady)) want_handshake(peer, now, false);
 }
@@ -111,7 +111,7 @@ void WireGuardCore::flush_staged(Peer& peer, net::Now now) {
         const auto first = std::move(peer.staged.front());
         peer.staged.pop_front();
         peer.staged_bytes -= first.payload.size();
-        transmit(peer, first.payload, now, first.to);
+        transmit(peer, first.payload, now, first.to, false, first.bulk);
     }
 }
 

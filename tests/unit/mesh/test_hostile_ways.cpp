@@ -155,6 +155,106 @@ TEST_CASE("what is passed on for one member has a rate, and a member without the
     }
 }
 
+TEST_CASE("what is passed on in many small messages has no larger rate, with all that is put around them") {
+    Network network(727);
+    auto& trento = network.create("trento");
+    auto& relay = network.add("relay");
+    relay.settings.relay_bytes_per_s = 100'000;
+    InviteRequest request;
+    request.name = "relay";
+    const auto token = trento.node->invite(request, network.now());
+    REQUIRE(token);
+    network.drain(trento);
+    network.join("relay", *token);
+    auto& munich = network.invite_and_join(trento, "munich");
+    REQUIRE(network.run_until([&] { return network.all_up({"trento", "munich", "relay"}); }, 30s));
+    network.run(5s);
+    const auto before = relay.bytes_to[trento.endpoint.address];
+    for (int i = 0; i < 50'000; ++i) {
+        Relayed flood;
+        flood.member = node_key(trento);
+        flood.message = message(32);
+        slip_in(network, munich, relay, flood);
+        if (i % 10 == 0) network.run(1ms);
+    }
+    const auto passed = static_cast<double>(relay.bytes_to[trento.endpoint.address] - before);
+    CHECK(passed < 1.05 * (100'000.0 * 5 + 25'000) + 5'000);
+    CHECK(passed > 0.7 * 100'000 * 5);
+}
+
+TEST_CASE("what all may have passed on together has a rate, of which each has its part, and what others leave") {
+    Network network(728);
+    auto& trento = network.create("trento");
+    auto& relay = network.add("relay");
+    relay.settings.relay_total_bytes_per_s = 200'000;
+    InviteRequest request;
+    request.name = "relay";
+    const auto token = trento.node->invite(request, network.now());
+    REQUIRE(token);
+    network.drain(trento);
+    network.join("relay", *token);
+    auto& munich = network.invite_and_join(trento, "munich");
+    auto& london = network.invite_and_join(trento, "london");
+    REQUIRE(network.run_until([&] { return network.all_up({"trento", "munich", "london", "relay"}); }, 30s));
+    network.run(5s);
+    const auto flood = [&](int seconds, bool london_too) {
+        std::map<Machine*, double> sent;
+        const auto say = [&](Machine& from, Machine& to, std::size_t size) {
+            Relayed frame;
+            frame.member = node_key(to);
+            frame.message = message(size);
+            slip_in(network, from, relay, frame);
+        };
+        const auto to_trento = relay.bytes_to[trento.endpoint.address], to_munich = relay.bytes_to[munich.endpoint.address];
+        for (int i = 0; i < seconds * 1000; ++i) {
+            say(munich, trento, 1000);             // ten times as much as there is
+            say(munich, trento, 1000);
+            if (london_too && i % 15 == 0) say(london, munich, 1000);  // a third of it
+            network.run(1ms);
+        }
+        sent[&munich] = static_cast<double>(relay.bytes_to[trento.endpoint.address] - to_trento);
+        sent[&london] = static_cast<double>(relay.bytes_to[munich.endpoint.address] - to_munich);
+        return std::pair(sent[&munich], sent[&london]);
+    };
+    const auto [alone, nothing] = flood(10, false);
+    CHECK(alone > 0.9 * 200'000 * 10);
+    CHECK(alone < 1.05 * (200'000 * 10 + 50'000));
+    CHECK(nothing < 20'000);
+    const auto [much, modest] = flood(10, true);
+    CHECK(modest > 0.95 * 1000.0 / 15 * 1000 * 10);  // all that it asked for
+    CHECK(much > 0.5 * 200'000 * 10);                // the rest
+    CHECK(much + modest < 1.05 * (200'000 * 10 + 50'000));
+}
+
+TEST_CASE("what is passed on is bulk or is not, as it was where it began, on both its legs") {
+    Three three(729);
+    three.relay_munich();
+    const auto packet = [&](std::uint8_t traffic_class) {
+        net::Writer out;
+        out.u8(0x45).u8(traffic_class).u16be(24).u32be(0).u8(64).u8(17).u16be(0);
+        out.bytes(three.munich->node->self().says.addresses[1].bytes()).bytes(three.trento->node->self().says.addresses[1].bytes());
+        return out.zeros(4).take();
+    };
+    for (const bool bulk : {true, false}) {
+        CAPTURE(bulk);
+        three.network.drain(*three.munich);
+        three.munich->node->send_ip(packet(bulk ? 0 : 46 << 2), three.network.now());
+        auto sent = three.munich->node->take_datagrams();
+        REQUIRE(sent.size() == 1);
+        CHECK(sent.front().to == three.london->endpoint);
+        CHECK(sent.front().bulk == bulk);
+        three.network.drain(*three.london);
+        three.london->node->receive(sent.front().bytes, three.munich->endpoint, three.network.now());
+        auto passed = three.london->node->take_datagrams();
+        REQUIRE(passed.size() == 1);
+        CHECK(passed.front().to == three.trento->endpoint);
+        CHECK(passed.front().bulk == bulk);
+        three.trento->packets.clear();
+        three.trento->node->receive(passed.front().bytes, three.london->endpoint, three.network.now());
+        CHECK(three.trento->node->take_packets().size() == 1);
+    }
+}
+
 TEST_CASE("nothing is passed on a second time, to its sender, to nobody's, or if it is no WireGuard message") {
     Three three(723);
     const auto refuses = [&](Relayed frame) {

@@ -103,6 +103,7 @@ TEST_CASE("every control frame is read back, behind any padding") {
     Relayed relayed;
     relayed.kind = Relayed::Kind::delivered;
     relayed.never_fragment = true;
+    relayed.bulk = true;
     relayed.message = net::Bytes(100, std::byte{4});
     const Punch punch{{{*net::Endpoint::parse("203.0.113.1:7"), 4}, {*net::Endpoint::parse("[2001:db8::2]:8"), 1}}, true};
     const std::vector<Frame> frames{hello, punch, Birthday{Birthday::Kind::open, *net::Endpoint::parse("203.0.113.1:7")}, relayed, PathChallenge{3, true, *net::Endpoint::parse("192.0.2.9:5")}, Ping{1, 2, true}, PathChallenge{3, false, {}}, Leaving{}, digest, inventory, Want{{1, 2}},
