@@ -87,6 +87,7 @@ void Node::receive(net::MutableBytes datagram, const net::Endpoint& from, net::N
     const auto table = wireguard_.table();
     const auto in = inbound(*table, datagram, from, now.steady);
     if (in.wake) wireguard_.tick(now);
+    if (in.verdict != Inbound::Verdict::handshake && in.verdict != Inbound::Verdict::drop) brought(from);
     drain(now);
     switch (in.verdict) {
         case Inbound::Verdict::tun:

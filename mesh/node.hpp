@@ -87,9 +87,11 @@ struct StreamUnwanted { StreamId stream = 0; };
 struct SocketsWanted { std::size_t count = 0; };
 /// Close them.
 struct SocketsUnwanted { std::vector<std::uint32_t> sockets; };
+/// Told once of each: who is at its other end has a session with us, and is no stranger.
+struct StreamProven { StreamId stream = 0; };
 using NodeEvent = std::variant<PeerUp, PeerDown, RosterChanged, BindingsChanged, RoutesChanged, OwnerChanged, EndpointGood,
                                StandingChanged, Admitted, Refused, TrainsHarmful, TrainsWork, StreamWanted, StreamUnwanted,
-                               SocketsWanted, SocketsUnwanted>;
+                               StreamProven, SocketsWanted, SocketsUnwanted>;
 
 /// What the TUN device must have.
 struct DeviceConfig {
@@ -443,10 +445,10 @@ private:
     std::optional<net::Endpoint> stream_at(const net::Endpoint& endpoint) const;
     void carry(const Datagram& datagram, net::Now now);
     void heard_relayed(PeerLink& from, Relayed& frame, const net::Endpoint& at, net::Now now);
+    bool affords(PeerLink& from, double bytes, net::Steady now);
     void pass_on(PeerLink& from, const Relayed& frame, net::Now now);
     void delivered(PeerLink& relay, Relayed& frame, net::Now now);
     void no_way(PeerLink& relay, const Relayed& frame, net::Now now);
-    bool affords(PeerLink& from, double bytes, net::Steady now);
     void lost_way(PeerLink& peer, net::Now now);
     void relay_lost(const PeerLink& relay, net::Now now);
 
@@ -454,18 +456,25 @@ private:
     struct Stream {
         net::Endpoint remote;
         bool dialled = false;  ///< by us
-        net::Steady opened{}, used{};
+        bool proven = false;   ///< something authentic has come by it
+        net::Steady used{};
     };
     struct Dial {
         net::Endpoint to;
         bool under_way = false;
+        StreamId stream = 0;  ///< that it led to; 0: none, or the member has been up since
+        bool stood = false;   ///< so far the last one got that failed: there is somebody, but not the member
         net::Steady until{}, next = net::Steady::min();
         net::Duration pause{};
         std::size_t turn = 0;
     };
     void look_at_streams(net::Now now);
-    bool leads_on_a_stream(PeerLink& peer, net::Steady now);
-    void dial_failed(Dial& dial, net::Now now);
+    bool leads_on_a_stream(PeerLink& peer, net::Now now);
+    bool may_dial(const net::Endpoint& to) const;
+    static void dial_failed(Dial& dial, net::Steady now);
+    void reached(const PeerLink& peer);
+    void dial_anew(net::Steady now);
+    void brought(const net::Endpoint& from);
 
     // node_mtu.cpp: how large a packet each path takes
     void find_mtu(PeerLink& peer, net::Now now);
@@ -536,6 +545,9 @@ private:
     net::Steady next_socket_look_ = net::kNever;
     Budget guess_budget_;  ///< probes to random ports
     Budget probe_budget_;  ///< of probes to where nobody ever answered, not bytes
+    Budget relay_total_;
+    net::Steady relay_second_{};  ///< began then
+    std::size_t relayed_for_ = 0, relayed_for_before_ = 0;  ///< members that asked in it, and in the one before
     std::map<StreamId, Stream> streams_;
     std::map<net::NodeKey, Dial> dials_;
     std::vector<net::Endpoint> stream_endpoints_;
@@ -546,9 +558,6 @@ private:
     std::map<std::uint64_t, Carried> carried_;
     std::vector<net::Prefix> routes_;  ///< subnets of others
     std::string exit_;
-    Budget relay_total_;
-    net::Steady relay_second_{};  ///< began then
-    std::size_t relayed_for_ = 0, relayed_for_before_ = 0;  ///< members that asked in it, and in the one before
     std::map<net::Prefix, net::NodeKey> owners_;  ///< who has the route to a subnet
 
     struct Held {

@@ -257,6 +257,7 @@ NatMapping Node::nat_mapping(bool v6) const {
 void Node::network_changed(net::Now now) {
     next_node_record_ = now.steady;
     end_birthday(now);
+    dial_anew(now.steady);
     for (auto& [key, peer] : links_) {
         if (peer.stock) continue;
         peer.next_birthday = net::Steady::min();

@@ -266,6 +266,7 @@ void Node::up(PeerLink& peer, net::Now now) {
     peer.attempts = 0;
     peer.next_attempt = peer.next_detour = net::kNever;
     peer.answered();
+    reached(peer);
     if (was_up) return;
     if (!peer.stock && !is_direct(peer.paths.used_rank())) punch(peer, true, now);
     if (!peer.stock) {

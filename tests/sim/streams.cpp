@@ -5,12 +5,25 @@
 namespace sim {
 
 void Streams::dial(Host& from, const net::Endpoint& to) {
+    world_.at(world_.now().steady, [this, &from, to, life = from.life_] {
+        if (from.life_ == life && from.awake()) begin(from, to);
+    });
+}
+
+void Streams::begin(Host& from, const net::Endpoint& to) {
+    for (const auto& [key, end] : ends_) {
+        if (key.first == &from && end->dialled && !end->noticing && end->remote == to) return from.stream_opened(end->id, to);
+    }
+    auto& until = under_way_[{&from, to}];
+    if (world_.now().steady < until) return;
+    until = world_.now().steady + kDialTime;
     world_.note(from.name + " dials " + to.text());
     const auto port = next_port_;
     next_port_ = next_port_ == 60000 ? std::uint16_t{40000} : static_cast<std::uint16_t>(next_port_ + 1);
     auto transit = world_.network().send(Transport::tcp, from.station, port, to, world_.now().steady);
     const auto give_up = [this, &from, to, life = from.life_](net::Duration after) {
-        world_.at(world_.now().steady + after, [&from, to, life] {
+        world_.at(world_.now().steady + after, [this, &from, to, life] {
+            under_way_.erase({&from, to});
             if (from.life_ == life && from.awake()) from.stream_failed(to);
         });
     };
@@ -31,6 +44,7 @@ void Streams::accept(Host& client, std::uint16_t port, const net::Endpoint& to, 
     auto& server = *world_.stations_[transit.station];
     const auto one_way = world_.travel_time(transit);
     world_.at(world_.now().steady + 3 * one_way, [this, &client, &server, port, to, transit, life = client.life_, its_life = server.life_] {
+        under_way_.erase({&client, to});
         if (client.life_ != life || server.life_ != its_life || !client.awake() || !server.awake()) return;
         auto back = world_.network().send(Transport::tcp, server.station, kPort, transit.from, world_.now().steady);
         if (back.fate == Network::Fate::under_way) world_.network().arrive(back, world_.now().steady);
@@ -40,6 +54,7 @@ void Streams::accept(Host& client, std::uint16_t port, const net::Endpoint& to, 
         const auto near = open(client, port, transit.inside, to), far = open(server, kPort, transit.to.address, transit.from);
         near->other = far;
         far->other = near;
+        near->dialled = true;
         const auto id = near->id;
         world_.note(client.name + " has a stream to " + server.name);
         server.stream_opened(far->id, far->remote);
@@ -110,6 +125,7 @@ void Streams::end(const Key& key) {
 
 void Streams::forget(const Host& host) {
     std::erase_if(ends_, [&](const auto& one) { return one.first.first == &host; });
+    std::erase_if(under_way_, [&](const auto& one) { return one.first.first == &host; });
 }
 
 }  // namespace sim
