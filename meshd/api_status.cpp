@@ -90,6 +90,7 @@ json counters_json(LiveNode& live) {
     }
     const auto streams = live.streams().counters();
     out["stream_refused"] = streams.refused;
+    out["stream_displaced"] = streams.displaced;
     out["stream_tls_failed"] = streams.tls_failed;
     out["stream_strangers"] = streams.strangers;
     out["stream_broken"] = streams.broken;

@@ -473,6 +473,8 @@ void LiveNode::on_events() {
             core_->node().sockets_opened(opened.first, opened.count, loop_.now());
         } else if (const auto* idle = std::get_if<mesh::SocketsUnwanted>(&event)) {
             further_sockets_->close(idle->sockets);
+        } else if (const auto* proven = std::get_if<mesh::StreamProven>(&event)) {
+            streams_->proven(*proven);
         } else if (const auto* work = std::get_if<mesh::TrainsWork>(&event)) {
             complained_.erase("trains to " + work->name);
             spdlog::info("datagrams sent many at once reach {} again", work->name);

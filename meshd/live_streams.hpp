@@ -33,6 +33,7 @@ public:
     /// As the node's events ask.
     void wanted(const mesh::StreamWanted& wish);
     void unwanted(const mesh::StreamUnwanted& wish);
+    void proven(const mesh::StreamProven& news) { streams_->proven(news.stream); }
     /// To a stream's endpoint. False: it is larger than a stream takes.
     bool send(const mesh::Datagram& datagram);
     /// Writes what the kernel takes of what was sent, at once.

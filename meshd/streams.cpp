@@ -87,24 +87,41 @@ std::vector<net::Endpoint> Streams::listens() const {
     return out;
 }
 
-std::size_t Streams::unproven() const {
-    return static_cast<std::size_t>(std::count_if(connections_.begin(), connections_.end(), [](const auto& one) {
-        return one.second.way == Way::accepted && one.second.due != net::kNever;
-    }));
+net::IpAddress Streams::source_of(const net::IpAddress& address) {
+    return address.is_v6() ? net::Prefix(address, 64).address() : address;
+}
+
+/// Whether one more may come from there; the oldest that has had its chance goes for it.
+bool Streams::make_room(const net::IpAddress& source) {
+    std::size_t all = 0, of_source = 0, unproven = 0;
+    std::optional<ConnectionId> oldest, oldest_of_source;  // ids rise
+    for (const auto& [id, other] : connections_) {
+        if (other.way != Way::accepted) continue;
+        const bool same = source_of(other.remote.address) == source;
+        ++all;
+        of_source += same ? 1 : 0;
+        if (other.due == net::kNever) continue;
+        ++unproven;
+        if (!oldest) oldest = id;
+        if (same && !oldest_of_source) oldest_of_source = id;
+    }
+    const bool source_full = of_source >= settings_.most_of_one_source;
+    if (!source_full && all < settings_.most_connections && unproven < settings_.most_unproven) return true;
+    const auto goes = source_full ? oldest_of_source : oldest;
+    if (!goes || connections_.at(*goes).due - settings_.proven_within + settings_.room_after > loop_.now().steady) return false;
+    ++counters_.displaced;
+    drop(*goes, "it made room for another");
+    return true;
 }
 
 void Streams::accepted(std::unique_ptr<loop::Stream> stream) {
     const auto remote = stream->remote();
-    std::size_t all = 0, of_one = 0;
-    for (const auto& [_, other] : connections_) {
-        if (other.way != Way::accepted) continue;
-        ++all;
-        of_one += other.remote.address == remote.address ? 1 : 0;
-    }
-    if (all >= settings_.most_connections || of_one >= settings_.most_of_one_address || unproven() >= settings_.most_unproven) {
+    const auto displaced = counters_.displaced;
+    if (!make_room(source_of(remote.address))) {
         ++counters_.refused;
         return;
     }
+    if (counters_.displaced != displaced) settled();
     const auto id = next_connection_++;
     auto& connection = connections_[id];
     connection.remote = remote;
@@ -185,7 +202,7 @@ bool Streams::attach(ConnectionId id, const discovery::StreamPreamble& preamble)
     }
     connection.role = preamble.role;
     connection.pair = known->second;
-    if (pair.told) connection.due = net::kNever;  // who knows the pair's id is who opened it
+    if (pair.proven) connection.due = net::kNever;  // who knows the pair's id is who opened it
     auto& place = preamble.role == discovery::StreamRole::bulk ? pair.bulk : pair.first;
     if (place != 0) forget(place);  // dialled anew, before we know that it was lost
     place = id;
@@ -209,9 +226,6 @@ bool Streams::receive(Pair& pair, mesh::StreamId id, net::MutableBytes datagram)
     pair.heard = now;
     if (!pair.told) {
         pair.told = true;
-        for (const auto connection : {pair.first, pair.bulk}) {
-            if (connection != 0) connections_.at(connection).due = net::kNever;
-        }
         events_.opened(id, pair.remote);
         if (!pairs_.contains(id)) return false;
     }
@@ -263,6 +277,15 @@ void Streams::close_pair(mesh::StreamId id, std::string why, bool tell) {  // by
     by_pair_id_.erase(pair.id);
     pairs_.erase(found);
     if (tell && (pair.ours || pair.told)) events_.closed(id, why);
+}
+
+void Streams::proven(mesh::StreamId id) {
+    const auto found = pairs_.find(id);
+    if (found == pairs_.end() || found->second.ours) return;
+    found->second.proven = true;
+    for (const auto connection : {found->second.first, found->second.bulk}) {
+        if (connection != 0) connections_.at(connection).due = net::kNever;
+    }
 }
 
 void Streams::close(mesh::StreamId id) { close_pair(id, {}, false); }
@@ -325,7 +348,7 @@ void Streams::sweep() {
             continue;
         }
         ++(found->second.stage == Stage::open ? counters_.strangers : counters_.tls_failed);
-        drop(id, "nothing came that is for us");
+        drop(id, "no session came by it");
     }
     std::vector<mesh::StreamId> idle, without_bulk;
     for (auto& [id, pair] : pairs_) {

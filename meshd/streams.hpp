@@ -3,10 +3,11 @@
 /// its certificate proves nothing, says nothing of mesh or node, and is not looked at. Control thread only.
 ///
 ///   dial()    -> TCP [-> CONNECT -> the proxy's answer] -> TLS -> we say the preamble -> opened(); a second connection
-///   accepted  -> TLS -> its preamble -> a datagram that is for us -> opened()
+///   accepted  -> TLS -> its preamble -> a datagram that may be for us -> opened() -> something authentic -> proven()
 ///
 /// A stream is a pair of connections (discovery/datagram_stream.hpp): bulk goes by the second, where there is one.
-/// A stranger, who sends nothing that is for us, is told nothing inside TLS, and his connection is closed.
+/// A stranger, who sends nothing that is for us, is told nothing inside TLS, and his connection is closed. So is that of one
+/// who only knows our public key, or has recorded a handshake: what looks as if it was for us buys no time, a session does.
 #pragma once
 
 #include <map>
@@ -34,9 +35,12 @@ public:
         std::string server_name;  ///< that a dialled TLS connection asks for (SNI); empty: none
         // Bounds of what others open.
         std::size_t most_connections = 256;
-        std::size_t most_of_one_address = 16;
-        std::size_t most_unproven = 128;  ///< of which nothing has come that is for us, handshakes of TLS among them
+        std::size_t most_of_one_source = 16;  ///< an IPv4 address, an IPv6 /64
+        std::size_t most_unproven = 128;  ///< handshakes of TLS among them
         net::Duration proven_within = std::chrono::seconds(10);
+        /// Where there are so many, the oldest unproven one makes room for a new one, once it has had so long. So a flood
+        /// makes us begin no more handshakes of TLS than most_unproven in this time.
+        net::Duration room_after = std::chrono::seconds(2);
         // Of what we open.
         net::Duration dialled_within = std::chrono::seconds(3);  ///< TCP, and as long for TLS
         net::Duration proxied_within = std::chrono::seconds(6);  ///< all of it, through the proxy
@@ -61,7 +65,8 @@ public:
     struct Counters {
         std::uint64_t refused = 0;         ///< connections: too many, of one address, or unproven
         std::uint64_t tls_failed = 0;      ///< no TLS, or not finished in time
-        std::uint64_t strangers = 0;       ///< connections that brought nothing for us in time, or much that was not
+        std::uint64_t displaced = 0;       ///< connections that made room for new ones
+        std::uint64_t strangers = 0;       ///< connections without a session in time, or that brought much that was not for us
         std::uint64_t broken = 0;          ///< connections whose bytes were no datagrams
         std::uint64_t dials_failed = 0;
         std::uint64_t idle = 0;            ///< streams closed as nothing came any more
@@ -81,12 +86,17 @@ public:
     /// A stream to a member that listens there: straight, then by the proxy if there is one (or first, where lately only that
     /// has led anywhere). What is under way or open to the same place is given again.
     mesh::StreamId dial(const net::Endpoint& to);
+    /// Who has a session with us is at its other end: it may stay.
+    void proven(mesh::StreamId id);
     /// Without `closed`. Unknown: nothing.
     void close(mesh::StreamId id);
     /// Lost, like any datagram may be, where the stream is gone. False: it is larger than a stream takes.
     bool send(mesh::StreamId id, net::ByteView datagram, bool bulk);
     /// Other ways may lead out now.
     void network_changed() { prefers_proxy_ = false; }
+
+    /// What one host may choose freely counts as one: an IPv4 address, an IPv6 /64.
+    static net::IpAddress source_of(const net::IpAddress& address);
 
     std::size_t size() const { return pairs_.size(); }
     std::size_t connections() const { return connections_.size(); }
@@ -126,6 +136,7 @@ private:
         discovery::StreamPairId id{};
         bool ours = false;
         bool told = false;  ///< opened() was called
+        bool proven = false;
         net::Endpoint remote;
         ConnectionId first = 0, bulk = 0;  ///< 0: none
         std::vector<Way> ways;             ///< ours: still to be tried, the last one first
@@ -157,7 +168,7 @@ private:
     void pump_later(ConnectionId id);
     void sweep();
     void sweep_later();
-    std::size_t unproven() const;
+    bool make_room(const net::IpAddress& source);
     void settled() { if (events_.settled) events_.settled(); }
 
     // streams_dial.cpp

@@ -56,9 +56,9 @@ TEST_CASE("a stranger is told nothing inside TLS, and his connection is closed i
     CHECK(ground.server->streams.size() == 0);
 }
 
-TEST_CASE("who brings much that is not for us is closed before his time, and who brings one datagram that is stays") {
+TEST_CASE("who brings much that is not for us is closed before his time, and who has a session stays") {
     meshd::Streams::Settings settings;
-    settings.proven_within = 400ms;
+    settings.proven_within = 1s;
     Ground ground(settings);
     Somebody good(ground, true), bad(ground, true);
     good.say_preamble(StreamRole::first, 1);
@@ -67,6 +67,8 @@ TEST_CASE("who brings much that is not for us is closed before his time, and who
     bad.say_preamble(StreamRole::first, 2);
     for (int i = 0; i < 100; ++i) bad.say(not_for_us());
     Somebody late(ground, true);
+    ground.run_until([&] { return ground.server->opened.size() == 1; });
+    ground.server->streams.proven(ground.server->opened.front().first);
     ground.run_until([&] { return bad.closed && late.closed; });  // late's time is over, good's would be
     CHECK_FALSE(good.closed);
     CHECK(ground.server->opened.size() == 1);
@@ -89,9 +91,9 @@ TEST_CASE("what are no datagrams ends a connection, and is counted") {
     CHECK(http.heard == 0);
 }
 
-TEST_CASE("connections are bounded: of one address, those that have brought nothing, and all") {
+TEST_CASE("connections are bounded: of one source, those without a session, and all") {
     meshd::Streams::Settings settings;
-    settings.most_of_one_address = 4;
+    settings.most_of_one_source = 4;
     settings.most_unproven = 6;
     settings.most_connections = 8;
     Ground ground(settings);
@@ -108,17 +110,89 @@ TEST_CASE("connections are bounded: of one address, those that have brought noth
     for (int i = 0; i < 6; ++i) add(1, true);
     refused(2);
     ground.run_until([&] { return ground.server->opened.size() == 4; });
+    for (const auto& [id, remote] : ground.server->opened) ground.server->streams.proven(id);
     for (int i = 0; i < 4; ++i) add(2, false);
     refused(2);
     ground.run_until([&] { return ground.server->streams.connections() == 8; });
     add(3, true);
     refused(3);
     CHECK(ground.server->streams.connections() == 8);
+    CHECK(ground.server->streams.counters().displaced == 0);  // none has been there for so long
     all.clear();
     ground.run_until([&] { return ground.server->streams.connections() == 0; });
     for (std::uint8_t i = 0; i < 8; ++i) add(static_cast<std::uint8_t>(10 + i), false);
     refused(5);
     CHECK(ground.server->streams.connections() <= 6);
+}
+
+TEST_CASE("who only says what looks as if it was for us is closed in time, whatever he repeats, and who has a session stays") {
+    meshd::Streams::Settings settings;
+    settings.proven_within = 1500ms;
+    Ground ground(settings);
+    Somebody good(ground, true), good_bulk(ground, true), replays(ground, true), late(ground, true);
+    good.say_preamble(StreamRole::first, 1);
+    good.say(datagram(1));
+    replays.say_preamble(StreamRole::first, 2);
+    replays.say(datagram(2));
+    ground.run_until([&] { return ground.server->opened.size() == 2; });
+    const auto id_of = [&](std::uint8_t mark) { return ground.server->opened[ground.server->came[0] == datagram(mark) ? 0 : 1].first; };
+    const auto good_id = id_of(1), bad_id = id_of(2);
+    ground.server->streams.proven(good_id);
+    good_bulk.say_preamble(StreamRole::bulk, 1);
+    loop::Timer again(ground.loop, [&] {
+        if (!replays.closed) replays.say(datagram(2));
+        again.after(20ms);
+    });
+    again.after(20ms);
+    ground.run_until([&] { return replays.closed && late.closed; });
+    REQUIRE(ground.server->closed.size() == 1);
+    CHECK(ground.server->closed.front().first == bad_id);
+    CHECK_FALSE(good.closed);
+    CHECK_FALSE(good_bulk.closed);
+    CHECK(ground.server->streams.connections() == 2);
+}
+
+TEST_CASE("when all places are taken the oldest that has no session makes room, once it has had its time") {
+    meshd::Streams::Settings settings;
+    settings.most_unproven = 4;
+    settings.most_of_one_source = 3;
+    settings.room_after = 0ms;
+    Ground ground(settings);
+    std::vector<std::unique_ptr<Somebody>> all;
+    const auto add = [&](std::uint8_t from) -> Somebody& {
+        return *all.emplace_back(std::make_unique<Somebody>(ground, true, net::IpAddress::v4(127, 0, 1, from)));
+    };
+    auto& good = add(1);
+    good.say_preamble(StreamRole::first, 1);
+    good.say(datagram(1));
+    ground.run_until([&] { return ground.server->opened.size() == 1; });
+    ground.server->streams.proven(ground.server->opened.front().first);
+    for (std::uint8_t i = 0; i < 4; ++i) {
+        auto& one = add(static_cast<std::uint8_t>(10 + i));
+        ground.run_until([&] { return one.connected; });
+    }
+    add(20);
+    ground.run_until([&] { return all[1]->closed; });
+    CHECK(ground.server->streams.connections() == 5);
+    CHECK_FALSE(good.closed);
+    CHECK_FALSE(all[2]->closed);
+    // Of one source: its own oldest, though others are older.
+    for (int i = 0; i < 3; ++i) {
+        auto& one = add(1);
+        ground.run_until([&] { return one.connected; });
+    }
+    CHECK_FALSE(good.closed);
+    const auto displaced = ground.server->streams.counters().displaced;
+    CHECK(displaced == 4);
+    ground.run_until([&] { return all[6]->closed; });
+    CHECK(ground.server->streams.counters().refused == 0);
+}
+
+TEST_CASE("an IPv6 network counts as one source, whichever of its addresses are used") {
+    const auto source = [](const char* text) { return meshd::Streams::source_of(net::IpAddress::parse(text).value()); };
+    CHECK(source("2001:db8:1:2::1") == source("2001:db8:1:2:ffff:eeee:dddd:cccc"));
+    CHECK(source("2001:db8:1:2::1") != source("2001:db8:1:3::1"));
+    CHECK(source("192.0.2.1") != source("192.0.2.2"));
 }
 
 TEST_CASE("handshakes come through a stream at a rate, and all else as it comes") {
