@@ -309,6 +309,8 @@ public:
     const Roster& roster() const { return roster_; }
     std::vector<PeerReport> peers(net::Now now) const;
     bool is_up(const net::NodeKey& key) const;
+    /// What has left here for others, as NodeSettings counts it, of all time.
+    std::uint64_t passed_on_bytes() const { return passed_on_bytes_; }
     /// Nullopt if it is no member, or a stock peer.
     std::optional<WayReport> why(const net::NodeKey& key, net::Now now) const;
     NetworkReport network(net::Now now) const;
@@ -546,6 +548,7 @@ private:
     Budget guess_budget_;  ///< probes to random ports
     Budget probe_budget_;  ///< of probes to where nobody ever answered, not bytes
     Budget relay_total_;
+    std::uint64_t passed_on_bytes_ = 0;
     net::Steady relay_second_{};  ///< began then
     std::size_t relayed_for_ = 0, relayed_for_before_ = 0;  ///< members that asked in it, and in the one before
     std::map<StreamId, Stream> streams_;

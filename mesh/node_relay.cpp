@@ -19,10 +19,10 @@ constexpr double kHandshakesPerSecond = 20, kHandshakeBurst = 60;
 constexpr auto kSharedFor = std::chrono::seconds(1);  // by who asked in it
 
 /// Of a message that is passed on, as it leaves: in a Relayed frame, a session of ours, UDP and IP.
-double leaving_bytes(std::size_t message_bytes) {
+std::size_t leaving_bytes(std::size_t message_bytes) {
     constexpr std::size_t kUdpAndIp = 8 + 20;
     const auto frame = (relayed_bytes(message_bytes) + kPaddingBytes - 1) / kPaddingBytes * kPaddingBytes;
-    return static_cast<double>(frame + kMinDataBytes + kUdpAndIp);
+    return frame + kMinDataBytes + kUdpAndIp;
 }
 
 bool is_wireguard(net::ByteView message) {
@@ -124,13 +124,15 @@ void Node::pass_on(PeerLink& from, const Relayed& frame, net::Now now) {
         from.refused_bytes += frame.message.size();
         wireguard_.shared_drops()->add(Drop::relay_refused);
     };
-    if (!is_wireguard(frame.message) || !affords(from, leaving_bytes(frame.message.size()), now.steady)) return refuse();
+    const auto bytes = leaving_bytes(frame.message.size());
+    if (!is_wireguard(frame.message) || !affords(from, static_cast<double>(bytes), now.steady)) return refuse();
     const auto* const to = link(frame.member);
     if (to == nullptr || to == &from || !may_relay(*to)) {
         refuse();
         return send(from, Relayed{Relayed::Kind::no_way, false, false, frame.member, {}}, now);
     }
     from.relayed_bytes += frame.message.size();
+    passed_on_bytes_ += bytes;
     const auto out = encode(Relayed{Relayed::Kind::delivered, frame.never_fragment, frame.bulk, from.key, frame.message});
     if (frame.never_fragment) return wireguard_.send_probe(to->tunnel_key, out, now);
     wireguard_.send(to->tunnel_key, out, now, std::nullopt, frame.bulk);

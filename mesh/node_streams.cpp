@@ -156,7 +156,7 @@ void Node::look_at_streams(net::Now now) {
     for (const auto& [_, peer] : links_) {
         if (peer.state != PeerLink::State::up) continue;
         alone = false;
-        udp_works |= !is_virtual(peer.endpoint);
+        udp_works |= !udp_endpoint(peer.endpoint).is_none();
         by_stream += peer.paths.used_rank() == Rank::stream ? 1 : 0;
     }
     for (auto& [_, dial] : dials_)

@@ -175,6 +175,7 @@ void read_data(const Value& value, Config& out) {
         {"aes", [](const Value& v, Config& c) { c.data.aes = v.boolean(); }},
         {"dscp", [](const Value& v, Config& c) { c.data.dscp = static_cast<net::OuterDscp>(v.choice(kDscp)); }},
         {"uplink_rate", [](const Value& v, Config& c) { c.data.uplink_bit_per_s = v.rate_bit_per_s(); }},
+        {"relay_rate", [](const Value& v, Config& c) { c.data.relay_bit_per_s = v.rate_bit_per_s(); }},
     });
     value.members(kKeys, out);
 }

@@ -105,6 +105,9 @@ struct DataConfig {
     bool aes = true;             ///< AES-256-GCM between nodes whose processors have it
     net::OuterDscp dscp = net::OuterDscp::voice;  ///< of the packets inside, what outer headers show
     std::uint64_t uplink_bit_per_s = 0;  ///< what leaves is kept to this rate; 0: it is not
+    std::uint64_t relay_bit_per_s = 0;   ///< as the configuration says; see relay_total_bit_per_s()
+    /// What members may have passed on here, all together; 0: any. Not said, half of the uplink.
+    std::uint64_t relay_total_bit_per_s() const { return relay_bit_per_s != 0 ? relay_bit_per_s : uplink_bit_per_s / 2; }
 };
 
 /// The names that this node answers DNS questions for. On its overlay addresses always; on others where they are named.

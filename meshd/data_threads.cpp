@@ -308,6 +308,10 @@ bool DataThreads::send(const mesh::Datagram& datagram) {
     return true;
 }
 
+void DataThreads::spend(std::uint64_t bytes) {
+    if (uplink_ && bytes != 0) uplink_->spend(bytes, loop::read_clocks().steady);
+}
+
 bool DataThreads::send_train(std::span<const mesh::Datagram> train) {
     const auto current = table_.get();
     std::size_t bytes = 0;

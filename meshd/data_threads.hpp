@@ -77,6 +77,8 @@ public:
     /// Refuses (and counts) an endpoint inside the overlay, and one that is virtual: those are others' to send to. False: it
     /// must not be fragmented, and is too large for the interface that it would leave by.
     bool send(const mesh::Datagram& datagram);
+    /// So many bytes of others', headers and all, leave by the control thread now: bulk's share of the uplink is the less.
+    void spend(std::uint64_t bytes);
     /// Datagrams of one place and size, in one send with UDP_SEGMENT, as bulk leaves. False if that cannot be: the
     /// socket is full, or they have left one by one. It waits for nothing.
     bool send_train(std::span<const mesh::Datagram> train);

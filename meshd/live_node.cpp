@@ -143,6 +143,7 @@ LiveNode::LiveNode(loop::Loop& loop, const Config& config, Store& store, StoredS
     settings.mapped = offered_subnets_.mapped();
     settings.advertise = config_.advertise;
     settings.sends_trains = config_.data.udp_offloads;
+    settings.relay_total_bytes_per_s = config_.data.relay_total_bit_per_s() / 8;
     settings.aes = config_.data.aes && mesh::has_aes_hardware();
     for (const auto& endpoint : endpoints_of(state, kAdvertiseValue)) settings.advertise.push_back(endpoint);
     std::optional<CoreVoice> voice;
@@ -417,6 +418,8 @@ void LiveNode::send(std::span<const mesh::Datagram> datagrams) {
         if (mesh::is_virtual(i->to) || !threads_->send_train({i, end})) node.not_in_one_send(*i, now);
         i = end;
     }
+    const auto passed_on = node.passed_on_bytes();
+    threads_->spend(passed_on - std::exchange(spent_for_others_, passed_on));
 }
 
 void LiveNode::store_durable() {

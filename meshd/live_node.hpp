@@ -157,6 +157,7 @@ private:
     loop::Timer restore_timer_;  ///< when restore_ours() is due
     net::Steady restored_at_{};
     std::vector<net::Endpoint> local_endpoints_;  ///< as the node was told them
+    std::uint64_t spent_for_others_ = 0;          ///< of Node::passed_on_bytes(), what the uplink was told
     std::optional<Surroundings> surroundings_;  ///< as they were last; none: whatever they are, they are new
     std::unique_ptr<loop::ClockWatch> clock_watch_;
     loop::Timer centre_timer_;

@@ -244,11 +244,13 @@ TEST_CASE("what is passed on is bulk or is not, as it was where it began, on bot
         CHECK(sent.front().to == three.london->endpoint);
         CHECK(sent.front().bulk == bulk);
         three.network.drain(*three.london);
+        const auto passed_on = three.london->node->passed_on_bytes();
         three.london->node->receive(sent.front().bytes, three.munich->endpoint, three.network.now());
         auto passed = three.london->node->take_datagrams();
         REQUIRE(passed.size() == 1);
         CHECK(passed.front().to == three.trento->endpoint);
         CHECK(passed.front().bulk == bulk);
+        CHECK(three.london->node->passed_on_bytes() == passed_on + passed.front().bytes.size() + 28);
         three.trento->packets.clear();
         three.trento->node->receive(passed.front().bytes, three.london->endpoint, three.network.now());
         CHECK(three.trento->node->take_packets().size() == 1);

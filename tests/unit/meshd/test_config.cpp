@@ -66,7 +66,7 @@ TEST_CASE("every setting is read, with comments between") {
   "port_mapping": false,
   "log": "debug",
   "data": {"threads": "one", "tun_offloads": false, "udp_offloads": false, "aes": false, "dscp": "copy",
-           "uplink_rate": "9500kbit"},
+           "uplink_rate": "9500kbit", "relay_rate": "2mbit"},
   "voice": {
     "enabled": true, "port": 5062,
     "phones": ["192.168.1.0/24", "fd00:1::/64"],
@@ -102,6 +102,7 @@ TEST_CASE("every setting is read, with comments between") {
     CHECK_FALSE(config.data.aes);
     CHECK(config.data.dscp == net::OuterDscp::copy);
     CHECK(config.data.uplink_bit_per_s == 9'500'000);
+    CHECK(config.data.relay_total_bit_per_s() == 2'000'000);
     CHECK(config.voice.port == 5062);
     REQUIRE(config.voice.phones.size() == 2);
     CHECK(config.voice.phones[0].text() == "192.168.1.0/24");
@@ -341,7 +342,15 @@ TEST_CASE("a rate needs its unit, and one that carries no call is refused") {
                                   "\"99999999999999999999mbit\"", "\"10mbyte\""}) {
         CHECK_THAT(config_refusal(std::string("{\"data\": {\"uplink_rate\": ") + bad + "}}"),
                    Contains("\"data.uplink_rate\" must be a rate of at least 64kbit"));
+        CHECK_THAT(config_refusal(std::string("{\n\"data\": {\"relay_rate\": ") + bad + "}}"),
+                   Contains("meshd.json:2: \"data.relay_rate\" must be a rate of at least 64kbit"));
     }
+}
+
+TEST_CASE("what is passed on for others has half of the uplink, if nothing else is said") {
+    CHECK(parse_config("{}", "x").data.relay_total_bit_per_s() == 0);
+    CHECK(parse_config(R"({"data": {"uplink_rate": "10mbit"}})", "x").data.relay_total_bit_per_s() == 5'000'000);
+    CHECK(parse_config(R"({"data": {"relay_rate": "3mbit"}})", "x").data.relay_total_bit_per_s() == 3'000'000);
 }
 
 TEST_CASE("the dial plan and what is asked of DNS are read, and refused with a reason") {

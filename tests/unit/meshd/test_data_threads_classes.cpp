@@ -29,6 +29,23 @@ TEST_CASE("voice does not wait for the uplink behind bulk, where it comes out of
     REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));  // bulk goes on
 }
 
+TEST_CASE("what is passed on for others is bulk's to pay for on a shaped uplink, and not voice's") {
+    mesh::start_crypto();
+    auto settings = test::each_number_of_queues();
+    settings.uplink_bytes_per_s = 1000;
+    Two two(false, settings);
+    two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 100));
+    REQUIRE(two.work_until([&] { return two.bob.read().has_value(); }));
+    auto voice = ip_packet("10.0.0.1", "10.0.0.2", 200);
+    voice[1] = std::byte{46 << 2};
+    two.alice.threads->spend(100'000);
+    two.alice.write(ip_packet("10.0.0.1", "10.0.0.2", 300));  // there would be credit for it
+    two.alice.write(voice);
+    std::optional<net::Bytes> first;
+    REQUIRE(two.work_until([&] { return (first = two.bob.read()).has_value(); }));
+    CHECK(*first == voice);
+}
+
 TEST_CASE("the DSCP of voice is shown outside, that of the rest only where all are, the mark of congestion always") {
     mesh::start_crypto();
     auto settings = test::each_number_of_queues();
