@@ -31,7 +31,8 @@ TEST_CASE("what is built as RTP is read back") {
 }
 
 TEST_CASE("contributing sources, extension and padding are no sound") {
-    const auto read = RtpPacket::parse(hex("b1000001" "00000000" "00000001" "aaaaaaaa" "bede0001" "bbbbbbbb" "0708" "000003"));
+    const auto packet = hex("b1000001" "00000000" "00000001" "aaaaaaaa" "bede0001" "bbbbbbbb" "0708" "000003");
+    const auto read = RtpPacket::parse(packet);
     REQUIRE(read);
     CHECK(net::copy(read->payload) == hex("0708"));
     for (const auto* bad : {"", "80", "8000000100000000000000", "40000001000000000000000107", "83000001000000000000000107", "90000001000000000000000100000001",
