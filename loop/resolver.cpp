@@ -10,7 +10,12 @@
 #include "loop/socket_address.hpp"
 #include "loop/timer.hpp"
 #include "loop/underlay_mark.hpp"
+#include "loop/upstream_servers.hpp"
 
+// A name server on this machine asks others by the machine's default route. Where that leads into the mesh, and the name is
+// the one that the mesh cannot be reached without, there is no answer; so the servers behind it come after it, and are
+// asked from a socket of ours, which goes beside the mesh.
+//
 // c-ares tells which descriptors to watch and asks to be called at its deadlines. An answer is handed over by the
 // loop's defer(): never from inside c-ares, where its channel must not be destroyed.
 
@@ -64,6 +69,28 @@ timespec changed_at(const char* path) {
 constexpr int kClassIn = 1;  // RFC 1035 section 3.2.4
 constexpr const char* kConfiguration = "/etc/resolv.conf";
 
+struct FreeServers {
+    void operator()(ares_addr_port_node* servers) const { ares_free_data(servers); }
+};
+
+/// What else to ask if a server of this machine's own fails; ARES_SUCCESS also if there is nothing.
+int add_upstream_servers(ares_channel channel) {
+    ares_addr_port_node* raw = nullptr;
+    if (const int status = ares_get_servers_ports(channel, &raw); status != ARES_SUCCESS) return status;
+    const std::unique_ptr<ares_addr_port_node, FreeServers> configured(raw);
+    std::string servers;
+    for (const auto* one = raw; one != nullptr; one = one->next) {
+        const std::size_t size = one->family == AF_INET ? 4 : 16;
+        const auto address = net::IpAddress::from_bytes({reinterpret_cast<const std::byte*>(&one->addr), size});
+        if (!address.is_loopback()) return ARES_SUCCESS;
+        servers += (servers.empty() ? "" : ",") + address.text();
+    }
+    const auto upstream = upstream_servers();
+    if (servers.empty() || upstream.empty()) return ARES_SUCCESS;
+    for (const auto& address : upstream) servers += "," + address.text();
+    return ares_set_servers_csv(channel, servers.c_str());
+}
+
 tl::unexpected<net::Error> to_error(const std::string& name, int status) {
     switch (status) {
         case ARES_ENOTFOUND:
@@ -105,6 +132,8 @@ void Resolver::Inner::open() {
         std::string servers;
         for (const auto& server : options.servers) servers += (servers.empty() ? "" : ",") + server.text();
         status = ares_set_servers_ports_csv(channel, servers.c_str());
+    } else if (status == ARES_SUCCESS) {
+        status = add_upstream_servers(channel);
     }
     if (status == ARES_SUCCESS) {
         // Between socket() and connect(). Zero is success.

@@ -1,4 +1,5 @@
 // The forwarding table, rebuilt where something has changed.
+#include "mesh/virtual_endpoint.hpp"
 #include "mesh/wireguard_core.hpp"
 
 namespace mesh {
@@ -62,8 +63,10 @@ std::shared_ptr<const ForwardingTable> WireGuardCore::table() {
     }
     const auto is_exit = [](const auto& peer) { return peer && peer->exit; };
     if (std::any_of(table->peers.begin(), table->peers.end(), is_exit)) {
-        for (const auto& peer : table->peers)
-            if (peer && !peer->endpoint.is_none()) table->endpoints.push_back({peer->endpoint.address, peer->endpoint.port, 0});
+        for (const auto& peer : table->peers) {
+            const auto at = peer ? udp_endpoint(peer->endpoint) : net::Endpoint();
+            if (!at.is_none()) table->endpoints.push_back({at.address, at.port, 0});
+        }
         std::sort(table->endpoints.begin(), table->endpoints.end());
     }
     published_ = std::move(table);

@@ -1,14 +1,19 @@
 #!/usr/bin/python3
 """A way to the Internet through another member: whose address is seen, what stays beside the tunnel, what is left."""
 import json
+import os
 import socket
 import struct
 import threading
 
 import harness
+import sandbox
+from name_server import NameServer
 from network import Failed, Space, cable, wait_until
 from node import Node
 
+MS_BIND = 4096
+ZONE = "$TTL 1\n@ IN SOA ns hostmaster 1 60 60 60 60\n@ IN NS ns\nns IN A 198.51.100.80\n"
 OUTSIDE, OUTSIDE6 = "198.51.100.80", "2001:db8:80::80"
 
 
@@ -150,6 +155,51 @@ class ExitTest(harness.NodesTest):
             wait_until(f"the rules after {words}", lambda: self.exit_space.run("nft", "list", "ruleset").count("masquerade") == 2, 10)
             self.assertEqual(self.seen(self.laptop_space), "192.0.2.2")
         wait_until("the warning", lambda: any("another program" in warning and "(2 times" in warning for warning in self.exit.status()["warnings"]), 10)
+
+    def resolver_of_the_laptop(self):
+        """As systemd-resolved: it asks the server outside from sockets that know nothing of meshd, and says which that is."""
+        os.makedirs("/run/systemd/resolve", exist_ok=True)
+        for path, address in (("/run/systemd/resolve/resolv.conf", OUTSIDE), (f"{self.folder}/resolv.conf", "127.0.0.53")):
+            with open(path, "w") as file:
+                file.write(f"nameserver {address}\n")
+        path = os.path.realpath("/etc/resolv.conf")
+        if not os.path.exists(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            open(path, "w").close()
+        sandbox.mount(f"{self.folder}/resolv.conf", path, "none", MS_BIND)
+        front, back = (self.laptop_space.inside(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2))
+        front.bind(("127.0.0.53", 53))
+
+        def serve():
+            back.settimeout(1)
+            while True:
+                try:
+                    query, asker = front.recvfrom(4096)
+                except OSError:
+                    return
+                try:
+                    back.sendto(query, (OUTSIDE, 53))
+                    front.sendto(back.recv(4096), asker)
+                except OSError:
+                    pass
+
+        threading.Thread(target=serve, daemon=True).start()
+        self.addCleanup(front.close)
+
+    def test_an_exit_with_a_dynamic_name_is_found_although_names_are_asked_for_through_it(self):
+        server = NameServer(self.net, OUTSIDE, {"e164.arpa": ZONE, "exit.example": ZONE + "@ IN A 192.0.2.2\n"}, {},
+                            f"{self.folder}/named", f"{self.folder}/logs")
+        server.start()
+        self.addCleanup(server.stop)
+        self.resolver_of_the_laptop()
+        # Both have moved to other ports, so what each remembers of the other leads nowhere.
+        self.laptop.stop()
+        self.exit.stop()
+        self.exit.configure({**self.exit.settings, "listen_port": 51999})
+        self.laptop.configure({**self.laptop.settings, "listen_port": 51998, "exit": "exit", "bootstrap": ["exit.example:51999"]})
+        self.exit.start()
+        self.laptop.start()
+        wait_until("the way through the exit", lambda: self.seen(self.laptop_space) == "192.0.2.2", 30)
 
     def test_what_others_take_away_of_the_way_is_put_back(self):
         self.laptop.ctl("exit", "exit")

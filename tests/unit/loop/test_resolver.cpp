@@ -2,6 +2,7 @@
 #include <map>
 
 #include "loop/resolver.hpp"
+#include "loop/upstream_servers.hpp"
 #include "loop/timer.hpp"
 #include "loop/udp.hpp"
 
@@ -169,4 +170,20 @@ TEST_CASE("a question that nobody answers is an error, and so is a name that can
     f.server.silent = true;
     CHECK_THAT(f.ask("late.example", 35).error().message, Catch::Contains("no name server answers for late.example"));
     CHECK_FALSE(f.ask(std::string(100, 'a') + ".example", 35));
+}
+
+TEST_CASE("of a list of name servers those count that are elsewhere, and the first few") {
+    const auto found = [](const char* text) {
+        std::string out;
+        for (const auto& address : loop::upstream_servers(text)) out += (out.empty() ? "" : " ") + address.text();
+        return out;
+    };
+    CHECK(found("") == "");
+    CHECK(found("# nameserver 192.0.2.1\nnameserver 192.0.2.2") == "192.0.2.2");
+    CHECK(found("search example\nnameserver\t192.0.2.1  # one\r\n  nameserver 2001:db8::1\nnameserver 192.0.2.1\n") ==
+          "192.0.2.1 2001:db8::1");
+    CHECK(found("nameserver 127.0.0.53\nnameserver ::1\nnameserver fe80::1%eth0\nnameserver fe80::1\nnameserver 0.0.0.0\n"
+                "nameserver\nnameserver x\nnameservers 192.0.2.1\n") == "");
+    CHECK(found("nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\nnameserver 192.0.2.4\n") ==
+          "192.0.2.1 192.0.2.2 192.0.2.3");
 }
