@@ -7,6 +7,7 @@
 #include "loop/underlay_mark.hpp"
 #include "meshd/dns_service.hpp"
 #include "meshd/nft.hpp"
+#include "meshd/path_report.hpp"
 #include "meshd/saved_calls.hpp"
 #include "meshd/saved_phones.hpp"
 #include "meshd/trunk_password.hpp"
@@ -445,7 +446,7 @@ void LiveNode::on_events() {
         const bool named = roster || std::holds_alternative<mesh::PeerUp>(event) || std::holds_alternative<mesh::PeerDown>(event);
         if (named && dns_) dns_->changed(roster);
         if (const auto* up = std::get_if<mesh::PeerUp>(&event)) {
-            spdlog::info("{} is up, at {}", core_->node().name_of(up->key), up->endpoint.text());
+            spdlog::info("{} is up, {}", core_->node().name_of(up->key), way_in_words(core_->node(), *up, loop_.now()));
         } else if (const auto* down = std::get_if<mesh::PeerDown>(&event)) {
             spdlog::info("{} is down", down->name);
         } else if (std::holds_alternative<mesh::RoutesChanged>(event)) {

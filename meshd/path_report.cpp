@@ -276,6 +276,21 @@ json netcheck_json(const mesh::Node& node, bool mapped, net::Now now) {
             {"advice", network_advice(facts)}};
 }
 
+std::string way_in_words(const mesh::Node& node, const mesh::PeerUp& up, net::Now now) {
+    if (const auto udp = mesh::udp_endpoint(up.endpoint); !udp.is_none()) return "at " + udp.text();
+    const auto report = node.why(up.key, now);
+    const auto* way = static_cast<const mesh::WayReport::Way*>(nullptr);
+    if (report) {
+        for (const auto& one : report->ways)
+            if (one.path.to == up.endpoint) way = &one;
+    }
+    const auto is = mesh::VirtualEndpoint::of(up.endpoint);
+    if (is && is->kind == mesh::VirtualEndpoint::Kind::stream) {
+        return way != nullptr && way->stream ? "by TLS, at " + way->stream->text() : "by TLS";
+    }
+    return way != nullptr && way->relay ? "through " + node.name_of(*way->relay) : "through another member";
+}
+
 void put_way(const mesh::Node& node, const mesh::PeerReport& peer, json& out) {
     out["endpoint"] = null_or(peer.endpoint, [](const auto& endpoint) { return endpoint.text(); });
     out["relay"] = null_or(peer.relay, [&](const auto& key) { return node.name_of(key); });

@@ -1,3 +1,5 @@
+#include "mesh/virtual_endpoint.hpp"
+#include "meshd/path_report.hpp"
 #include "meshd/warnings.hpp"
 #include "tests/unit/mesh/mesh_in_memory.hpp"
 
@@ -90,4 +92,32 @@ TEST_CASE("an exit that is none, and a kernel that would drop what it sends, are
     CHECK(says(warnings[0], {"munich", "meshctl exit off"}));
     CHECK(says(warnings[1], {"net.ipv4.conf.eth0.rp_filter=2"}));
     CHECK(says(warnings[2], {"10.201.1.0/24", "--subnet"}));
+}
+
+TEST_CASE("what is wrong with an exit's rules is told with the rest") {
+    Network network(10);
+    const auto warnings = meshd::warnings_of(*network.create("trento").node, {{}, {}, {}, {}, {"no rules", "no routes"}});
+    CHECK(warnings == std::vector<std::string>{"no rules", "no routes"});
+}
+
+TEST_CASE("the way to a member is told in words, not by an address that is none") {
+    Network network(11);
+    auto& trento = network.create("trento");
+    auto& munich = network.invite_and_join(trento, "munich");
+    network.invite_and_join(trento, "london");
+    REQUIRE(network.run_until([&] { return network.all_up({"trento", "munich", "london"}); }, 30s));
+    const auto key = munich.node->key();
+    const auto words = [&](const net::Endpoint& to) { return meshd::way_in_words(*trento.node, {key, to}, network.now()); };
+    CHECK(words(munich.endpoint) == "at " + munich.endpoint.text());
+    CHECK(words(socket_endpoint(2, munich.endpoint)) == "at " + munich.endpoint.text());
+    CHECK(words(stream_endpoint(7)) == "by TLS");
+    network.passes = [](const Machine& from, const Machine& to) { return from.name == "london" || to.name == "london"; };
+    std::optional<net::Endpoint> relayed;
+    REQUIRE(network.run_until([&] {
+        const auto report = trento.node->why(key, network.now());
+        for (const auto& way : report->ways)
+            if (way.relay && way.used) relayed = way.path.to;
+        return relayed.has_value();
+    }, 120s));
+    CHECK(words(*relayed) == "through london");
 }
