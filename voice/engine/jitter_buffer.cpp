@@ -1,6 +1,7 @@
 #include "voice/engine/jitter_buffer.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace voice::engine {
 namespace {
@@ -14,6 +15,7 @@ constexpr double kLike = 0.6, kLikeEnough = 0.2;  // where little, where much is
 constexpr double kQuiet_db = -50;
 constexpr unsigned kMostSuspicion = 32, kTooSuspicious = 12, kTrusted = 4;
 constexpr std::size_t kKeptOfPayload = 4;
+constexpr double kMostNoise_db = -40, kNoNoise_db = -99;
 constexpr std::int64_t kNowhere = INT64_MIN / 4;
 
 }  // namespace
@@ -36,6 +38,7 @@ void JitterBuffer::clear() {
     held_ = 0;
     held_ready_ = 0;
     silence_ = false;
+    pause_at_.reset();
 }
 
 void JitterBuffer::insert(const Source::Place& place, net::ByteView payload, net::Steady now) {
@@ -99,11 +102,28 @@ void JitterBuffer::drop_late() {
     }
 }
 
+void JitterBuffer::pause(const Source::Place& place, double noise_db) {
+    if (pause_at_ && place.ticks < *pause_at_) return;
+    pause_at_ = place.ticks;
+    noise_db_ = noise_db;
+    if (state_ == State::playing && next_ >= place.ticks) silence_ = true;
+}
+
+/// Not louder than what is hardly heard, whatever level was told.
+void JitterBuffer::fill_with_noise(std::size_t samples) {
+    const double peak = 32768 * std::sqrt(3.0) * std::pow(10, std::min(noise_db_, kMostNoise_db) / 20);
+    for (std::size_t i = 0; i < samples; ++i) {
+        noise_ = noise_ * 1664525 + 1013904223;
+        ready_.push_back(static_cast<std::int16_t>(std::lround(peak * (static_cast<double>(noise_ >> 8) / 0x800000 - 1))));
+    }
+}
+
 /// 10 ms that no packet is there for. `holds`: time stands still meanwhile.
 void JitterBuffer::fill(bool counts, bool holds) {
     const std::size_t samples = rate_hz_ / 100;
     // What a decoder makes up after garbage is as loud.
     if (suspicion_ > kTooSuspicious) ready_.resize(ready_.size() + samples);
+    else if (silence_ && noise_db_ > kNoNoise_db) fill_with_noise(samples);
     else decoder_.conceal(samples, ready_);
     if (counts) figures_.concealed += samples;
     if (holds) {
@@ -131,8 +151,13 @@ void JitterBuffer::decode(Packets::iterator at) {
         figures_.concealed += ready_.size() - before;
     }
     if (stored.copy) figures_.repaired += ready_.size() - before;
-    silence_ = decoder_.is_silence(stored.payload, silence_);
+    const bool already = silence_;
     next_ = at->first + stored.ticks;
+    silence_ = pause_at_ && at->first < *pause_at_ && next_ >= *pause_at_;
+    if (!silence_) {
+        noise_db_ = pause_at_ && next_ < *pause_at_ ? noise_db_ : -100;
+        silence_ = decoder_.is_silence(stored.payload, already);
+    }
     last_sequence_ = stored.sequence;
     held_ = 0;
     packets_.erase(at);

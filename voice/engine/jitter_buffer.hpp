@@ -46,8 +46,9 @@ public:
     void insert(const Source::Place& place, net::ByteView payload, net::Steady now);
     /// A redundant copy, `back_ticks` before the packet at `place`.
     void insert_copy(const Source::Place& place, std::uint32_t back_ticks, net::ByteView payload, net::Steady now);
-    /// The sender is busy with something else (a telephone event): what is missing there is silence.
-    void pause() { silence_ = true; }
+    /// From `place` on the sender sends no sound (a telephone event, or nobody speaks): what is missing there is silence, or
+    /// noise of that level (dB below full scale).
+    void pause(const Source::Place& place, double noise_db = -100);
     /// Fills `out`, 10 ms of sound, to be heard from `now` on. Call it each 10 ms.
     void play(std::span<std::int16_t> out, net::Steady now);
 
@@ -70,6 +71,7 @@ private:
     void fill_gap(std::int64_t gap, const Stored& next);
     void decode(Packets::iterator at);
     void fill(bool counts, bool holds);
+    void fill_with_noise(std::size_t samples);
     void note_fetch(net::Steady now);
     void adjust(std::size_t wanted, net::Steady now);
     void scaled(std::size_t samples, int sign);
@@ -91,6 +93,9 @@ private:
     std::int64_t held_ = 0;           ///< ticks concealed since time stood still
     std::size_t held_ready_ = 0;      ///< samples of these in ready_
     bool silence_ = false;            ///< the sender said so
+    std::optional<std::int64_t> pause_at_;  ///< a pause that has not begun yet, or the last one
+    double noise_db_ = -100;          ///< in it
+    std::uint32_t noise_ = 1;         ///< its generator's state
     unsigned suspicion_ = 0;          ///< that this is no sound of the codec's
     net::Bytes last_payload_;         ///< its first bytes
     Samples ready_;                   ///< decoded, not played

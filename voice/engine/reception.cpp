@@ -7,19 +7,24 @@ namespace voice::engine {
 
 std::uint64_t Reception::expected() const { return begun_ ? before_ + static_cast<std::uint64_t>(highest_ - first_ + 1) : 0; }
 
-void Reception::received(const Source::Place& place, const RtpHeader& header, net::Steady now) {
+void Reception::counted(const Source::Place& place) {
     if (!begun_ || place.anew) {
         before_ = expected();
         begun_ = true;
         first_ = highest_ = place.sequence;
-    } else {
+    }
+    highest_ = std::max(highest_, place.sequence);
+    ++received_;
+}
+
+void Reception::received(const Source::Place& place, const RtpHeader& header, net::Steady now) {
+    if (begun_ && !place.anew) {
         const auto elapsed = std::chrono::duration<double>(now - arrived_).count() * clock_hz_;
         const auto off = std::abs(elapsed - static_cast<double>(timestamp_distance(timestamp_, header.timestamp)));
         // A leap of the timestamp (silence, hold) is no jitter.
         if (off < clock_hz_) jitter_ += (off - jitter_) / 16;
-        highest_ = std::max(highest_, place.sequence);
     }
-    ++received_;
+    counted(place);
     timestamp_ = header.timestamp;
     arrived_ = now;
 }

@@ -11,6 +11,8 @@ public:
     explicit Reception(unsigned clock_hz) : clock_hz_(clock_hz) {}
 
     void received(const Source::Place& place, const RtpHeader& header, net::Steady now);
+    /// One without sound: see Source::beside().
+    void counted(const Source::Place& place);
     /// A sender report of the stream's came.
     void sender_report(const SenderInfo& info, net::Steady now);
     /// What to report now: the fraction counts from the last call.

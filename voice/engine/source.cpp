@@ -93,4 +93,19 @@ std::optional<Source::Place> Source::place(const RtpHeader& header, std::int64_t
     return place;
 }
 
+std::optional<Source::Place> Source::beside(const RtpHeader& header, net::Steady now) {
+    if (!started_) return begin(header, now);
+    const auto ahead = sequence_distance(last_.sequence, header.sequence);
+    if (header.ssrc != last_.ssrc || std::abs(ahead) > kLeap) {
+        ++refused_;
+        return std::nullopt;
+    }
+    const Place place{last_ticks_ + (by_sequence_ ? 0 : timestamp_distance(last_.timestamp, header.timestamp)), last_sequence_ + ahead, false, !by_sequence_};
+    if (ahead > 0) {
+        last_.sequence = header.sequence;
+        last_sequence_ = place.sequence;
+    }
+    return place;
+}
+
 }  // namespace voice::engine

@@ -23,9 +23,13 @@ public:
         bool anew = false;          ///< forget what came before: places count from another beginning
         bool by_timestamp = true;   ///< places follow timestamps, so offsets from them mean something
     };
-    /// `length_ticks`: what the payload holds; zero where that is not known or nothing (its timestamp is believed).
+    /// `length_ticks`: what the payload holds; zero where that is not known (its timestamp is believed).
     /// Nullopt: not of this stream, or not yet believed.
     std::optional<Place> place(const RtpHeader& header, std::int64_t length_ticks, net::Steady now);
+
+    /// A packet of the stream that holds no sound (a telephone event, comfort noise): where it lies. It moves sequence
+    /// numbers on, but its timestamp may stand still, so no sound is measured by it.
+    std::optional<Place> beside(const RtpHeader& header, net::Steady now);
 
     std::optional<std::uint32_t> ssrc() const { return started_ ? std::optional(last_.ssrc) : std::nullopt; }
     std::uint64_t refused() const { return refused_; }

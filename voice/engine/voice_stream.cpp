@@ -6,6 +6,7 @@ namespace voice::engine {
 namespace {
 
 constexpr std::size_t kMostKeys = 64;
+constexpr std::uint8_t kComfortNoise = 13;  // RFC 3551 table 4, at 8000 Hz
 
 const CodecKind& known(const CodecKind* codec) {
     if (codec == nullptr) throw std::invalid_argument("no codec");
@@ -23,26 +24,37 @@ VoiceStream::VoiceStream(const StreamSettings& settings)
 
 void VoiceStream::receive(net::ByteView bytes, net::Steady now) {
     const auto packet = RtpPacket::parse(bytes);
-    const auto type = packet ? packet->header.payload_type : 0;
-    const bool sound = packet && type == settings_.payload_type, red = packet && type == settings_.red_type, event = packet && type == settings_.event_type;
-    if (!sound && !red && !event) {
+    if (!packet || !take(*packet, now)) {
         ++figures_.not_ours;
         return;
-    }
-    if (red) {
-        receive_red(*packet, now);
-    } else if (const auto at = place(packet->header, sound ? buffer_.ticks_in(packet->payload) : 0, now); !at) {
-        ++figures_.not_ours;
-        return;
-    } else if (sound) {
-        buffer_.insert(*at, packet->payload, now);
-    } else {
-        buffer_.pause();
-        const auto key = pressed_.receive(packet->header, packet->payload);
-        if (key && heard_keys_.size() < kMostKeys) heard_keys_.push_back(*key);
     }
     ++figures_.packets;
     figures_.bytes += bytes.size();
+}
+
+bool VoiceStream::take(const RtpPacket& packet, net::Steady now) {
+    const auto type = packet.header.payload_type;
+    if (type == settings_.red_type) return receive_red(packet, now);
+    if (type == settings_.payload_type) {
+        const auto at = place(packet.header, buffer_.ticks_in(packet.payload), now);
+        if (at) buffer_.insert(*at, packet.payload, now);
+        return at.has_value();
+    }
+    const bool noise = type == kComfortNoise && settings_.codec->clock_hz == 8000;
+    if (!noise && type != settings_.event_type) return false;
+    const auto at = source_.beside(packet.header, now);
+    if (!at) return false;
+    reception_.counted(*at);
+    runs_.received(at->sequence, false);
+    if (noise) {
+        // RFC 3389 3: the level in dB below the loudest.
+        buffer_.pause(*at, packet.payload.empty() ? -100 : -std::to_integer<int>(packet.payload[0] & std::byte{0x7f}));
+    } else {
+        buffer_.pause(*at);
+        const auto key = pressed_.receive(packet.header, packet.payload);
+        if (key && heard_keys_.size() < kMostKeys) heard_keys_.push_back(*key);
+    }
+    return true;
 }
 
 std::optional<Source::Place> VoiceStream::place(const RtpHeader& header, std::int64_t length_ticks, net::Steady now) {
@@ -54,22 +66,17 @@ std::optional<Source::Place> VoiceStream::place(const RtpHeader& header, std::in
     return at;
 }
 
-void VoiceStream::receive_red(const RtpPacket& packet, net::Steady now) {
+bool VoiceStream::receive_red(const RtpPacket& packet, net::Steady now) {
     const auto blocks = parse_red(packet.payload);
-    if (!blocks || blocks->back().payload_type != settings_.payload_type) {
-        ++figures_.not_ours;
-        return;
-    }
+    if (!blocks || blocks->back().payload_type != settings_.payload_type) return false;
     const auto& newest = blocks->back().payload;
     const auto at = place(packet.header, buffer_.ticks_in(newest), now);
-    if (!at) {
-        ++figures_.not_ours;
-        return;
-    }
+    if (!at) return false;
     buffer_.insert(*at, newest, now);
     for (const auto& block : *blocks) {
         if (block.offset != 0 && block.payload_type == settings_.payload_type) buffer_.insert_copy(*at, block.offset, block.payload, now);
     }
+    return true;
 }
 
 void VoiceStream::play(std::span<std::int16_t> frame, net::Steady now) {

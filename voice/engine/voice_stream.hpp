@@ -87,7 +87,8 @@ public:
 private:
     std::optional<Source::Place> place(const RtpHeader& header, std::int64_t length_ticks, net::Steady now);
     VoipMetrics metrics() const;
-    void receive_red(const RtpPacket& packet, net::Steady now);
+    bool take(const RtpPacket& packet, net::Steady now);
+    bool receive_red(const RtpPacket& packet, net::Steady now);
     void send(std::uint8_t payload_type, bool marker, std::uint32_t timestamp, net::ByteView payload, std::vector<net::Bytes>& out);
 
     StreamSettings settings_;

@@ -156,6 +156,57 @@ TEST_CASE("silence that was announced is not concealed, and the voice comes back
     CHECK(mouth_to_ear_ms(call, said, 16000, 16.2) <= 75);
 }
 
+TEST_CASE("a phone's comfort noise fills its pauses, and is no loss") {
+    const auto said = speech(8000, 12);
+    auto settings = g711_settings();
+    VoiceStream from(settings), to(settings);
+    std::vector<net::Bytes> packets;
+    Samples played(80), heard;
+    net::Steady now{50s};
+    std::uint16_t skipped = 0;
+    for (std::size_t at = 0; at + 80 <= said.size(); at += 80) {
+        now += 10ms;
+        packets.clear();
+        from.capture(Sound(said).subspan(at, 80), packets);
+        for (auto& packet : packets) {
+            auto header = voice::engine::RtpPacket::parse(packet)->header;
+            const bool pause = at >= 8000 * 4 && at < 8000 * 8;
+            header.sequence = static_cast<std::uint16_t>(header.sequence - skipped);
+            net::Bytes payload(packet.begin() + 12, packet.end());
+            if (pause && at >= 8000 * 4 + 160) {
+                ++skipped;  // nothing is sent
+                continue;
+            }
+            if (pause) {
+                header.payload_type = 13;
+                payload.assign(1, std::byte{60});
+            }
+            to.receive(voice::engine::build_rtp(header, payload), now + 1ms);
+        }
+        to.play(played, now + 3ms);
+        heard.insert(heard.end(), played.begin(), played.end());
+    }
+    const auto figures = to.figures();
+    INFO("concealed " << figures.buffer.concealed << ", lost " << figures.lost);
+    CHECK(figures.buffer.concealed <= 160);
+    CHECK(figures.lost == 0);
+    const auto noise = voice::engine::level_db(Sound(heard).subspan(8000 * 5, 8000));
+    CHECK((noise > -63 && noise < -57));
+    CHECK(delay_of(said, heard, 8000 * 10 + 2400, 1000, 4000) < 8 * 60);
+}
+
+TEST_CASE("a sound card that asks unevenly costs some delay and no sound") {
+    for (const auto& settings : {g711_settings(), opus_settings()}) {
+        const auto rate = settings.sound.rate_hz;
+        Call call(settings);
+        call.uneven = 7ms;
+        call.run(speech(rate, 20), jittery_way(1ms, 5ms));
+        INFO(rate << ": concealed " << call.concealed_percent() << " %, delay " << call.delay_ms());
+        CHECK(call.concealed_percent() < 0.5);
+        CHECK(call.delay_ms() < 50);
+    }
+}
+
 TEST_CASE("keys pressed reach the other side, and disturb nothing") {
     Call call(opus_settings());
     CHECK(call.from.press('4', 100ms));
@@ -164,6 +215,13 @@ TEST_CASE("keys pressed reach the other side, and disturb nothing") {
     CHECK(call.to.take_key() == '4');
     CHECK(call.to.take_key() == '2');
     CHECK(!call.to.take_key());
+    // A key held for a second: its timestamp stands still, and the voice goes on where it is.
+    CHECK(call.from.press('9', 1s));
+    const auto before = call.to.figures().buffer.concealed;
+    call.run(speech(16000, 3), steady_way(5ms));
+    CHECK(call.to.take_key() == '9');
+    CHECK(call.to.figures().restarts == 0);
+    CHECK(call.to.figures().buffer.concealed - before <= 16 * 40);
     auto without = opus_settings();
     without.event_type.reset();
     CHECK(!VoiceStream(without).press('1', 100ms));

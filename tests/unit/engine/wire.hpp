@@ -56,7 +56,7 @@ struct Call {
                 if (const auto time = way(now - start)) on_wire.emplace(now + *time, std::move(packet));
                 else ++lost;
             }
-            const auto play_at = now + 3ms;
+            const auto play_at = now + 3ms + (uneven == net::Duration{} ? net::Duration{} : net::Duration(random.below(static_cast<std::uint64_t>(uneven.count()))));
             while (!on_wire.empty() && on_wire.begin()->first <= play_at) {
                 to.receive(on_wire.begin()->second, on_wire.begin()->first);
                 on_wire.erase(on_wire.begin());
@@ -79,6 +79,8 @@ struct Call {
     Samples heard;  ///< begins 10 ms after the first sample was spoken, as `said` is heard from 13 ms on
     std::function<void(net::Bytes&)> change;  ///< of each packet sent
     std::function<void()> each;               ///< after each 10 ms
+    net::Duration uneven{};                   ///< later than that by up to so much
+    net::SeededRandom random{21};
     unsigned sent = 0, lost = 0;
 };
 
