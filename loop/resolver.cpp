@@ -83,11 +83,15 @@ int add_upstream_servers(ares_channel channel) {
         const std::size_t size = one->family == AF_INET ? 4 : 16;
         const auto address = net::IpAddress::from_bytes({reinterpret_cast<const std::byte*>(&one->addr), size});
         if (!address.is_loopback()) return ARES_SUCCESS;
-        servers += (servers.empty() ? "" : ",") + address.text();
+        if (!servers.empty()) servers += ',';
+        servers += address.text();
     }
     const auto upstream = upstream_servers();
     if (servers.empty() || upstream.empty()) return ARES_SUCCESS;
-    for (const auto& address : upstream) servers += "," + address.text();
+    for (const auto& address : upstream) {
+        servers += ',';
+        servers += address.text();
+    }
     return ares_set_servers_csv(channel, servers.c_str());
 }
 
@@ -130,7 +134,10 @@ void Resolver::Inner::open() {
     int status = ares_init_options(&channel, &settings, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
     if (status == ARES_SUCCESS && !options.servers.empty()) {
         std::string servers;
-        for (const auto& server : options.servers) servers += (servers.empty() ? "" : ",") + server.text();
+        for (const auto& server : options.servers) {
+            if (!servers.empty()) servers += ',';
+            servers += server.text();
+        }
         status = ares_set_servers_ports_csv(channel, servers.c_str());
     } else if (status == ARES_SUCCESS) {
         status = add_upstream_servers(channel);

@@ -7,19 +7,19 @@
 namespace mesh {
 namespace {
 
-std::vector<net::Prefix> prefixes(std::initializer_list<const char*> texts) {
+std::vector<net::Prefix> as_prefixes(std::initializer_list<const char*> texts) {
     std::vector<net::Prefix> out;
     for (const auto* const text : texts) out.push_back(*net::Prefix::parse(text));
     return out;
 }
 
 std::vector<net::Prefix> world() {
-    return prefixes({"0.0.0.0/0", "2000::/3",  // what IANA has given out of IPv6 (RFC 4291 section 2.4)
+    return as_prefixes({"0.0.0.0/0", "2000::/3",  // what IANA has given out of IPv6 (RFC 4291 section 2.4)
                      "64:ff9b::/96"});         // IPv4 by a NAT64 (RFC 6052)
 }
 
 std::vector<net::Prefix> not_public() {
-    return prefixes({
+    return as_prefixes({
         "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4",  // RFC 6890; the last has the broadcast, too
         "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",                             // RFC 1918
         "100.64.0.0/10",                                                             // behind a carrier's NAT, RFC 6598
