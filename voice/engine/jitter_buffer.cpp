@@ -103,7 +103,8 @@ void JitterBuffer::drop_late() {
 }
 
 void JitterBuffer::pause(const Source::Place& place, double noise_db) {
-    if (pause_at_ && place.ticks < *pause_at_) return;
+    // One that was overtaken; but none from the far future stands in the way of others.
+    if (pause_at_ && place.ticks < *pause_at_ && *pause_at_ - place.ticks < static_cast<std::int64_t>(clock_hz_)) return;
     pause_at_ = place.ticks;
     noise_db_ = noise_db;
     if (state_ == State::playing && next_ >= place.ticks) silence_ = true;

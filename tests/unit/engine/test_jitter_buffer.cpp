@@ -34,6 +34,20 @@ TEST_CASE("on a clean LAN a voice is heard within 50 ms, whole") {
     }
 }
 
+TEST_CASE("packets of any length are played whole") {
+    for (const unsigned packet_ms : {10U, 40U, 60U}) {
+        for (auto settings : {g711_settings(), opus_settings(48000)}) {
+            settings.sound.packet_ms = packet_ms;
+            Call call(settings);
+            call.run(speech(settings.sound.rate_hz, 6), jittery_way(1ms, 4ms));
+            INFO(packet_ms << " ms at " << settings.sound.rate_hz << " Hz: " << call.delay_ms());
+            CHECK(call.to.figures().buffer.concealed == 0);
+            CHECK(call.to.figures().buffer.late == 0);
+            CHECK(call.delay_ms() < 40);
+        }
+    }
+}
+
 TEST_CASE("jitter of 30 ms to both sides of 30 costs less than 120 ms, and no sound") {
     const auto said = speech(16000, 30);
     Call call(opus_settings());
