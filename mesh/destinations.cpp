@@ -1,7 +1,5 @@
 #include "mesh/destinations.hpp"
 
-#include <algorithm>
-
 #include "mesh/attached.hpp"
 
 namespace mesh {
@@ -38,20 +36,20 @@ bool is_public(const net::IpAddress& address) {
 }
 
 Destinations::Destinations(const Offer& offer) {
-    std::vector<RouteTable::Entry> entries;
+    std::vector<RouteTable::Entry> entries;  // of equals the later counts
     if (offer.exit) {
         for (const auto& prefix : world()) entries.push_back({prefix, kTaken});
-        for (const auto& prefix : not_public()) entries.push_back({prefix, kLeft});
-        for (const auto& prefix : offer.inside) entries.push_back({prefix, kLeft});
+        auto left = not_public();
+        left.insert(left.end(), offer.inside.begin(), offer.inside.end());
+        for (const auto& prefix : left) {
+            // What is offered is, with all that lies in it.
+            if (!attached_covers(offer.own, prefix)) entries.push_back({prefix, kLeft});
+        }
         for (const auto& address : offer.here) {
             if (is_public(address)) entries.push_back({net::Prefix::host(address), kTaken});
         }
     }
-    // What is offered is, with all that lies in it.
-    for (const auto& prefix : offer.own) {
-        std::erase_if(entries, [&](const auto& entry) { return entry.slot == kLeft && prefix.contains(entry.prefix); });
-        entries.push_back({prefix, kTaken});
-    }
+    for (const auto& prefix : offer.own) entries.push_back({prefix, kTaken});
     table_ = RouteTable(entries);
 }
 

@@ -147,9 +147,11 @@ void Node::settle_destinations(const std::vector<net::Prefix>& offered, const st
         if (view().mesh) offer.inside.push_back(view().mesh->pool);
         for (const auto& own : settings_.local_endpoints) offer.here.push_back(own.address);
         for (const auto& [key, member] : view().members) {
+            const bool passed_on = member.says.stock && key != key_;
+            if (!offer.exit && !passed_on) continue;
             const auto subnets = subnets_of(member.says);
             offer.inside.insert(offer.inside.end(), subnets.begin(), subnets.end());
-            if (!member.says.stock || key == key_) continue;
+            if (!passed_on) continue;
             // One stock peer may reach another through this node. But not what is attached here under the same prefix.
             for (const auto& address : member.says.addresses) offer.own.push_back(net::Prefix::host(address));
             for (const auto& subnet : subnets) {

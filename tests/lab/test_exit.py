@@ -235,6 +235,14 @@ class ExitTest(harness.NodesTest):
             self.laptop.start()
         self.assertIn("other meshds", open(self.laptop.log_path).read())
 
+    def test_ipv6_goes_nowhere_rather_than_beside_the_exit_where_the_device_has_none_and_status_says_so(self):
+        self.assertEqual(self.seen(self.laptop_space, 6), "2001:db8:1::2")
+        self.laptop_space.run("sysctl", "-q", "-w", "net.ipv6.conf.mesh0.disable_ipv6=1")
+        self.laptop.ctl("exit", "exit")
+        wait_until("the way through the exit", lambda: self.seen(self.laptop_space) == "192.0.2.2", 10)
+        self.assertIsNone(self.seen(self.laptop_space, 6))
+        self.assertTrue(any("IPv6" in warning for warning in self.laptop.status()["warnings"]))
+
     def way(self, address):
         return self.laptop_space.ip("route", "get", address).partition(" dev ")[2].partition(" ")[0]
 

@@ -200,7 +200,11 @@ TEST_CASE("a second meshd on the machine takes numbers of its own, and a fifth i
 TEST_CASE("IPv6 does not go beside the mesh where the device has none") {
     if (!test::enter_own_network()) return;
     const Machine machine;
-    std::ofstream("/proc/sys/net/ipv6/conf/" + machine.device->name() + "/disable_ipv6") << 1;
+    std::ofstream setting("/proc/sys/net/ipv6/conf/" + machine.device->name() + "/disable_ipv6");
+    if (!(setting << 1).flush()) {
+        WARN("SKIPPED: IPv6 cannot be switched off here");
+        return;
+    }
     auto exit = tun::ExitRouting::open(machine.device->index(), kMark);
     const auto held = exit->add();
     REQUIRE(held);
