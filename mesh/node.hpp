@@ -406,7 +406,7 @@ private:
     void connect(PeerLink& peer, net::Now now);
     void ask_for(PeerLink& peer, net::Now now);
     void detour(PeerLink& peer, net::Now now);
-    net::Duration backoff(const PeerLink& peer) const;
+    net::Duration backoff(const PeerLink& peer, net::Now now) const;
     void hurry_others(net::Now now);
     void run_paths(PeerLink& peer, net::Now now);
     void search(PeerLink& peer, net::Now now);
@@ -417,7 +417,7 @@ private:
     void note_move(PeerLink& peer, std::string_view why, net::Now now);
     void punch(PeerLink& peer, bool answer_wanted, net::Now now);
     void heard_punch(PeerLink& peer, const Punch& frame, std::size_t bytes, net::Now now);
-    void heard_observed(PeerLink& peer, const net::Endpoint& said, net::Now now);
+    void heard_observed(PeerLink& peer, const net::Endpoint& from, const net::Endpoint& said, net::Now now);
     NatMapping nat_mapping(bool v6) const;
 
     // node_birthday.cpp: where one side's NAT has a port for each remote, and the other's lets in only what it has sent to
@@ -441,6 +441,7 @@ private:
     bool is_relayed(const PeerLink& peer) const;
     std::vector<const PeerLink*> relays_for(const PeerLink& peer) const;
     void add_relays(PeerLink& peer, net::Now now);
+    void rate_relays(PeerLink& peer);
     static net::Endpoint way_through(const PeerLink& relay, const PeerLink& peer);
     PeerLink* link_number(std::uint32_t number);
     std::optional<net::NodeKey> relay_at(const net::Endpoint& endpoint) const;

@@ -165,7 +165,8 @@ std::vector<Paths::Told> Node::own_endpoints_told() const {
     for (const auto& endpoint : settings_.local_endpoints)
         if (!endpoint.address.is_link_local() && !endpoint.address.is_loopback()) local.push_back(endpoint);
     for (const auto& [_, peer] : links_)
-        if (peer.state == PeerLink::State::up && !peer.observed.is_none()) observed.push_back(peer.observed);
+        for (const auto& one : peer.observed)
+            if (peer.state == PeerLink::State::up && !one.seen.is_none()) observed.push_back(one.seen);
     std::sort(observed.begin(), observed.end());
     const auto put = [&](const std::vector<net::Endpoint>& some, Found found, bool global) {
         for (const auto& endpoint : some)

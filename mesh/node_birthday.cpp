@@ -22,7 +22,7 @@ constexpr std::size_t kSockets = 256;
 constexpr unsigned kCalls = 40;
 constexpr auto kCallEvery = std::chrono::milliseconds(100);
 constexpr auto kLastAnswers = std::chrono::seconds(2);
-constexpr unsigned kRoundsBefore = 2, kRoundsBeforeUnsure = 3;  // of ordinary probing in vain
+constexpr unsigned kRoundsBefore = 2;  // of ordinary probing in vain
 constexpr auto kPause = std::chrono::minutes(10), kLongestPause = std::chrono::minutes(120);
 constexpr auto kUnusedSocketFor = std::chrono::seconds(60), kSocketLook = std::chrono::seconds(5);
 // What a member has of us: two attempts at once and one every five minutes; what all have together, in probes.
@@ -40,7 +40,7 @@ void Node::consider_birthday(PeerLink& peer, net::Now now) {
     if (birthday_ || now.steady < peer.next_birthday || peer.state != PeerLink::State::up || is_direct(peer.paths.used_rank())) return;
     const auto ours = nat_mapping(false);
     if (ours == NatMapping::none || ours == NatMapping::endpoint_independent) return;
-    if (peer.paths.rounds() < (ours == NatMapping::unknown ? kRoundsBeforeUnsure : kRoundsBefore)) return;
+    if (peer.paths.rounds() < kRoundsBefore) return;
     const auto* const member = view().member(peer.key);
     if (member == nullptr || !member->node || member->node->nat == NatMapping::endpoint_dependent) return;
     const auto& its = member->node->endpoints;

@@ -14,6 +14,8 @@ namespace mesh {
 namespace {
 
 constexpr std::size_t kOwnEndpoints = 5;  // of WireGuard::kMaxCandidates; the rest is for other members and addresses of nobody known
+constexpr auto kAwayPause = std::chrono::seconds(30), kNeverTherePause = std::chrono::seconds(300);
+constexpr auto kIntroduceAgain = std::chrono::seconds(5), kIntroduceRarely = std::chrono::seconds(600);
 constexpr auto kPunchEvery = std::chrono::seconds(1);  // that one member may ask for
 constexpr std::size_t kBytesPerCandidate = 4 * 108;          // what a round of probes to it costs at most, headers included
 constexpr double kProbesPerSecond = 100, kMostProbes = 400;  // to endpoints that never answered, of all members
@@ -62,7 +64,7 @@ std::vector<net::Endpoint> Node::endpoints_for(const PeerLink& peer) const {
 }
 
 void Node::connect(PeerLink& peer, net::Now now) {
-    peer.next_attempt = now.steady + backoff(peer);
+    peer.next_attempt = now.steady + backoff(peer, now);
     // What is direct goes first; only if that brings nothing within a moment others are asked to pass it on.
     peer.next_detour = peer.attempts == 0 ? now.steady + PeerLink::kDetourAfter : net::kNever;
     if (peer.attempts > 0) add_relays(peer, now);
@@ -72,7 +74,10 @@ void Node::connect(PeerLink& peer, net::Now now) {
     // In this order: an initiation under way that went there first would have this one taken for a flood.
     wireguard_.rekey(peer.tunnel_key, now);
     wireguard_.set_candidates(peer.tunnel_key, endpoints);
-    if (!peer.ever_up && peer.attempts % 2 == 0) introduce(peer, now);
+    if (!peer.ever_up && peer.attempts % 2 == 0 && now.steady >= peer.next_introduction) {
+        peer.next_introduction = now.steady + std::min<net::Duration>(kIntroduceAgain * (1U << std::min(peer.introductions++, 10U)), kIntroduceRarely);
+        introduce(peer, now);
+    }
 }
 
 /// Somebody here has a packet for it: it is looked for like those with whom there always is a tunnel, for a while.
@@ -83,6 +88,7 @@ void Node::ask_for(PeerLink& peer, net::Now now) {
     }
     peer.state = PeerLink::State::connecting;
     peer.attempts = 0;
+    peer.connecting_since = now.steady;
     connect(peer, now);
 }
 
@@ -94,13 +100,15 @@ void Node::detour(PeerLink& peer, net::Now now) {
     wireguard_.connect(peer.tunnel_key, now);
 }
 
-/// 1, 2, 4, 8 s; then by how many are looked for: each of few every 8 s, and of many together one every 2 s.
-net::Duration Node::backoff(const PeerLink& peer) const {
+/// 1, 2, 4, 8 s; then by how many are looked for: each of few every 8 s, and of many together one every 2 s. One that has
+/// long been away less often, and one that was never there least: if it comes, it looks for us.
+net::Duration Node::backoff(const PeerLink& peer, net::Now now) const {
     if (peer.attempts < 3) return std::chrono::seconds(1 << peer.attempts);
+    const auto away = std::min<net::Duration>((now.steady - peer.connecting_since) / 60, peer.ever_up ? kAwayPause : kNeverTherePause);
     const auto looked_for = std::count_if(links_.begin(), links_.end(), [](const auto& one) {
         return one.second.state == PeerLink::State::connecting;
     });
-    return std::clamp<net::Duration>(std::chrono::seconds(2 * looked_for), std::chrono::seconds(8), std::chrono::seconds(60));
+    return std::max(away, std::clamp<net::Duration>(std::chrono::seconds(2 * looked_for), std::chrono::seconds(8), std::chrono::seconds(60)));
 }
 
 /// What has kept us from one member may be over for all.
@@ -151,7 +159,9 @@ void Node::nominated(const Nominated& event, net::Now now) {
     const bool is_new = known == nullptr;
     if (!is_new && known->ever_proven() && now.steady - known->proven < Paths::kFresh) return;
     if (is_new) peer.paths.heard_from(event.endpoint, now.steady);
-    // It has moved there, or is there as well: a proof tells which.
+    // It has moved there, or is there as well: a proof tells which. Where it was may be silent: what comes from the new
+    // place would hide that.
+    if (is_new && peer.unanswered_since == net::kNever && peer.state == PeerLink::State::up) peer.next_ping = now.steady;
     peer.paths.begin_round(now.steady, is_new);
     run_paths(peer, now);
 }
@@ -165,7 +175,7 @@ void Node::heard_path(PeerLink& peer, const PathChallenge& frame, const net::End
     }
     if (!peer.paths.answered(frame.token, from, now.steady)) return;
     if (peer.state != PeerLink::State::up) return;
-    if (!is_virtual(from)) heard_observed(peer, frame.observed, now);
+    heard_observed(peer, from, frame.observed, now);
     if (from == peer.endpoint) {
         peer.rtt = peer.paths.find(from)->rtt;
         peer.answered();
@@ -177,7 +187,8 @@ void Node::heard_path(PeerLink& peer, const PathChallenge& frame, const net::End
 
 void Node::choose(PeerLink& peer, net::Now now) {
     const bool was_dead = peer.unanswered_pings >= PeerLink::kDoubtAfter;
-    if (was_dead) peer.paths.used_is_dead();
+    if (was_dead) peer.paths.used_is_dead(now.steady);
+    rate_relays(peer);
     const auto before = peer.paths.used_rank();
     const auto better = peer.paths.choose(now.steady);
     if (!better) return;
@@ -232,25 +243,28 @@ void Node::heard_punch(PeerLink& peer, const Punch& frame, std::size_t bytes, ne
         const auto found = one.found <= static_cast<std::uint8_t>(Found::seen) ? static_cast<Found>(one.found) : Found::unsaid;
         peer.paths.add(one.endpoint, Source::told, found, now.steady);
     }
-    if (frame.answer_wanted && bytes * kReplyFactor >= kMaxFrameBytes) punch(peer, false, now);
-    peer.paths.begin_round(now.steady, false);
+    if (bytes < kMaxFrameBytes) return;  // it pays for nothing
+    if (frame.answer_wanted) punch(peer, false, now);
+    if (!peer.paths.in_round()) peer.paths.begin_round(now.steady, false);
     run_paths(peer, now);
 }
 
 // What others see of us.
 
-void Node::heard_observed(PeerLink& peer, const net::Endpoint& said, net::Now now) {
+void Node::heard_observed(PeerLink& peer, const net::Endpoint& from, const net::Endpoint& said, net::Now now) {
     // It goes into our own record, which with an endpoint in it that is none would be refused everywhere.
-    if (!Paths::usable(said) || said == peer.observed) return;
-    peer.observed = said;
+    if (is_virtual(from) || !Paths::usable(said)) return;
+    auto& one = peer.observed[said.address.is_v6() ? 1 : 0];
+    one.from = from;
+    if (std::exchange(one.seen, said) == said) return;
     next_node_record_ = std::min(next_node_record_, now.steady + std::chrono::seconds(1));
 }
 
 NatMapping Node::nat_mapping(bool v6) const {
     std::vector<Observation> observations;
     for (const auto& [_, peer] : links_)
-        if (peer.state == PeerLink::State::up && !is_virtual(peer.endpoint) && !peer.observed.is_none())
-            observations.push_back({peer.endpoint, peer.observed});
+        for (const auto& one : peer.observed)
+            if (peer.state == PeerLink::State::up && !one.seen.is_none()) observations.push_back({one.from, one.seen});
     return judge_mapping(observations, settings_.local_endpoints, v6);
 }
 
@@ -260,11 +274,14 @@ void Node::network_changed(net::Now now) {
     dial_anew(now.steady);
     for (auto& [key, peer] : links_) {
         if (peer.stock) continue;
+        peer.paths.forgive();
         peer.next_birthday = net::Steady::min();
         peer.birthdays = 0;
-        peer.observed = {};
+        peer.observed.fill({});
         if (peer.state == PeerLink::State::connecting) {
             peer.attempts = 0;
+            peer.connecting_since = now.steady;
+            peer.next_introduction = net::Steady::min();
             connect(peer, now);
         } else if (peer.state == PeerLink::State::up) {
             peer.next_ping = now.steady;  // is it still there, and does it see us elsewhere?

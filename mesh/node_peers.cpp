@@ -10,6 +10,7 @@ namespace {
 
 constexpr unsigned kIntroductionsPerSecond = 5;
 constexpr std::size_t kIntroducedTo = 4;  // endpoints
+constexpr auto kNewsEvery = std::chrono::seconds(3);
 constexpr std::size_t kRing = 8;          // neighbours in a mesh too large to be full
 
 std::vector<Paths::Told> told_of(const NodeInfo& node) {
@@ -59,9 +60,16 @@ void Node::settle_peers(net::Now now) {
         const bool news = member.node && peer.paths.replace(Source::gossip, told_of(*member.node), now.steady);
         if (is_new && !peer.stock && wanted(peer)) {
             peer.state = PeerLink::State::connecting;
+            peer.connecting_since = now.steady;
             connect(peer, now);
         } else if (news && peer.state == PeerLink::State::connecting) {
-            connect(peer, now);
+            // Whoever signs a record a second makes nobody send much.
+            if (now.steady >= peer.next_for_news) {
+                connect(peer, now);
+            } else {
+                peer.next_attempt = std::min(peer.next_attempt, peer.next_for_news);
+            }
+            peer.next_for_news = std::max(peer.next_for_news, now.steady + kNewsEvery);
         } else if (news && peer.state == PeerLink::State::up && !is_direct(peer.paths.used_rank())) {
             peer.paths.begin_round(now.steady, true);
         }
@@ -228,7 +236,7 @@ void Node::heard(PeerLink& peer, Frame& frame, const net::Endpoint& from, std::s
 void Node::heard_hello(PeerLink& peer, const Hello& hello, net::Now now) {
     peer.heard_nonce = hello.nonce;
     clock_.witness(peer.key, hello.wall, now);
-    if (!is_virtual(peer.endpoint)) heard_observed(peer, hello.observed, now);
+    heard_observed(peer, peer.endpoint, hello.observed, now);
     if (hello.acknowledged == peer.hello_nonce && peer.hello_nonce != 0) {
         peer.hello_acknowledged = true;
         peer.next_hello = net::kNever;
@@ -264,6 +272,8 @@ void Node::up(PeerLink& peer, net::Now now) {
     peer.ever_up = true;
     if (peer.paths.used() != peer.endpoint) peer.paths.use(peer.endpoint);
     peer.attempts = 0;
+    peer.introductions = 0;
+    peer.next_introduction = net::Steady::min();
     peer.next_attempt = peer.next_detour = net::kNever;
     peer.answered();
     reached(peer);
@@ -286,13 +296,14 @@ void Node::down(PeerLink& peer, net::Now now) {
     peer.mtu.stop();
     peer.canary.stop();
     peer.paths.stop();
-    peer.observed = {};
+    peer.observed.fill({});
     if (peer.state != PeerLink::State::up) return;
     gossip_.peer_down(peer.key);
     events_.push_back(PeerDown{peer.key, peer.name});
     peer.state = peer.stock || !wanted(peer) ? PeerLink::State::idle : PeerLink::State::connecting;
     peer.attempts = 0;
-    if (peer.state == PeerLink::State::connecting) peer.next_attempt = now.steady + backoff(peer);
+    peer.connecting_since = now.steady;
+    if (peer.state == PeerLink::State::connecting) peer.next_attempt = now.steady + backoff(peer, now);
     relay_lost(peer, now);
     settle_routes();
 }

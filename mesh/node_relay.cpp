@@ -67,6 +67,18 @@ void Node::add_relays(PeerLink& peer, net::Now now) {
     }
 }
 
+/// Which of the ways through other members carry more than a trickle: roles come and go with the roster.
+void Node::rate_relays(PeerLink& peer) {
+    std::vector<std::pair<net::Endpoint, bool>> rated;
+    for (const auto& path : peer.paths.all()) {
+        const auto relay = relay_at(path.to);
+        if (!relay) continue;
+        const auto* const member = view().member(*relay);
+        rated.emplace_back(path.to, member == nullptr || !member->says.roles.has(Role::relay));
+    }
+    for (const auto& [to, trickle] : rated) peer.paths.set_trickle(to, trickle);
+}
+
 net::Endpoint Node::way_through(const PeerLink& relay, const PeerLink& peer) {
     return VirtualEndpoint{VirtualEndpoint::Kind::relay, relay.number, peer.number}.endpoint();
 }
@@ -166,7 +178,7 @@ void Node::no_way(PeerLink& relay, const Relayed& frame, net::Now now) {
 /// The way in use is known to be dead: whatever else was proven is taken at once, and all is probed.
 void Node::lost_way(PeerLink& peer, net::Now now) {
     if (peer.state != PeerLink::State::up) return;
-    peer.paths.used_is_dead();
+    peer.paths.used_is_dead(now.steady);
     peer.unanswered_pings = std::max(peer.unanswered_pings, PeerLink::kDoubtAfter);
     peer.next_ping = now.steady;
     choose(peer, now);

@@ -86,7 +86,8 @@ NetworkReport Node::network(net::Now) const {
         const auto rank = peer.paths.used_rank();
         if (is_direct(rank)) {
             ++out.direct;
-            if (!peer.observed.is_none()) out.seen.push_back({peer.key, peer.endpoint, peer.observed});
+            for (const auto& one : peer.observed)
+                if (!one.seen.is_none()) out.seen.push_back({peer.key, one.from, one.seen});
         } else {
             ++(rank == Rank::stream ? out.by_stream : out.relayed);
         }

@@ -57,7 +57,8 @@ std::string_view text(Rank rank) {
         case Rank::mapped: return "mapped";
         case Rank::punched: return "punched";
         case Rank::stream: return "stream";
-        case Rank::relay: return "relay";
+        case Rank::relay:
+        case Rank::trickle: return "relay";
     }
     return "";
 }
@@ -67,7 +68,7 @@ std::string_view text(Rank rank) {
 Rank Path::rank() const {
     if (const auto is = VirtualEndpoint::of(to)) {
         switch (is->kind) {
-            case VirtualEndpoint::Kind::relay: return Rank::relay;
+            case VirtualEndpoint::Kind::relay: return trickle ? Rank::trickle : Rank::relay;
             case VirtualEndpoint::Kind::stream: return Rank::stream;
             case VirtualEndpoint::Kind::socket: return Rank::punched;
         }
@@ -174,6 +175,10 @@ void Paths::remove(const net::Endpoint& endpoint) {
     std::erase_if(all_, [&](const auto& one) { return one.to == endpoint; });
 }
 
+void Paths::set_trickle(const net::Endpoint& endpoint, bool trickle) {
+    if (auto* const path = find_mutable(endpoint)) path->trickle = trickle;
+}
+
 void Paths::heard_from(const net::Endpoint& endpoint, net::Steady now) {
     const auto is = VirtualEndpoint::of(endpoint);
     const auto source = !is || is->kind == VirtualEndpoint::Kind::socket ? Source::heard
@@ -204,7 +209,7 @@ void Paths::use(const net::Endpoint& endpoint) {
 
 Rank Paths::used_rank() const {
     const auto* const path = find(used_);
-    return path == nullptr ? Rank::relay : path->rank();
+    return path == nullptr ? Rank::trickle : path->rank();
 }
 
 // Probing.
@@ -214,6 +219,13 @@ void Paths::begin_round(net::Steady now, bool again) {
     next_step_ = now;
     if (again) rounds_ = 0;
     for (auto& path : all_) path.answers_in_round = 0;
+}
+
+void Paths::forgive() {
+    for (auto& path : all_) {
+        path.deaths = 0;
+        path.not_before = net::Steady::min();
+    }
 }
 
 void Paths::stop() {
@@ -231,7 +243,7 @@ bool Paths::wanted(const Path& path) const {
 }
 
 std::optional<Paths::Probe> Paths::probe(Path& path, net::Steady now, net::Random& random) {
-    if (!path.ever_proven() && !is_virtual(path.to)) {
+    if (!path.ever_proven() || now - path.proven > kFresh) {
         if (budget_ < 1) return std::nullopt;
         budget_ -= 1;
     }
@@ -271,10 +283,12 @@ std::vector<Paths::Probe> Paths::due(net::Steady now, net::Random& random) {
         if (now >= next_warm_) {
             next_warm_ = now + kWarmEvery;
             std::size_t warm = 0;
-            for (auto& path : all_) {
-                if (path.to == used_ || path.dead || !path.ever_proven() || is_direct(path.rank()) || warm == kWarm) continue;
-                ++warm;
-                if (const auto one = probe(path, now, random)) out.push_back(*one);
+            for (const auto rank : {Rank::stream, Rank::relay, Rank::trickle}) {
+                for (auto& path : all_) {
+                    if (path.to == used_ || path.dead || !path.ever_proven() || path.rank() != rank || warm == kWarm) continue;
+                    ++warm;
+                    if (const auto one = probe(path, now, random)) out.push_back(*one);
+                }
             }
         }
     } else {
@@ -296,23 +310,30 @@ bool Paths::answered(std::uint64_t token, const net::Endpoint& from, net::Steady
     return true;
 }
 
-void Paths::used_is_dead() {
-    used_dead_ = true;
-    if (auto* const path = find_mutable(used_)) path->dead = true;
+void Paths::used_is_dead(net::Steady now) {
+    if (std::exchange(used_dead_, true)) return;
+    auto* const path = find_mutable(used_);
+    if (path == nullptr) return;
+    path->dead = true;
+    if (path->not_before != net::Steady::min() && now - path->not_before >= kForgiven) path->deaths = 0;
+    path->not_before = now + std::min<net::Duration>(kHoldDown * (1U << std::min(path->deaths, 16U)), kLongestHoldDown);
+    ++path->deaths;
 }
 
 std::optional<net::Endpoint> Paths::choose(net::Steady now) const {
     const Path* best = nullptr;
+    const auto* const used = find(used_);
+    const bool lives = used != nullptr && !used_dead_;
     for (const auto& path : all_) {
         if (path.dead || !path.ever_proven() || now - path.proven > kFresh || path.to == used_) continue;
+        if (lives && (now < path.not_before || (path.deaths > 0 && path.answers_in_round < kEnoughAnswers))) continue;
         const auto rtt = path.rtt.value_or(1s);
         if (best == nullptr || path.rank() < best->rank() ||
             (path.rank() == best->rank() && rtt < best->rtt.value_or(1s)))
             best = &path;
     }
     if (best == nullptr) return std::nullopt;
-    const auto* const used = find(used_);
-    if (used == nullptr || used_dead_) return best->to;
+    if (!lives) return best->to;
     if (!is_direct(used->rank()) && best->rank() < used->rank()) return best->to;
     if (best->answers_in_round < 2) return std::nullopt;
     const auto mine = used->rtt.value_or(1s), its = best->rtt.value_or(1s);

@@ -43,8 +43,9 @@ enum class Found : std::uint8_t {
 };
 std::string_view text(Found found);
 
-/// What a way is worth: the lower, the better.
-enum class Rank : std::uint8_t { lan, open, mapped, punched, stream, relay };
+/// What a way is worth: the lower, the better. trickle: through a member without the relay role, who passes on handshakes
+/// and little more.
+enum class Rank : std::uint8_t { lan, open, mapped, punched, stream, relay, trickle };
 std::string_view text(Rank rank);
 /// Whether it needs nobody else, and no TCP.
 inline bool is_direct(Rank rank) { return rank < Rank::stream; }
@@ -59,6 +60,7 @@ struct Path {
     std::optional<std::chrono::microseconds> rtt;  ///< smoothed
     std::uint64_t probes = 0, answers = 0;         ///< of all time
     net::Steady refused = net::Steady::min();      ///< when a relay last said that it knows no way
+    bool trickle = false;                          ///< of a relay: it has not the role
 
     Rank rank() const;
     /// Share of the last 16 probes that were not answered (those of the last second aside); nullopt under eight.
@@ -77,6 +79,8 @@ private:
     std::size_t next_sent = 0;
     unsigned answers_in_round = 0;
     bool dead = false;  ///< until it is proven again: it was used, and fell silent
+    unsigned deaths = 0;                          ///< so, lately
+    net::Steady not_before = net::Steady::min();  ///< a way that lives is not left for this one
     void note_sent(std::uint64_t token, net::Steady at);
     bool note_answer(std::uint64_t token, net::Steady at);
 };
@@ -87,6 +91,9 @@ public:
     static constexpr auto kFresh = std::chrono::seconds(6);      ///< so long a proof counts for a choice
     static constexpr auto kWarmEvery = std::chrono::seconds(5);  ///< standby ways, while the one in use is a relay's
     static constexpr std::size_t kWarm = 2;
+    /// A way that fell silent in use is taken again, instead of one that lives, after this long; twice as long each time.
+    static constexpr auto kHoldDown = std::chrono::seconds(5), kLongestHoldDown = std::chrono::seconds(300);
+    static constexpr auto kForgiven = std::chrono::minutes(10);
 
     /// Whether anything could ever be sent there by UDP. Others' words are looked at with this.
     static bool usable(const net::Endpoint& endpoint);
@@ -101,6 +108,7 @@ public:
     /// Replaces everything that came from `source` and never worked. True if something is new.
     bool replace(Source source, std::span<const Told> endpoints, net::Steady now);
     void remove(const net::Endpoint& endpoint);
+    void set_trickle(const net::Endpoint& endpoint, bool trickle);
     /// A handshake worked there.
     void good(const net::Endpoint& endpoint, net::Steady now);
     /// Its packets came from there.
@@ -117,13 +125,15 @@ public:
     /// Everything but the way in use is probed from now on: there is a session anew, or something has changed.
     /// `again`: the rounds that follow begin with short pauses.
     void begin_round(net::Steady now, bool again);
+    bool in_round() const { return next_step_ != net::kNever; }
+    void forgive();  ///< the network is another: what fell silent there may be good here
     void stop();  ///< no session
     unsigned rounds() const { return rounds_; }  ///< since begin_round(again)
     struct Probe {
         net::Endpoint to;
         std::uint64_t token = 0;
     };
-    /// What is due now. Within a budget for what was never proven: a member's word must not make us flood a stranger.
+    /// What is due now. Within a budget for what is not proven of late: a member's word must not make us flood a stranger.
     std::vector<Probe> due(net::Steady now, net::Random& random);
     /// True once when a round of its own accord begins and the way in use is not direct: ask the peer to probe, too.
     bool take_call();
@@ -132,10 +142,11 @@ public:
     /// An answer to `token` came from there. False if none was awaited.
     bool answered(std::uint64_t token, const net::Endpoint& from, net::Steady now);
     /// The way in use does not answer. What else was proven takes its place (choose()).
-    void used_is_dead();
+    void used_is_dead(net::Steady now);
 
     /// Where to go instead of the way in use; none: stay. Whoever is proven is better than what is dead; of living ones a
     /// better rank wins after one proof if it ends a detour, after two if not, and a shorter round trip by a fifth and 5 ms.
+    /// One that fell silent in use must wait (kHoldDown), and then prove itself by three of a round's four probes.
     std::optional<net::Endpoint> choose(net::Steady now) const;
 
     /// Where to send a handshake: proven ones first, latest first; then by source; at most `limit`.
@@ -158,7 +169,7 @@ private:
     net::Steady next_round_ = net::kNever;
     net::Steady next_warm_ = net::kNever;
     bool call_ = false;
-    double budget_ = 0;  ///< probes to what was never proven
+    double budget_ = 0;  ///< probes to what is not proven of late
     net::Steady budget_at_ = net::Steady::min();
 };
 

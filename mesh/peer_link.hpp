@@ -38,6 +38,10 @@ struct PeerLink {
 
     // Connecting.
     unsigned attempts = 0;
+    net::Steady connecting_since{};
+    net::Steady next_for_news = net::Steady::min();      ///< an attempt because its record says something new
+    net::Steady next_introduction = net::Steady::min();  ///< not before
+    unsigned introductions = 0;
     net::Steady next_attempt = net::kNever;
     net::Steady next_detour = net::kNever;  ///< then the initiation goes through other members, too
     bool ever_up = false;
@@ -53,7 +57,11 @@ struct PeerLink {
     net::Steady next_hello = net::kNever;
     unsigned hellos = 0;
     std::uint32_t capabilities = 0;
-    net::Endpoint observed;  ///< where it sees us
+    struct Seen {
+        net::Endpoint from;  ///< where it is, as we reach it
+        net::Endpoint seen;  ///< where it sees us then; none: it has not said
+    };
+    std::array<Seen, 2> observed;  ///< IPv4, IPv6
 
     // Whether it is there.
     net::Steady next_ping = net::kNever;
@@ -94,14 +102,14 @@ struct PeerLink {
 
     static constexpr auto kHelloEvery = std::chrono::milliseconds(500);
     static constexpr unsigned kMaxHellos = 20;  ///< a session that brings no answer by then is left to pings and time
-    static constexpr auto kPingAgain = std::chrono::milliseconds(350);
+    static constexpr auto kPingAgain = std::chrono::milliseconds(250);
     static constexpr auto kMostPatience = std::chrono::seconds(1);  ///< for the first answer
     static constexpr unsigned kDoubtAfter = 2;  ///< pings without an answer, before other ways are looked for
     static constexpr auto kLostAfter = std::chrono::seconds(4);  ///< from the first ping that got no answer
     static constexpr auto kBackedUpPingEvery = std::chrono::milliseconds(800);
     static constexpr auto kSharedPingAgain = std::chrono::milliseconds(100);
     static constexpr auto kBackedUpLostAfter = std::chrono::seconds(2);  ///< and more where the round trip is long
-    static constexpr auto kLookEvery = std::chrono::milliseconds(500);  ///< while data goes to it
+    static constexpr auto kLookEvery = std::chrono::milliseconds(250);  ///< while data goes to it
     static constexpr auto kSilence = std::chrono::milliseconds(400);    ///< of data's, after which it is pinged
     static constexpr auto kDetourAfter = std::chrono::milliseconds(400);
     static constexpr auto kAskedFor = std::chrono::seconds(90);

@@ -51,13 +51,18 @@ struct Travellers {
     }
     void request_relay(const char* name, const char* at, Host*& host) { host = &world.join(name, at, *relay); }
 
-    /// The longest time in which nothing of what left sends every 20 ms has arrived, while `what` happens after a second.
+    /// The longest time in which nothing of what one sends every 20 ms has arrived at the other, either way, while `what`
+    /// happens after a second.
     net::Duration longest_gap(const std::function<void()>& what, net::Duration then) {
-        right->inner.clear();
         const auto begin = world.now().steady;
         bool done = false;
-        std::size_t got = 0;
-        auto last = begin;
+        struct Heard {
+            Host* host;
+            net::Steady last;
+            std::size_t got = 0;
+        };
+        std::array<Heard, 2> heard{Heard{left, begin}, Heard{right, begin}};
+        for (auto& one : heard) one.host->inner.clear();
         net::Duration longest{};
         while (world.now().steady < begin + 1s + then) {
             if (!done && world.now().steady >= begin + 1s) {
@@ -67,12 +72,15 @@ struct Travellers {
             left->send_overlay(overlay(*right), 1000, 7, net::as_bytes("voice"));
             right->send_overlay(overlay(*left), 1000, 7, net::as_bytes("voice"));
             world.run_for(20ms);
-            for (; got < right->inner.size(); ++got) {
-                longest = std::max(longest, right->inner[got].at - last);
-                last = right->inner[got].at;
+            for (auto& one : heard) {
+                for (; one.got < one.host->inner.size(); ++one.got) {
+                    longest = std::max(longest, one.host->inner[one.got].at - one.last);
+                    one.last = one.host->inner[one.got].at;
+                }
             }
         }
-        return std::max(longest, world.now().steady - last);
+        for (const auto& one : heard) longest = std::max(longest, world.now().steady - one.last);
+        return longest;
     }
 
     World world;

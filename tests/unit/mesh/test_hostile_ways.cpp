@@ -108,6 +108,24 @@ TEST_CASE("who asks for guesses at a stranger's ports pays a fourth of what the 
     }
 }
 
+TEST_CASE("a member that is never there and signs a record a second has little sent to where it says it is") {
+    Three three(731);
+    three.network.passes = [](const Machine& from, const Machine& to) {
+        return !(from.name == "munich" && to.name == "trento") && !(from.name == "trento" && to.name == "munich");
+    };
+    three.london->settings.relay_bytes_per_s = 0;
+    three.network.run(30s);
+    for (int i = 0; i < 600; ++i) {
+        std::vector<net::Endpoint> endpoints;
+        for (std::uint16_t port = 1; port <= 16; ++port) endpoints.push_back({kVictim, static_cast<std::uint16_t>(100 * port + i % 100)});
+        three.munich->node->set_mapped(endpoints, three.network.now());
+        three.network.run(1s);
+    }
+    const auto ten_minutes = three.trento->bytes_to[kVictim];
+    CAPTURE(ten_minutes);
+    CHECK(ten_minutes < 10 * 60 * 1500);
+}
+
 TEST_CASE("a member whose record names a stranger's endpoints has it probed a little, and ever more rarely") {
     Three three(721);
     three.munich->settings.advertise.clear();

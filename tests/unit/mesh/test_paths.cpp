@@ -141,7 +141,7 @@ TEST_CASE("a silent way is left for the first that answers, and not taken again 
     one.answers = {{kSeen, 25ms}};
     one.paths.begin_round(kStart, true);
     REQUIRE(one.run(1s, kSeen));
-    one.paths.used_is_dead();
+    one.paths.used_is_dead(one.now);
     one.answers = {{kRelay, 40ms}, {kOtherRelay, 45ms}};
     one.paths.add(kOtherRelay, Source::relay, Found::unsaid, one.now);
     one.paths.begin_round(one.now, true);
@@ -150,6 +150,47 @@ TEST_CASE("a silent way is left for the first that answers, and not taken again 
     CHECK(one.paths.used() == kRelay);
     one.answers[kSeen] = 25ms;  // it is back
     CHECK(one.run(10s, kSeen));
+}
+
+TEST_CASE("a way that falls silent again and again is taken again ever later, and not for one answer") {
+    auto one = relayed();
+    one.paths.add(kSeen, Source::gossip, Found::seen, kStart);
+    one.answers = {{kRelay, 40ms}, {kSeen, 25ms}};
+    one.paths.begin_round(kStart, true);
+    REQUIRE(one.run(1s, kSeen));
+    net::Duration before{};
+    for (int death = 0; death < 4; ++death) {
+        CAPTURE(death);
+        one.paths.used_is_dead(one.now);
+        one.paths.begin_round(one.now, true);
+        CHECK(one.run(1s, kRelay));
+        const auto left = one.now;
+        REQUIRE(one.run(10min, kSeen));
+        CHECK(one.now - left >= std::max<net::Duration>(Paths::kHoldDown - 1s, before));
+        before = one.now - left;
+    }
+    CHECK(before >= 30s);
+    // Elsewhere it may be as good as any.
+    one.paths.used_is_dead(one.now);
+    one.paths.begin_round(one.now, true);
+    CHECK(one.run(1s, kRelay));
+    one.paths.forgive();
+    one.paths.begin_round(one.now, true);
+    CHECK(one.run(2s, kSeen));
+}
+
+TEST_CASE("a relay with the role is taken at its first proof instead of a nearer member without it") {
+    auto one = relayed();
+    one.paths.set_trickle(kRelay, true);
+    one.paths.good(kOtherRelay, kStart);
+    one.answers = {{kRelay, 5ms}, {kOtherRelay, 80ms}};
+    CHECK(one.run(7s, kOtherRelay));
+    one.run(60s);
+    CHECK(one.paths.used() == kOtherRelay);
+    one.paths.used_is_dead(one.now);
+    one.paths.begin_round(one.now, true);
+    one.answers.erase(kOtherRelay);
+    CHECK(one.run(1s, kRelay));  // better than none
 }
 
 TEST_CASE("standby relays are kept warm while a relay is in use, direct ones are tried for ever, ever more rarely") {
