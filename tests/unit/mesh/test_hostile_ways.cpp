@@ -282,7 +282,7 @@ TEST_CASE("nothing is passed on a second time, to its sender, to nobody's, or if
         slip_in(three.network, *three.munich, *three.trento, frame);
         three.network.run(50ms);
         CHECK(three.refused(*three.trento) == refused + 1);
-        CHECK(three.trento->bytes_to[three.london->endpoint.address] < sent + 150);  // there may have been a ping
+        CHECK(three.trento->bytes_to[three.london->endpoint.address] < sent + 400);  // there may have been a ping or two
     };
     Relayed frame;
     frame.message = message(100);
