@@ -7,11 +7,11 @@
 namespace mesh {
 namespace {
 
-constexpr std::uint8_t kIcmp4 = 1, kIcmp6 = 58;
+constexpr std::uint8_t kIcmpV4 = 1, kIcmpV6 = 58;
 constexpr std::uint8_t kUnreachable = 3, kFragmentationNeeded = 4;  // RFC 792
 constexpr std::uint8_t kPacketTooBig = 2, kFirstInformational = 128;  // RFC 4443
 constexpr std::uint8_t kHops = 64;
-constexpr std::size_t kIp4Bytes = 20, kIp6Bytes = 40, kIcmpBytes = 8;
+constexpr std::size_t kIp4Bytes = 20, kIp6Bytes = 40, kIcmpHeadBytes = 8;
 constexpr std::size_t kMost4Bytes = 576;   // of the answer, RFC 1812 section 4.3.2.3
 constexpr std::size_t kMost6Bytes = 1280;  // RFC 4443 section 2.4 (c)
 constexpr std::size_t kLeastMtu6 = 1280;   // RFC 8200 section 5
@@ -29,7 +29,7 @@ bool is_single(const net::IpAddress& address) {
 }
 
 bool is_icmp_error(net::ByteView packet, const net::Transport& transport, bool v6) {
-    if (transport.protocol != (v6 ? kIcmp6 : kIcmp4)) return false;
+    if (transport.protocol != (v6 ? kIcmpV6 : kIcmpV4)) return false;
     const auto message = packet.subspan(transport.at);
     if (message.empty()) return true;
     const auto type = std::to_integer<std::uint8_t>(message[0]);
@@ -43,10 +43,10 @@ void store(net::Bytes& bytes, std::size_t at, std::uint16_t value) {
 }
 
 net::Bytes reply4(const net::IpHeader& header, net::ByteView packet, std::size_t mtu_bytes) {
-    const auto quoted = packet.first(std::min(packet.size(), kMost4Bytes - kIp4Bytes - kIcmpBytes));
+    const auto quoted = packet.first(std::min(packet.size(), kMost4Bytes - kIp4Bytes - kIcmpHeadBytes));
     net::Writer out;
-    out.u8(0x45).u8(0).u16be(static_cast<std::uint16_t>(kIp4Bytes + kIcmpBytes + quoted.size())).u32be(0);
-    out.u8(kHops).u8(kIcmp4).u16be(0).bytes(header.destination.bytes()).bytes(header.source.bytes());
+    out.u8(0x45).u8(0).u16be(static_cast<std::uint16_t>(kIp4Bytes + kIcmpHeadBytes + quoted.size())).u32be(0);
+    out.u8(kHops).u8(kIcmpV4).u16be(0).bytes(header.destination.bytes()).bytes(header.source.bytes());
     out.u8(kUnreachable).u8(kFragmentationNeeded).u16be(0).u16be(0).u16be(static_cast<std::uint16_t>(mtu_bytes));
     auto reply = out.bytes(quoted).take();
     const net::ByteView all(reply);
@@ -56,15 +56,15 @@ net::Bytes reply4(const net::IpHeader& header, net::ByteView packet, std::size_t
 }
 
 net::Bytes reply6(const net::IpHeader& header, net::ByteView packet, std::size_t mtu_bytes) {
-    const auto quoted = packet.first(std::min(packet.size(), kMost6Bytes - kIp6Bytes - kIcmpBytes));
-    const auto icmp_bytes = kIcmpBytes + quoted.size();
+    const auto quoted = packet.first(std::min(packet.size(), kMost6Bytes - kIp6Bytes - kIcmpHeadBytes));
+    const auto icmp_bytes = kIcmpHeadBytes + quoted.size();
     net::Writer out;
-    out.u32be(0x60000000).u16be(static_cast<std::uint16_t>(icmp_bytes)).u8(kIcmp6).u8(kHops);
+    out.u32be(0x60000000).u16be(static_cast<std::uint16_t>(icmp_bytes)).u8(kIcmpV6).u8(kHops);
     out.bytes(header.destination.bytes()).bytes(header.source.bytes());
     out.u8(kPacketTooBig).u8(0).u16be(0).u32be(static_cast<std::uint32_t>(std::max(mtu_bytes, kLeastMtu6)));
     auto reply = out.bytes(quoted).take();
     const net::ByteView all(reply);
-    const auto pseudo = net::checksum_pseudo_header(all.subspan(8, 32), kIcmp6, icmp_bytes);
+    const auto pseudo = net::checksum_pseudo_header(all.subspan(8, 32), kIcmpV6, icmp_bytes);
     store(reply, kIp6Bytes + 2, net::checksum_finish(net::checksum_add(all.subspan(kIp6Bytes), pseudo)));
     return reply;
 }

@@ -27,7 +27,7 @@ BEHIND = [
     (r"sofia-sip/", ["voice/"]),
     (r"avahi-", ["discovery/", "meshd/avahi_poll"]),
     (r"sqlite3\.h$", ["meshd/store", "meshd/sqlite"]),
-    (r"(netlink/|linux/(rtnetlink|netlink|if_tun)\.h$)", ["tun/"]),
+    (r"(netlink/|linux/(rtnetlink|netlink|if_tun)\.h$)", ["tun/", "meshd/nft.cpp"]),
     (r"systemd/", ["meshd/resolved", "meshd/sd_bus"]),
     (r"CLI/", ["meshctl/", "meshd/"]),
     (r"spdlog/", ["meshd/", "meshctl/"]),
